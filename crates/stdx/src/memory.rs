@@ -1,0 +1,203 @@
+//! One memory budget, divided among its users by an accountant.
+//!
+//! A [`Budget`] has a limit and may have a parent. Memory is taken before it is allocated and given back
+//! when the [`Reservation`] is dropped; what is taken from a child is taken from all its ancestors, so a
+//! query cannot exceed its own limit, nor all queries together theirs.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// More memory was asked for than a budget still has.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "memory limit of {budget} reached: {used_bytes} of {limit_bytes} bytes in use, {asked_bytes} more asked for"
+)]
+pub struct MemoryExceeded {
+    /// Name of the budget that had too little left.
+    pub budget: String,
+    /// What was in use.
+    pub used_bytes: u64,
+    /// Its limit.
+    pub limit_bytes: u64,
+    /// What was asked for on top.
+    pub asked_bytes: u64,
+}
+
+/// A share of memory with a limit. Shared as `Arc<Budget>`.
+#[derive(Debug)]
+pub struct Budget {
+    name: String,
+    limit_bytes: AtomicU64,
+    used_bytes: AtomicU64,
+    peak_bytes: AtomicU64,
+    parent: Option<Arc<Budget>>,
+}
+
+impl Budget {
+    /// A budget of its own, for instance the whole process.
+    pub fn root(name: impl Into<String>, limit_bytes: u64) -> Arc<Self> {
+        Arc::new(Self::new(name.into(), limit_bytes, None))
+    }
+
+    /// A budget that never refuses; for tests and tools.
+    pub fn unlimited() -> Arc<Self> {
+        Self::root("unlimited", u64::MAX)
+    }
+
+    /// A share of `self`: what is taken from it is taken from `self` too.
+    pub fn child(self: &Arc<Self>, name: impl Into<String>, limit_bytes: u64) -> Arc<Self> {
+        Arc::new(Self::new(name.into(), limit_bytes, Some(Arc::clone(self))))
+    }
+
+    fn new(name: String, limit_bytes: u64, parent: Option<Arc<Budget>>) -> Self {
+        Self {
+            name,
+            limit_bytes: AtomicU64::new(limit_bytes),
+            used_bytes: AtomicU64::new(0),
+            peak_bytes: AtomicU64::new(0),
+            parent,
+        }
+    }
+
+    /// What this budget is for, as error messages and metrics name it.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Bytes taken at the moment.
+    pub fn used_bytes(&self) -> u64 {
+        self.used_bytes.load(Ordering::Relaxed)
+    }
+
+    /// The most bytes that were ever taken at one time.
+    pub fn peak_bytes(&self) -> u64 {
+        self.peak_bytes.load(Ordering::Relaxed)
+    }
+
+    /// The limit in bytes.
+    pub fn limit_bytes(&self) -> u64 {
+        self.limit_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Takes nothing yet; grow the result as memory is needed.
+    pub fn reserve_none(self: &Arc<Self>) -> Reservation {
+        Reservation { budget: Arc::clone(self), bytes: 0 }
+    }
+
+    /// Takes `bytes`, or refuses without taking any.
+    ///
+    /// # Errors
+    /// Names the budget, here or above, that had too little left.
+    pub fn reserve(self: &Arc<Self>, bytes: u64) -> Result<Reservation, MemoryExceeded> {
+        self.take(bytes)?;
+        Ok(Reservation { budget: Arc::clone(self), bytes })
+    }
+
+    fn take(&self, bytes: u64) -> Result<(), MemoryExceeded> {
+        let limit_bytes = self.limit_bytes();
+        let taken = self.used_bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
+            used.checked_add(bytes).filter(|sum| *sum <= limit_bytes)
+        });
+        let before = taken.map_err(|used_bytes| MemoryExceeded {
+            budget: self.name.clone(),
+            used_bytes,
+            limit_bytes,
+            asked_bytes: bytes,
+        })?;
+        if let Some(parent) = &self.parent
+            && let Err(refused) = parent.take(bytes)
+        {
+            self.used_bytes.fetch_sub(bytes, Ordering::Relaxed);
+            return Err(refused);
+        }
+        self.peak_bytes.fetch_max(before + bytes, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn give_back(&self, bytes: u64) {
+        let before = self.used_bytes.fetch_sub(bytes, Ordering::Relaxed);
+        debug_assert!(before >= bytes, "BUG: more memory given back to {} than was taken", self.name);
+        if let Some(parent) = &self.parent {
+            parent.give_back(bytes);
+        }
+    }
+}
+
+/// Memory taken from a [`Budget`]; given back when dropped.
+#[derive(Debug)]
+pub struct Reservation {
+    budget: Arc<Budget>,
+    bytes: u64,
+}
+
+impl Reservation {
+    /// Bytes held.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Takes `bytes` more, or refuses and keeps what is held.
+    ///
+    /// # Errors
+    /// Names the budget that had too little left.
+    pub fn grow(&mut self, bytes: u64) -> Result<(), MemoryExceeded> {
+        self.budget.take(bytes)?;
+        self.bytes += bytes;
+        Ok(())
+    }
+
+    /// Gives part of it back.
+    pub fn shrink(&mut self, bytes: u64) {
+        let bytes = bytes.min(self.bytes);
+        self.budget.give_back(bytes);
+        self.bytes -= bytes;
+    }
+
+    /// Holds exactly `bytes` afterwards, or refuses and keeps what is held.
+    ///
+    /// # Errors
+    /// Names the budget that had too little left.
+    pub fn resize(&mut self, bytes: u64) -> Result<(), MemoryExceeded> {
+        if bytes > self.bytes {
+            self.grow(bytes - self.bytes)
+        } else {
+            self.shrink(self.bytes - bytes);
+            Ok(())
+        }
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        self.budget.give_back(self.bytes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_taken_from_a_child_is_taken_from_its_parent_and_comes_back() {
+        let process = Budget::root("process", 100);
+        let queries = process.child("queries", 80);
+        let mut held = queries.reserve(50).expect("fits");
+        assert_eq!((queries.used_bytes(), process.used_bytes()), (50, 50));
+        held.grow(20).expect("fits");
+        held.shrink(60);
+        assert_eq!((held.bytes(), process.used_bytes()), (10, 10));
+        drop(held);
+        assert_eq!((queries.used_bytes(), process.used_bytes(), queries.peak_bytes()), (0, 0, 70));
+    }
+
+    #[test]
+    fn a_refusal_names_the_budget_and_takes_nothing() {
+        let process = Budget::root("process", 100);
+        let (head, queries) = (process.child("head", 90), process.child("queries", 90));
+        let _held = head.reserve(60).expect("fits");
+        let refused = queries.reserve(50).expect_err("only 40 are left");
+        assert_eq!((refused.budget.as_str(), refused.used_bytes, refused.asked_bytes), ("process", 60, 50));
+        assert_eq!(queries.used_bytes(), 0);
+        assert_eq!(queries.reserve(91).expect_err("above its own limit").budget, "queries");
+    }
+}
