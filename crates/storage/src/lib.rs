@@ -1,1 +1,26 @@
-//! placeholder
+//! THE SEAM: everything that produces samples hands a [`WriteBatch`] to an [`Appender`]; everything that
+//! reads asks a [`Querier`]. There is no other way in or out of storage.
+//!
+//! Map: [`batch`] what is written · [`appender`] the way in, and what "acknowledged" means · [`querier`] the
+//! way out: series known up front, their samples decoded on demand · [`merge`] sorted columns made one ·
+//! [`error`] what the caller should do about a failure · [`memory`] a small in-memory engine, the
+//! reference for tests · [`conformance`] the suite that every implementation passes; it is the specification.
+//!
+//! Invariants: this crate knows no engine and no query language. Implementations are synchronous; async
+//! callers move to a blocking thread, and await only [`Durability`].
+
+pub mod appender;
+pub mod batch;
+pub mod conformance;
+pub mod error;
+pub mod memory;
+pub mod merge;
+pub mod querier;
+
+pub use appender::{Appended, Appender, CommitGroup, Durability, RejectReason, Rejected};
+pub use batch::{BatchSeries, WriteBatch};
+pub use error::{Error, ErrorKind};
+pub use querier::{
+    FloatColumn, HistogramColumn, LabelRequest, Querier, QueryContext, SelectHints, SelectRequest, SeriesExemplars,
+    SeriesSamples, SeriesSet,
+};

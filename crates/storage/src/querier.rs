@@ -1,0 +1,219 @@
+//! The way out: series whose labels are known up front, and whose samples are decoded on demand.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use model::{Exemplar, FloatHistogram, Labels, Matcher, Metadata, TenantId};
+use stdx::cancel::Cancel;
+use stdx::memory::Budget;
+
+use crate::Error;
+
+/// Answers what is stored. Shared as `Arc<dyn Querier>`.
+///
+/// Time ranges are inclusive at both ends, in milliseconds. A tenant that does not exist has no series.
+pub trait Querier: Send + Sync + 'static {
+    /// The series that meet all matchers and may have samples in the range, each once, sorted by labels.
+    ///
+    /// A series without a sample in the range may be among them; reading it gives none. `matchers` may be
+    /// empty (all series).
+    ///
+    /// # Errors
+    /// `Limit` if it would exceed the memory of `context`; `Cancelled`, `TimedOut`, `Unavailable`, `Corrupt`.
+    fn select(
+        &self,
+        tenant: &TenantId,
+        request: &SelectRequest<'_>,
+        context: &QueryContext,
+    ) -> Result<Box<dyn SeriesSet>, Error>;
+
+    /// Names of labels, sorted, each once.
+    ///
+    /// # Errors
+    /// As [`Self::select`].
+    fn label_names(
+        &self,
+        tenant: &TenantId,
+        request: &LabelRequest<'_>,
+        context: &QueryContext,
+    ) -> Result<Vec<String>, Error>;
+
+    /// Values of one label, sorted, each once.
+    ///
+    /// # Errors
+    /// As [`Self::select`].
+    fn label_values(
+        &self,
+        tenant: &TenantId,
+        name: &str,
+        request: &LabelRequest<'_>,
+        context: &QueryContext,
+    ) -> Result<Vec<String>, Error>;
+
+    /// What is known about metric families: of `metric`, or of all. A family may have several, if exporters
+    /// disagree.
+    ///
+    /// # Errors
+    /// As [`Self::select`].
+    fn metadata(&self, tenant: &TenantId, metric: Option<&str>) -> Result<BTreeMap<String, Vec<Metadata>>, Error>;
+
+    /// Exemplars in the range of the series that meet all matchers of at least one set.
+    ///
+    /// # Errors
+    /// As [`Self::select`].
+    fn exemplars(
+        &self,
+        tenant: &TenantId,
+        matcher_sets: &[Vec<Matcher>],
+        start_ms: i64,
+        end_ms: i64,
+    ) -> Result<Vec<SeriesExemplars>, Error>;
+}
+
+/// What is asked for.
+#[derive(Debug, Clone, Copy)]
+pub struct SelectRequest<'a> {
+    /// All must be met.
+    pub matchers: &'a [Matcher],
+    /// Inclusive.
+    pub start_ms: i64,
+    /// Inclusive.
+    pub end_ms: i64,
+    /// What the samples are for; an engine may use or ignore it.
+    pub hints: SelectHints<'a>,
+}
+
+/// What the samples are for. Never changes what is returned within the range.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SelectHints<'a> {
+    /// Distance of evaluation steps; 0 for an instant query.
+    pub step_ms: i64,
+    /// Width of the window in front of each step; 0 for an instant selector.
+    pub window_ms: i64,
+    /// The function or aggregation around the selector; empty if none. `series` means that only labels are
+    /// wanted.
+    pub function: &'a str,
+    /// No more than this many series are wanted; 0 for all.
+    pub series_max: usize,
+}
+
+/// What is asked for about labels.
+#[derive(Debug, Clone, Copy)]
+pub struct LabelRequest<'a> {
+    /// Only of series that meet all matchers of at least one set; no set means all series.
+    pub matcher_sets: &'a [Vec<Matcher>],
+    /// Inclusive. An engine may answer for a somewhat larger range.
+    pub start_ms: i64,
+    /// Inclusive.
+    pub end_ms: i64,
+    /// No more than this many are wanted (the first in order); 0 for all.
+    pub limit: usize,
+}
+
+/// What a query may use, and when it must stop.
+#[derive(Debug, Clone)]
+pub struct QueryContext {
+    /// Memory is taken from here before it is used.
+    pub budget: Arc<Budget>,
+    /// Checked at least once per series.
+    pub cancel: Cancel,
+}
+
+impl QueryContext {
+    /// No limits; for tests and tools.
+    pub fn unlimited() -> Self {
+        Self { budget: Budget::unlimited(), cancel: Cancel::never() }
+    }
+}
+
+/// Selected series. Labels can be looked at without reading samples, and samples be read in any order and
+/// from several threads. A set is a snapshot: later writes do not change what it gives, flushes and
+/// compactions do not disturb it.
+pub trait SeriesSet: Send + Sync {
+    /// How many series there are.
+    fn len(&self) -> usize;
+
+    /// Whether there are none.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Labels of series `at`, which must be below `len()`. Series are sorted by labels.
+    fn labels(&self, at: usize) -> &Labels;
+
+    /// Replaces the content of `into` by the samples of series `at` within the requested range.
+    ///
+    /// # Errors
+    /// `Corrupt` if stored bytes cannot be read; `Cancelled` and `TimedOut`.
+    fn read(&self, at: usize, into: &mut SeriesSamples) -> Result<(), Error>;
+}
+
+/// Samples of one series, in columns. Reused from series to series.
+#[derive(Debug, Default, Clone)]
+pub struct SeriesSamples {
+    /// Floats, staleness markers among them.
+    pub floats: FloatColumn,
+    /// Native histograms. No timestamp occurs in both columns.
+    pub histograms: HistogramColumn,
+}
+
+impl SeriesSamples {
+    /// Empties both columns and keeps their allocations.
+    pub fn clear(&mut self) {
+        self.floats.clear();
+        self.histograms.timestamps_ms.clear();
+        self.histograms.values.clear();
+    }
+
+    /// Samples in both columns.
+    pub fn len(&self) -> usize {
+        self.floats.timestamps_ms.len() + self.histograms.timestamps_ms.len()
+    }
+
+    /// Whether there is no sample.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// Float samples: two columns of equal length, timestamps strictly rising.
+#[derive(Debug, Default, Clone)]
+pub struct FloatColumn {
+    /// Strictly rising.
+    pub timestamps_ms: Vec<i64>,
+    /// One for each timestamp.
+    pub values: Vec<f64>,
+}
+
+impl FloatColumn {
+    /// Empties the columns and keeps their allocations.
+    pub fn clear(&mut self) {
+        self.timestamps_ms.clear();
+        self.values.clear();
+    }
+
+    /// Adds a sample, which must be later than the last.
+    pub fn push(&mut self, timestamp_ms: i64, value: f64) {
+        debug_assert!(self.timestamps_ms.last().is_none_or(|last| *last < timestamp_ms), "BUG: timestamps must rise");
+        self.timestamps_ms.push(timestamp_ms);
+        self.values.push(value);
+    }
+}
+
+/// Native histogram samples: two columns of equal length, timestamps strictly rising.
+#[derive(Debug, Default, Clone)]
+pub struct HistogramColumn {
+    /// Strictly rising.
+    pub timestamps_ms: Vec<i64>,
+    /// One for each timestamp. A staleness marker has `sum` = `STALE_NAN`.
+    pub values: Vec<Arc<FloatHistogram>>,
+}
+
+/// Exemplars of one series, in order of time.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SeriesExemplars {
+    /// The series' labels.
+    pub labels: Labels,
+    /// Each with its timestamp set.
+    pub exemplars: Vec<Exemplar>,
+}
