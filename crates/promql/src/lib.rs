@@ -1,1 +1,19 @@
-//! placeholder
+//! PromQL: from query text to result, over whatever implements `storage::Querier`.
+//!
+//! Pipeline: [`parser`] text → [`ast`] typed tree → plan → vectorised operators over columns → [`value`].
+//!
+//! Map: [`ast`] the tree · [`parser`] lexer, grammar, types · [`functions`] signatures · [`engine`] the door:
+//! limits, evaluation · [`value`] results · [`error`] what may go wrong.
+//!
+//! Invariants: never imports an engine of storage; answers are those of Prometheus 3.14.
+
+pub mod ast;
+pub mod engine;
+pub mod error;
+pub mod functions;
+pub mod parser;
+pub mod value;
+
+pub use engine::{Engine, QueryOptions, Settings};
+pub use error::{ParseError, QueryError};
+pub use value::{QueryResult, Value};

@@ -1,0 +1,2 @@
+//! HTTP clients as Prometheus' configuration describes them: TLS, basic auth, authorization, OAuth2, proxies,
+//! headers, redirects. Settings in, a ready client out; everything that talks to others over HTTP uses it.

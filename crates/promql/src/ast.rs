@@ -1,0 +1,319 @@
+//! The abstract syntax tree: what a query says, with the position of every part.
+//!
+//! Positions are byte offsets into the query text, end exclusive, as Prometheus reports them. Durations are
+//! `i64` milliseconds. The parser yields only well-typed trees: a function's arguments have the types of its
+//! signature, a binary operation's sides fit its operator.
+
+use std::ops::Range;
+
+use model::Matcher;
+
+/// Where a node stands in the query text: bytes, end exclusive.
+pub type Span = Range<usize>;
+
+/// An expression with its position.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Expr {
+    /// What it is.
+    pub kind: ExprKind,
+    /// Where it stands.
+    pub span: Span,
+}
+
+/// What an expression yields at one point in time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ValueType {
+    /// A number.
+    Scalar,
+    /// A text.
+    String,
+    /// One sample for each of some label sets.
+    Vector,
+    /// A range of samples for each of some label sets.
+    Matrix,
+}
+
+/// The kinds of expressions.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ExprKind {
+    /// `1.5`, `0x1f`, `Inf`, `5m` (a duration literal is its seconds).
+    Number(f64),
+    /// `"text"`.
+    String(String),
+    /// `metric{a="b"} offset 5m @ 1600000000`.
+    VectorSelector(VectorSelector),
+    /// `metric[5m]`.
+    MatrixSelector(MatrixSelector),
+    /// `expr[30m:1m]`.
+    Subquery(Box<Subquery>),
+    /// `-expr`, `+expr`.
+    Unary(UnaryOp, Box<Expr>),
+    /// `a + on (x) group_left b`.
+    Binary(Box<Binary>),
+    /// `sum by (a) (expr)`.
+    Aggregate(Box<Aggregate>),
+    /// `rate(expr)`.
+    Call(Call),
+    /// `(expr)`.
+    Paren(Box<Expr>),
+}
+
+/// An instant selector.
+#[derive(Debug, Clone, PartialEq)]
+pub struct VectorSelector {
+    /// The name in front of the braces; its matcher is among `matchers` too.
+    pub name: Option<String>,
+    /// All matchers, that of the name included.
+    pub matchers: Vec<Matcher>,
+    /// `offset` and `@`.
+    pub time: TimeModifiers,
+}
+
+/// `offset` and `@`.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct TimeModifiers {
+    /// As written: positive looks back.
+    pub offset_ms: i64,
+    /// The `@` modifier.
+    pub at: Option<At>,
+}
+
+/// The `@` modifier.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum At {
+    /// `@ 1600000000.123`, in milliseconds.
+    TimeMs(i64),
+    /// `@ start()`.
+    Start,
+    /// `@ end()`.
+    End,
+}
+
+/// A range selector.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MatrixSelector {
+    /// What is selected.
+    pub selector: VectorSelector,
+    /// Where the selector without its range stands.
+    pub selector_span: Span,
+    /// Width of the window, positive.
+    pub range_ms: i64,
+}
+
+/// A subquery.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Subquery {
+    /// What is evaluated at each of its steps.
+    pub expr: Expr,
+    /// Width of the window, positive.
+    pub range_ms: i64,
+    /// Distance of steps; `None` for the default interval.
+    pub step_ms: Option<i64>,
+    /// `offset` and `@` of the subquery itself.
+    pub time: TimeModifiers,
+}
+
+/// A sign.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum UnaryOp {
+    /// `+`
+    Plus,
+    /// `-`
+    Minus,
+}
+
+/// Binary operators.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum BinaryOp {
+    /// `+`
+    Add,
+    /// `-`
+    Sub,
+    /// `*`
+    Mul,
+    /// `/`
+    Div,
+    /// `%`
+    Mod,
+    /// `^`
+    Pow,
+    /// `atan2`
+    Atan2,
+    /// `==`
+    Eql,
+    /// `!=`
+    Neq,
+    /// `>`
+    Gtr,
+    /// `<`
+    Lss,
+    /// `>=`
+    Gte,
+    /// `<=`
+    Lte,
+    /// `and`
+    And,
+    /// `or`
+    Or,
+    /// `unless`
+    Unless,
+    /// `</`: the part of a histogram below a bound.
+    TrimUpper,
+    /// `>/`: the part of a histogram above a bound.
+    TrimLower,
+}
+
+impl BinaryOp {
+    /// The operator as PromQL writes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Add => "+",
+            Self::Sub => "-",
+            Self::Mul => "*",
+            Self::Div => "/",
+            Self::Mod => "%",
+            Self::Pow => "^",
+            Self::Atan2 => "atan2",
+            Self::Eql => "==",
+            Self::Neq => "!=",
+            Self::Gtr => ">",
+            Self::Lss => "<",
+            Self::Gte => ">=",
+            Self::Lte => "<=",
+            Self::And => "and",
+            Self::Or => "or",
+            Self::Unless => "unless",
+            Self::TrimUpper => "</",
+            Self::TrimLower => ">/",
+        }
+    }
+
+    /// `== != > < >= <=`.
+    pub fn is_comparison(self) -> bool {
+        matches!(self, Self::Eql | Self::Neq | Self::Gtr | Self::Lss | Self::Gte | Self::Lte)
+    }
+
+    /// `and or unless`.
+    pub fn is_set_operator(self) -> bool {
+        matches!(self, Self::And | Self::Or | Self::Unless)
+    }
+}
+
+/// A binary operation.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Binary {
+    /// The operator.
+    pub op: BinaryOp,
+    /// Left side.
+    pub lhs: Expr,
+    /// Right side.
+    pub rhs: Expr,
+    /// `bool`: comparisons yield 0 or 1 instead of filtering.
+    pub return_bool: bool,
+    /// How samples of two vectors are paired. Present exactly if both sides are vectors.
+    pub matching: Option<VectorMatching>,
+}
+
+/// How samples of two vectors are paired.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct VectorMatching {
+    /// How many of each side may be in one group.
+    pub cardinality: Cardinality,
+    /// The labels of `on` or `ignoring`.
+    pub labels: Vec<String>,
+    /// Whether `labels` are those of `on`; otherwise of `ignoring` (or there was neither, and it is empty).
+    pub on: bool,
+    /// Labels of the "one" side to copy, from `group_left(…)` or `group_right(…)`.
+    pub include: Vec<String>,
+    /// `fill` values for a missing left and right side.
+    pub fill: FillValues,
+}
+
+/// Values to use where one side of a pair is missing.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct FillValues {
+    /// For a missing left side.
+    pub left: Option<f64>,
+    /// For a missing right side.
+    pub right: Option<f64>,
+}
+
+/// How many samples of each side may be in one group of a vector matching.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
+pub enum Cardinality {
+    /// One of each.
+    #[default]
+    OneToOne,
+    /// `group_left`: many on the left.
+    ManyToOne,
+    /// `group_right`: many on the right.
+    OneToMany,
+    /// Set operators.
+    ManyToMany,
+}
+
+/// Aggregation operators.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "each is PromQL's word")]
+pub enum AggregateOp {
+    Sum,
+    Avg,
+    Count,
+    Min,
+    Max,
+    Group,
+    Stddev,
+    Stdvar,
+    TopK,
+    BottomK,
+    CountValues,
+    Quantile,
+    LimitK,
+    LimitRatio,
+}
+
+impl AggregateOp {
+    /// The operator as PromQL writes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Sum => "sum",
+            Self::Avg => "avg",
+            Self::Count => "count",
+            Self::Min => "min",
+            Self::Max => "max",
+            Self::Group => "group",
+            Self::Stddev => "stddev",
+            Self::Stdvar => "stdvar",
+            Self::TopK => "topk",
+            Self::BottomK => "bottomk",
+            Self::CountValues => "count_values",
+            Self::Quantile => "quantile",
+            Self::LimitK => "limitk",
+            Self::LimitRatio => "limit_ratio",
+        }
+    }
+}
+
+/// An aggregation.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Aggregate {
+    /// The operator.
+    pub op: AggregateOp,
+    /// What is aggregated.
+    pub expr: Expr,
+    /// The parameter of `topk`, `quantile`, `count_values`…
+    pub param: Option<Expr>,
+    /// The labels of `by` or `without`.
+    pub grouping: Vec<String>,
+    /// Whether `grouping` are those of `without`; otherwise of `by` (or there was neither, and it is empty).
+    pub without: bool,
+}
+
+/// A function call.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Call {
+    /// The function's signature, from the table in [`crate::functions`].
+    pub function: &'static crate::functions::Signature,
+    /// Arguments as written; optional ones may be missing.
+    pub args: Vec<Expr>,
+}

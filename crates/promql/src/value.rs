@@ -1,0 +1,102 @@
+//! What a query yields, in the shapes the API prints.
+
+use std::sync::Arc;
+
+use model::{FloatHistogram, Labels};
+
+/// The result of a query.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Value {
+    /// A number at a time.
+    Scalar {
+        /// When.
+        timestamp_ms: i64,
+        /// What.
+        value: f64,
+    },
+    /// A text at a time.
+    String {
+        /// When.
+        timestamp_ms: i64,
+        /// What.
+        value: String,
+    },
+    /// One sample for each label set, in the order the query gives.
+    Vector(Vec<VectorSample>),
+    /// Samples over time for each label set; range queries are sorted by labels.
+    Matrix(Vec<MatrixSeries>),
+}
+
+/// One sample of a vector.
+#[derive(Debug, Clone, PartialEq)]
+pub struct VectorSample {
+    /// Whose it is.
+    pub labels: Labels,
+    /// When.
+    pub timestamp_ms: i64,
+    /// What.
+    pub value: SampleValue,
+}
+
+/// A float or a native histogram.
+#[derive(Debug, Clone, PartialEq)]
+pub enum SampleValue {
+    /// A float.
+    Float(f64),
+    /// A native histogram.
+    Histogram(Arc<FloatHistogram>),
+}
+
+/// One series of a matrix.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MatrixSeries {
+    /// Whose samples they are.
+    pub labels: Labels,
+    /// Floats, in order of time.
+    pub floats: Vec<(i64, f64)>,
+    /// Native histograms, in order of time.
+    pub histograms: Vec<(i64, Arc<FloatHistogram>)>,
+}
+
+/// Result, and what the user should know about it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct QueryResult {
+    /// The result.
+    pub value: Value,
+    /// Texts of warnings, with position, in order of appearance, each once.
+    pub warnings: Vec<String>,
+    /// Texts of infos, likewise.
+    pub infos: Vec<String>,
+    /// What it cost.
+    pub stats: QueryStats,
+}
+
+/// What a query cost.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct QueryStats {
+    /// Seconds from the query's start to its end, by phase.
+    pub timings: Timings,
+    /// Samples that were looked at in all, each counted in every step that looked at it (as Prometheus).
+    pub total_queryable_samples: u64,
+    /// The most samples held at one time.
+    pub peak_samples: u64,
+    /// Samples looked at, per step of a range query; filled if asked for.
+    pub total_queryable_samples_per_step: Option<Vec<(i64, u64)>>,
+}
+
+/// Seconds by phase, named as Prometheus names them.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Timings {
+    /// Whole evaluation.
+    pub eval_total_s: f64,
+    /// Sorting of results.
+    pub result_sort_s: f64,
+    /// Selecting series and planning.
+    pub query_preparation_s: f64,
+    /// Evaluation proper.
+    pub inner_eval_s: f64,
+    /// Waiting for a slot.
+    pub exec_queue_s: f64,
+    /// From arrival to answer.
+    pub exec_total_s: f64,
+}
