@@ -1,0 +1,75 @@
+//! What can be asked about targets: the shapes that the API and the UI show.
+
+use model::Labels;
+
+/// Whether the last scrape of a target worked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Health {
+    /// Not scraped yet.
+    Unknown,
+    /// The last scrape worked.
+    Up,
+    /// The last scrape failed.
+    Down,
+}
+
+impl Health {
+    /// Prometheus' word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Up => "up",
+            Self::Down => "down",
+        }
+    }
+}
+
+/// A target that is scraped.
+#[derive(Debug, Clone)]
+pub struct ActiveTarget {
+    /// Its `job_name`.
+    pub pool: String,
+    /// Labels as discovery gave them, `__`-labels included.
+    pub discovered_labels: Labels,
+    /// Labels after relabelling, as its series carry them.
+    pub labels: Labels,
+    /// What is fetched.
+    pub scrape_url: String,
+    /// `scrape_url` with a host name that others can reach in place of localhost.
+    pub global_url: String,
+    /// Why the last scrape failed; empty if it worked.
+    pub last_error: String,
+    /// When the last scrape began; 0 if there was none.
+    pub last_scrape_ms: i64,
+    /// How long it took.
+    pub last_scrape_duration_s: f64,
+    /// Samples of the last scrape after relabelling.
+    pub last_sample_count: u64,
+    /// Whether the last scrape worked.
+    pub health: Health,
+    /// Time between scrapes.
+    pub interval_ms: i64,
+    /// Longest time a scrape may take.
+    pub timeout_ms: i64,
+}
+
+/// A target that relabelling dropped.
+#[derive(Debug, Clone)]
+pub struct DroppedTarget {
+    /// Its `job_name`.
+    pub pool: String,
+    /// Labels as discovery gave them.
+    pub discovered_labels: Labels,
+}
+
+/// Answers what is scraped. Shared as `Arc<dyn TargetsView>`.
+pub trait TargetsView: Send + Sync + 'static {
+    /// All pools' names (`job_name`s), sorted.
+    fn pools(&self) -> Vec<String>;
+    /// Targets that are scraped, sorted by pool and URL.
+    fn active(&self) -> Vec<ActiveTarget>;
+    /// Targets that relabelling dropped; at most as many as the setting keeps.
+    fn dropped(&self) -> Vec<DroppedTarget>;
+    /// How many targets each pool dropped, those not kept included.
+    fn dropped_counts(&self) -> Vec<(String, usize)>;
+}
