@@ -2,13 +2,15 @@
 //!
 //! Map: [`labels`] sorted name/value pairs in one packed string, and how to build them · [`matcher`] label
 //! matchers with anchored regular expressions · [`histogram`] native histograms · [`sample`] staleness,
-//! exemplars, metadata · [`tenant`] whose data it is · [`time`] durations and timestamps as text.
+//! exemplars, metadata · [`number`] floats as Go writes and reads them · [`tenant`] whose data it is ·
+//! [`time`] durations and timestamps as text.
 //!
 //! Units: timestamps and durations are `i64` milliseconds named `_ms`; ranges say whether ends are included.
 
 pub mod histogram;
 pub mod labels;
 pub mod matcher;
+pub mod number;
 pub mod sample;
 pub mod tenant;
 pub mod time;
