@@ -150,7 +150,11 @@ impl FloatHistogram {
             }
             let rising = self.custom_values.windows(2).all(|pair| pair[0] < pair[1]);
             let finite = self.custom_values.iter().all(|bound| bound.is_finite());
-            let buckets: u64 = self.positive_spans.iter().map(|s| i64::from(s.offset).unsigned_abs() + u64::from(s.length)).sum();
+            let buckets: u64 = self
+                .positive_spans
+                .iter()
+                .map(|s| i64::from(s.offset).unsigned_abs() + u64::from(s.length))
+                .sum();
             if !rising || !finite || buckets > self.custom_values.len() as u64 + 1 {
                 return Err(InvalidHistogram::CustomBounds);
             }
@@ -211,12 +215,16 @@ mod tests {
         assert_eq!(sound().validate(), Ok(()));
         let mut few = sound();
         few.positive_buckets.pop();
-        assert!(matches!(few.validate(), Err(InvalidHistogram::BucketsMismatch { spans: 3, buckets: 2, .. })));
+        assert!(matches!(
+            few.validate(),
+            Err(InvalidHistogram::BucketsMismatch { spans: 3, buckets: 2, .. })
+        ));
         let mut overlapping = sound();
         overlapping.positive_spans[1].offset = -1;
         assert!(matches!(overlapping.validate(), Err(InvalidHistogram::NegativeOffset { number: 2, .. })));
         assert_eq!(FloatHistogram { schema: 9, ..sound() }.validate(), Err(InvalidHistogram::Schema(9)));
-        let custom = FloatHistogram { schema: CUSTOM_BUCKETS_SCHEMA, custom_values: vec![1.0, 1.0, 2.0], ..sound() };
+        let custom =
+            FloatHistogram { schema: CUSTOM_BUCKETS_SCHEMA, custom_values: vec![1.0, 1.0, 2.0], ..sound() };
         assert_eq!(custom.validate(), Err(InvalidHistogram::CustomBounds));
     }
 

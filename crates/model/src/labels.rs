@@ -477,7 +477,9 @@ mod tests {
 
     #[test]
     fn text_that_is_not_a_packed_form_is_refused() {
-        for bad in ["\u{1}a\u{1}", "\u{5}ab", "\u{1}b\u{1}x\u{1}a\u{1}x", "\u{1}a\u{1}x\u{1}a\u{1}y", "\u{1}a\u{0}"] {
+        for bad in
+            ["\u{1}a\u{1}", "\u{5}ab", "\u{1}b\u{1}x\u{1}a\u{1}x", "\u{1}a\u{1}x\u{1}a\u{1}y", "\u{1}a\u{0}"]
+        {
             assert!(LabelsRef::from_packed(bad).is_none(), "{bad:?}");
         }
     }

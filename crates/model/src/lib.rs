@@ -1,7 +1,7 @@
 //! The words everybody shares: labels, matchers, samples, histograms, tenants, time. No I/O, no async.
 //!
 //! Map: [`labels`] sorted name/value pairs in one packed string, and how to build them · [`matcher`] label
-//! matchers with anchored regular expressions · [`histogram`] native histograms · [`sample`] staleness,
+//! matchers with anchored regular expressions · [`relabel`] rules that rewrite label sets · [`histogram`] native histograms · [`sample`] staleness,
 //! exemplars, metadata · [`number`] floats as Go writes and reads them · [`tenant`] whose data it is ·
 //! [`time`] durations and timestamps as text.
 //!
@@ -11,6 +11,7 @@ pub mod histogram;
 pub mod labels;
 pub mod matcher;
 pub mod number;
+pub mod relabel;
 pub mod sample;
 pub mod tenant;
 pub mod time;

@@ -120,7 +120,8 @@ impl Matcher {
     }
 
     fn regex_matches(&self, value: &str) -> bool {
-        let regex = self.regex.as_ref().expect("the constructor compiles an expression for both regex operators");
+        let regex =
+            self.regex.as_ref().expect("the constructor compiles an expression for both regex operators");
         match &regex.literals {
             Some(literals) => literals.binary_search_by(|l| l.as_str().cmp(value)).is_ok(),
             None => value.starts_with(regex.prefix.as_str()) && regex.regex.is_match(value),
@@ -178,13 +179,12 @@ pub fn compile_anchored(pattern: &str) -> Result<regex::Regex, RegexError> {
     let error = |message: String| RegexError { pattern: pattern.to_owned(), message };
     // Parsed alone first, so that "a)(b" is refused although "^(?s:a)(b)$" would be well-formed.
     regex_syntax::ParserBuilder::new().build().parse(pattern).map_err(|e| error(regex_message(&e)))?;
-    regex::RegexBuilder::new(&format!("^(?s:{pattern})$"))
-        .size_limit(REGEX_BYTES_MAX)
-        .build()
-        .map_err(|e| match e {
+    regex::RegexBuilder::new(&format!("^(?s:{pattern})$")).size_limit(REGEX_BYTES_MAX).build().map_err(|e| {
+        match e {
             regex::Error::CompiledTooBig(_) => error("expression too large".to_owned()),
             other => error(other.to_string()),
-        })
+        }
+    })
 }
 
 /// Go's words for the faults people make; regex-syntax's own for the rest.
@@ -248,7 +248,10 @@ fn expand(hir: &regex_syntax::hir::Hir) -> Option<Vec<String>> {
                 if all.len() * tails.len() > LITERALS_MAX {
                     return None;
                 }
-                all = all.iter().flat_map(|head| tails.iter().map(move |tail| format!("{head}{tail}"))).collect();
+                all = all
+                    .iter()
+                    .flat_map(|head| tails.iter().map(move |tail| format!("{head}{tail}")))
+                    .collect();
             }
             Some(all)
         }
@@ -305,7 +308,10 @@ impl fmt::Debug for Matcher {
 
 /// The metric name a selector fixes with `__name__="…"`, if it does.
 pub fn fixed_metric_name(matchers: &[Matcher]) -> Option<&str> {
-    matchers.iter().find(|m| m.op == MatchOp::Equal && m.name() == METRIC_NAME && !m.value().is_empty()).map(Matcher::value)
+    matchers
+        .iter()
+        .find(|m| m.op == MatchOp::Equal && m.name() == METRIC_NAME && !m.value().is_empty())
+        .map(Matcher::value)
 }
 
 #[cfg(test)]
@@ -338,12 +344,16 @@ mod tests {
 
     #[test]
     fn literal_alternatives_and_prefixes_are_found() {
-        let literals = |p| Matcher::new(MatchOp::Regex, "a", p).expect("valid").regex_literals().map(<[String]>::to_vec);
+        let literals =
+            |p| Matcher::new(MatchOp::Regex, "a", p).expect("valid").regex_literals().map(<[String]>::to_vec);
         assert_eq!(literals("b|a|a"), Some(vec!["a".to_owned(), "b".to_owned()]));
         assert_eq!(literals("x(1|2)"), Some(vec!["x1".to_owned(), "x2".to_owned()]));
         assert_eq!(literals("x.*"), None);
         let prefix = |p| Matcher::new(MatchOp::Regex, "a", p).expect("valid").regex_prefix().to_owned();
-        assert_eq!((prefix("10[.]0.*").as_str(), prefix("web-.*|db").as_str(), prefix("a?b").as_str()), ("10.0", "", ""));
+        assert_eq!(
+            (prefix("10[.]0.*").as_str(), prefix("web-.*|db").as_str(), prefix("a?b").as_str()),
+            ("10.0", "", "")
+        );
     }
 
     #[test]

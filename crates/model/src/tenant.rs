@@ -28,7 +28,12 @@ impl TenantId {
     /// If the name breaks the rules of the type.
     pub fn new(name: &str) -> Result<Self, InvalidTenantId> {
         let allowed = |b: u8| b.is_ascii_alphanumeric() || b"!-_.*'()".contains(&b);
-        if name.is_empty() || name.len() > LEN_MAX || name == "." || name == ".." || !name.bytes().all(allowed) {
+        if name.is_empty()
+            || name.len() > LEN_MAX
+            || name == "."
+            || name == ".."
+            || !name.bytes().all(allowed)
+        {
             return Err(InvalidTenantId(name.chars().take(LEN_MAX).collect()));
         }
         Ok(Self(Arc::from(name)))
