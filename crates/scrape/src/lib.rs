@@ -1,5 +1,6 @@
 //! Scraping: from targets to samples.
 //!
-//! Map: [`status`] what can be asked about targets.
+//! Map: [`host`] the built-in host collector · [`status`] what can be asked about targets.
 
+pub mod host;
 pub mod status;
