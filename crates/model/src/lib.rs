@@ -2,7 +2,7 @@
 //!
 //! Map: [`labels`] sorted name/value pairs in one packed string, and how to build them · [`matcher`] label
 //! matchers with anchored regular expressions · [`relabel`] rules that rewrite label sets · [`histogram`] native histograms · [`sample`] staleness,
-//! exemplars, metadata · [`number`] floats as Go writes and reads them · [`tenant`] whose data it is ·
+//! exemplars, metadata · [`number`] floats as Go writes and reads them · [`size`] sizes in bytes as text · [`tenant`] whose data it is ·
 //! [`time`] durations and timestamps as text.
 //!
 //! Units: timestamps and durations are `i64` milliseconds named `_ms`; ranges say whether ends are included.
@@ -13,6 +13,7 @@ pub mod matcher;
 pub mod number;
 pub mod relabel;
 pub mod sample;
+pub mod size;
 pub mod tenant;
 pub mod time;
 

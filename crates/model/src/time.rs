@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
 /// One millisecond value per unit, largest first, as the order in a duration demands.
 const UNITS: [(&str, i64); 7] = [
     ("y", 365 * 86_400_000),
@@ -96,6 +98,31 @@ impl fmt::Display for DurationText {
             }
         }
         Ok(())
+    }
+}
+
+/// A duration as a configuration file writes it. Null counts as 0.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DurationMs(pub i64);
+
+impl fmt::Display for DurationMs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        DurationText(self.0).fmt(f)
+    }
+}
+
+impl<'de> Deserialize<'de> for DurationMs {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match Option::<String>::deserialize(deserializer)? {
+            Some(text) => parse_duration_ms(&text).map(Self).map_err(serde::de::Error::custom),
+            None => Ok(Self(0)),
+        }
+    }
+}
+
+impl Serialize for DurationMs {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 
