@@ -1,0 +1,119 @@
+//! What a configuration file says about where targets come from.
+
+use std::collections::BTreeMap;
+
+use http_client::InvalidSettings;
+use model::time::DurationMs;
+use serde::Deserialize;
+
+/// Targets of one job, from all the mechanisms that it names.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Settings {
+    /// Targets written into the configuration itself.
+    pub static_configs: Vec<StaticGroup>,
+    /// Targets in files.
+    pub file_sd_configs: Vec<FileSd>,
+    /// Keys of mechanisms that the file names and Kymo does not have yet; their targets are missing.
+    pub unsupported: Vec<&'static str>,
+}
+
+/// A group of targets written into the configuration.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct StaticGroup {
+    /// Their `__address__`es.
+    pub targets: Vec<String>,
+    /// Labels of each.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// Targets in files, read again when they change.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct FileSd {
+    /// Patterns of file names; `*` only in the last part, which ends in `.json`, `.yml` or `.yaml`.
+    pub files: Vec<String>,
+    /// How often they are read even if no change was noticed. Default 5 min.
+    pub refresh_interval: DurationMs,
+}
+
+impl Default for FileSd {
+    fn default() -> Self {
+        Self { files: Vec::new(), refresh_interval: DurationMs(300_000) }
+    }
+}
+
+/// What the sections that name targets have in common: where they come from, and how they are reached.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Section {
+    /// Where targets come from.
+    #[serde(skip)]
+    pub discovery: Settings,
+    /// How they are reached: all other keys.
+    #[serde(rename = "*")]
+    pub http: http_client::Settings,
+}
+
+impl Section {
+    /// Checks what a type cannot. `relabelled`: rules could still make addresses of what are none.
+    ///
+    /// # Errors
+    /// The first fault, in Prometheus' words.
+    pub fn check(&self, relabelled: bool) -> Result<(), InvalidSettings> {
+        self.http.check()?;
+        self.discovery.check(relabelled)
+    }
+}
+
+impl Settings {
+    fn check(&self, relabelled: bool) -> Result<(), InvalidSettings> {
+        for (i, group) in self.static_configs.iter().enumerate() {
+            group.check(relabelled).map_err(|e| e.within(i).within("static_configs"))?;
+        }
+        for (i, file) in self.file_sd_configs.iter().enumerate() {
+            file.check().map_err(|e| e.within(i).within("file_sd_configs"))?;
+        }
+        Ok(())
+    }
+}
+
+impl StaticGroup {
+    fn check(&self, relabelled: bool) -> Result<(), InvalidSettings> {
+        for (i, target) in self.targets.iter().enumerate() {
+            if !relabelled && target.contains('/') {
+                let message =
+                    format!("{target:?} is not a valid hostname; leave out the scheme and the path");
+                return Err(InvalidSettings::at(["targets", &i.to_string()], message));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl FileSd {
+    fn check(&self) -> Result<(), InvalidSettings> {
+        if self.files.is_empty() {
+            return Err(InvalidSettings::at(
+                ["files"],
+                "file service discovery config must contain at least one path name",
+            ));
+        }
+        for (i, pattern) in self.files.iter().enumerate() {
+            if !is_file_pattern(pattern) {
+                let message = format!("path name {pattern:?} is not valid for file discovery");
+                return Err(InvalidSettings::at(["files", &i.to_string()], message));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether a pattern has `*` only in its last part and ends as target files do.
+fn is_file_pattern(pattern: &str) -> bool {
+    let (directory, name) = pattern.rsplit_once('/').unwrap_or(("", pattern));
+    let stem = [".json", ".yml", ".yaml", ".JSON", ".YML", ".YAML"]
+        .iter()
+        .find_map(|ending| name.strip_suffix(ending));
+    !directory.contains('*') && stem.is_some()
+}

@@ -1,0 +1,36 @@
+//! What a configuration file says about scraping.
+//!
+//! Two layers: [`ScrapeConfig`] is a job as the file has it, [`Global`] what jobs inherit; [`ScrapeConfig::resolve`]
+//! makes of both a [`Job`], in which every value is decided. Defaults, checks and texts are Prometheus 3.14's.
+
+mod global;
+mod job;
+mod protocol;
+
+pub use global::Global;
+pub use job::{Job, ScrapeConfig};
+pub use protocol::{EscapingScheme, ScrapeProtocol, ValidationScheme};
+
+/// Everything that scraping needs to know. Given anew, whole, on each reload.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Settings {
+    /// What is scraped, one pool each. Names are unique.
+    pub jobs: Vec<Job>,
+    /// Collect metrics of the machine; `None`: no.
+    pub host_collector: Option<HostCollector>,
+}
+
+/// How the machine itself is watched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostCollector {
+    /// Its `job` label. Default `node`.
+    pub job: String,
+    /// Time between collections. Default 15 s, or the global interval if that is set.
+    pub interval_ms: i64,
+}
+
+impl Default for HostCollector {
+    fn default() -> Self {
+        Self { job: "node".to_owned(), interval_ms: 15_000 }
+    }
+}
