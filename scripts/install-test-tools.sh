@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# Installs what the tests need and this machine lacks: real peers and a browser from Debian, cargo-deny.
+set -euo pipefail
+declare -A package_of=([prometheus]=prometheus [promtool]=prometheus
+  [prometheus-node-exporter]=prometheus-node-exporter [chromium]=chromium)
+missing=()
+for program in "${!package_of[@]}"; do
+  command -v "$program" >/dev/null || missing+=("${package_of[$program]}")
+done
+if ((${#missing[@]})); then
+  mapfile -t missing < <(printf '%s\n' "${missing[@]}" | sort -u)
+  echo "installing ${missing[*]}"
+  as_root=()
+  ((EUID == 0)) || as_root=(sudo)
+  "${as_root[@]}" apt-get update -qq
+  DEBIAN_FRONTEND=noninteractive "${as_root[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+fi
+command -v cargo-deny >/dev/null || cargo install --quiet --locked cargo-deny
+command -v npm >/dev/null || { echo "the tests of the UI need Node 20 or newer" >&2; exit 1; }
