@@ -4,9 +4,13 @@
 //! `i64` milliseconds. The parser yields only well-typed trees: a function's arguments have the types of its
 //! signature, a binary operation's sides fit its operator.
 
+pub mod duration;
+
 use std::ops::Range;
 
 use model::Matcher;
+
+pub use duration::{DurationExpr, resolve_durations};
 
 /// Where a node stands in the query text: bytes, end exclusive.
 pub type Span = Range<usize>;
@@ -18,6 +22,31 @@ pub struct Expr {
     pub kind: ExprKind,
     /// Where it stands.
     pub span: Span,
+}
+
+impl Expr {
+    /// What it yields.
+    pub fn value_type(&self) -> ValueType {
+        match &self.kind {
+            ExprKind::Number(_) | ExprKind::Duration(_) => ValueType::Scalar,
+            ExprKind::String(_) => ValueType::String,
+            ExprKind::VectorSelector(_) | ExprKind::Aggregate(_) => ValueType::Vector,
+            ExprKind::MatrixSelector(_) | ExprKind::Subquery(_) => ValueType::Matrix,
+            ExprKind::Unary(_, inner) | ExprKind::Paren(inner) => inner.value_type(),
+            ExprKind::Binary(binary) => binary.value_type(),
+            ExprKind::Call(call) => call.function.returns,
+        }
+    }
+}
+
+impl Binary {
+    /// A scalar if both sides are.
+    pub fn value_type(&self) -> ValueType {
+        match (self.lhs.value_type(), self.rhs.value_type()) {
+            (ValueType::Scalar, ValueType::Scalar) => ValueType::Scalar,
+            _ => ValueType::Vector,
+        }
+    }
 }
 
 /// What an expression yields at one point in time.
@@ -33,11 +62,35 @@ pub enum ValueType {
     Matrix,
 }
 
+impl ValueType {
+    /// How messages and documentation name it.
+    pub fn documented(self) -> &'static str {
+        match self {
+            Self::Scalar => "scalar",
+            Self::String => "string",
+            Self::Vector => "instant vector",
+            Self::Matrix => "range vector",
+        }
+    }
+
+    /// How the API names it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Scalar => "scalar",
+            Self::String => "string",
+            Self::Vector => "vector",
+            Self::Matrix => "matrix",
+        }
+    }
+}
+
 /// The kinds of expressions.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ExprKind {
-    /// `1.5`, `0x1f`, `Inf`, `5m` (a duration literal is its seconds).
+    /// `1.5`, `0x1f`, `Inf`.
     Number(f64),
+    /// `5m` where a number may stand: its seconds. Differs from [`Self::Number`] only in how it is printed.
+    Duration(f64),
     /// `"text"`.
     String(String),
     /// `metric{a="b"} offset 5m @ 1600000000`.
@@ -67,6 +120,19 @@ pub struct VectorSelector {
     pub matchers: Vec<Matcher>,
     /// `offset` and `@`.
     pub time: TimeModifiers,
+    /// An `offset` that must be computed; `time.offset_ms` is 0 until [`resolve_durations`] has set it.
+    pub offset_expr: Option<Box<DurationExpr>>,
+    /// `anchored` or `smoothed`.
+    pub extended: Option<Extended>,
+}
+
+/// How a range is completed with samples around it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Extended {
+    /// `anchored`: with the last sample before the range.
+    Anchored,
+    /// `smoothed`: with values interpolated at both ends.
+    Smoothed,
 }
 
 /// `offset` and `@`.
@@ -98,6 +164,8 @@ pub struct MatrixSelector {
     pub selector_span: Span,
     /// Width of the window, positive.
     pub range_ms: i64,
+    /// A width that must be computed; `range_ms` is 0 until [`resolve_durations`] has set it.
+    pub range_expr: Option<Box<DurationExpr>>,
 }
 
 /// A subquery.
@@ -111,6 +179,12 @@ pub struct Subquery {
     pub step_ms: Option<i64>,
     /// `offset` and `@` of the subquery itself.
     pub time: TimeModifiers,
+    /// As in [`MatrixSelector`].
+    pub range_expr: Option<Box<DurationExpr>>,
+    /// A distance that must be computed; `step_ms` is `None` until [`resolve_durations`] has set it.
+    pub step_expr: Option<Box<DurationExpr>>,
+    /// As in [`VectorSelector`].
+    pub offset_expr: Option<Box<DurationExpr>>,
 }
 
 /// A sign.
@@ -291,6 +365,14 @@ impl AggregateOp {
             Self::LimitK => "limitk",
             Self::LimitRatio => "limit_ratio",
         }
+    }
+
+    /// Whether it takes a parameter in front of what it aggregates.
+    pub fn has_param(self) -> bool {
+        matches!(
+            self,
+            Self::TopK | Self::BottomK | Self::CountValues | Self::Quantile | Self::LimitK | Self::LimitRatio
+        )
     }
 }
 
