@@ -1,0 +1,424 @@
+//! Columns of floats, each in the encoding that suits it best, found by trial.
+//!
+//! - *constant*: one value.
+//! - *decimal*: every value is a whole number divided by the same power of ten (most of what people export);
+//!   the whole numbers are stored as they are, as differences, or as differences of differences.
+//! - *xor*: each value XORed with the one before; *raw*: as they are.
+//!
+//! Numbers are written in planes: all lowest bytes, then all second bytes, and so on, so that the general
+//! compression of a page finds like beside like. A few that need more bytes than the others are kept aside.
+//! Values that are no numbers (staleness markers, NaN, infinities, -0.0) are kept aside with their
+//! positions, so that one at the end of a series does not spoil the encoding of the rest.
+
+use crate::varint::{Reader, unzigzag, write_i64, write_u64, zigzag};
+use crate::{Corrupt, SAMPLES_MAX};
+
+const CONSTANT: u8 = 0;
+const DECIMAL: u8 = 1;
+const XOR: u8 = 2;
+const RAW: u8 = 3;
+/// Set in the first byte if values were kept aside.
+const ASIDE: u8 = 0x80;
+
+/// How the whole numbers of a decimal column are stored.
+const PLAIN: u8 = 0;
+const DELTA: u8 = 1;
+const DELTA2: u8 = 2;
+
+/// Largest power of ten that is tried. All up to 22 are exact floats.
+const EXPONENT_MAX: usize = 17;
+const WHOLE_MAX: f64 = (1u64 << 53) as f64;
+const POWERS: [f64; EXPONENT_MAX + 1] =
+    [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17];
+
+/// Encodes columns; keeps its buffers from column to column.
+#[derive(Debug, Default)]
+pub struct FloatEncoder {
+    plain: Vec<f64>,
+    aside: Vec<(usize, u64)>,
+    whole: Vec<i64>,
+    numbers: Vec<u64>,
+    trial: Vec<u64>,
+}
+
+impl FloatEncoder {
+    /// Appends the encoded column. Its length must be remembered elsewhere, and be at most [`SAMPLES_MAX`].
+    pub fn encode(&mut self, values: &[f64], out: &mut Vec<u8>) {
+        assert!(values.len() <= SAMPLES_MAX, "BUG: a column is cut into chunks before it is encoded");
+        if values.is_empty() {
+            return;
+        }
+        self.set_aside(values);
+        let flag = if self.aside.is_empty() { 0 } else { ASIDE };
+        let first = self.plain[0].to_bits();
+        if self.plain.iter().all(|v| v.to_bits() == first) {
+            out.push(CONSTANT | flag);
+            self.write_aside(out);
+            out.extend_from_slice(&first.to_le_bytes());
+        } else if let Some(exponent) = self.find_decimal() {
+            out.push(DECIMAL | flag);
+            self.write_aside(out);
+            out.push(exponent);
+            self.write_whole(out);
+        } else {
+            self.write_bits(flag, out);
+        }
+    }
+
+    /// Moves what is no number to `aside`; its place takes the number before it, or the first one.
+    fn set_aside(&mut self, values: &[f64]) {
+        let ordinary = |v: &f64| v.is_finite() && (*v != 0.0 || v.is_sign_positive());
+        self.plain.clear();
+        self.aside.clear();
+        let mut last = values.iter().copied().find(|v| ordinary(v)).unwrap_or(0.0);
+        for (at, value) in values.iter().enumerate() {
+            if ordinary(value) {
+                last = *value;
+            } else {
+                self.aside.push((at, value.to_bits()));
+            }
+            self.plain.push(last);
+        }
+    }
+
+    fn write_aside(&self, out: &mut Vec<u8>) {
+        if self.aside.is_empty() {
+            return;
+        }
+        write_u64(out, self.aside.len() as u64);
+        let mut next = 0;
+        for (at, bits) in &self.aside {
+            write_u64(out, (at - next) as u64);
+            out.extend_from_slice(&bits.to_le_bytes());
+            next = at + 1;
+        }
+    }
+
+    /// Fills `whole` with whole numbers that, divided by ten to the returned exponent, give exactly the values.
+    fn find_decimal(&mut self) -> Option<u8> {
+        let mut exponent = 0;
+        for value in &self.plain {
+            while to_whole(*value, exponent).is_none() {
+                exponent += 1;
+                // Beyond 2^53 a larger exponent only makes it worse.
+                if exponent > EXPONENT_MAX || (value * POWERS[exponent]).abs() > WHOLE_MAX {
+                    return None;
+                }
+            }
+        }
+        self.whole.clear();
+        for value in &self.plain {
+            self.whole.push(to_whole(*value, exponent)?);
+        }
+        Some(exponent as u8)
+    }
+
+    /// Writes `whole` in whichever of the three ways needs the fewest bits.
+    fn write_whole(&mut self, out: &mut Vec<u8>) {
+        let least = self.whole.iter().copied().min().expect("a column has values");
+        self.numbers.clear();
+        self.numbers.extend(self.whole.iter().map(|v| (v - least) as u64));
+        let (mut best, mut best_bits) = (PLAIN, bit_count(&self.numbers));
+        for transform in [DELTA, DELTA2] {
+            self.trial.clear();
+            let (mut last, mut last_delta) = (self.whole[0], 0);
+            for value in &self.whole[1..] {
+                let delta = value - last;
+                self.trial.push(zigzag(delta - last_delta));
+                last = *value;
+                last_delta = if transform == DELTA2 { delta } else { 0 };
+            }
+            let bits = bit_count(&self.trial);
+            if bits < best_bits {
+                (best, best_bits) = (transform, bits);
+                std::mem::swap(&mut self.numbers, &mut self.trial);
+            }
+        }
+        out.push(best);
+        write_i64(out, if best == PLAIN { least } else { self.whole[0] });
+        write_planes(&mut self.numbers, out);
+    }
+
+    fn write_bits(&mut self, flag: u8, out: &mut Vec<u8>) {
+        self.numbers.clear();
+        self.trial.clear();
+        let mut last = 0;
+        for value in &self.plain {
+            self.numbers.push(value.to_bits());
+            self.trial.push(value.to_bits() ^ last);
+            last = value.to_bits();
+        }
+        let xor = bit_count(&self.trial) < bit_count(&self.numbers);
+        out.push(if xor { XOR } else { RAW } | flag);
+        self.write_aside(out);
+        write_planes(if xor { &mut self.trial } else { &mut self.numbers }, out);
+    }
+}
+
+/// The whole number that divided by ten to `exponent` is exactly `value`. A quotient of two exact floats is
+/// rounded correctly, so decoding gives the same bits on every machine.
+#[inline]
+fn to_whole(value: f64, exponent: usize) -> Option<i64> {
+    let scaled = (value * POWERS[exponent]).round_ties_even();
+    if scaled.abs() > WHOLE_MAX || (scaled / POWERS[exponent]).to_bits() != value.to_bits() {
+        return None;
+    }
+    Some(scaled as i64)
+}
+
+fn bit_count(numbers: &[u64]) -> u64 {
+    numbers.iter().map(|n| u64::from(64 - n.leading_zeros())).sum()
+}
+
+/// What one number kept aside costs in the choice of a width, in bytes.
+const OUTLIER_BYTES: usize = 6;
+
+/// Writes a width, the numbers that do not fit it, and one plane of bytes for each byte of the width.
+fn write_planes(numbers: &mut [u64], out: &mut Vec<u8>) {
+    let mut widths = [0usize; 9];
+    for number in numbers.iter() {
+        widths[byte_width(*number)] += 1;
+    }
+    let mut outliers = 0;
+    let (mut width, mut cost_min) = (8, numbers.len() * 8);
+    for candidate in (0..8).rev() {
+        outliers += widths[candidate + 1];
+        let cost = numbers.len() * candidate + outliers * OUTLIER_BYTES;
+        if cost < cost_min {
+            (width, cost_min) = (candidate, cost);
+        }
+    }
+    let outliers: usize = widths[width + 1..].iter().sum();
+    out.push(width as u8);
+    write_u64(out, outliers as u64);
+    if outliers > 0 {
+        let mut next = 0;
+        for (at, number) in numbers.iter_mut().enumerate().filter(|(_, n)| byte_width(**n) > width) {
+            write_u64(out, (at - next) as u64);
+            write_u64(out, *number);
+            *number = 0;
+            next = at + 1;
+        }
+    }
+    for plane in 0..width {
+        out.extend(numbers.iter().map(|n| (n >> (plane * 8)) as u8));
+    }
+}
+
+fn byte_width(number: u64) -> usize {
+    (64 - number.leading_zeros() as usize).div_ceil(8)
+}
+
+fn read_planes(reader: &mut Reader<'_>, count: usize, numbers: &mut Vec<u64>) -> Result<(), Corrupt> {
+    let width = usize::from(reader.u8()?);
+    if width > 8 {
+        return Err(Corrupt("numbers of more than eight bytes"));
+    }
+    let mut outliers = *reader;
+    let outlier_count = reader.count(count)?;
+    for _ in 0..outlier_count {
+        reader.u64()?;
+        reader.u64()?;
+    }
+    numbers.clear();
+    match width {
+        0 => numbers.resize(count, 0),
+        _ => numbers.extend(reader.take(count)?.iter().map(|b| u64::from(*b))),
+    }
+    for plane in 1..width {
+        for (number, byte) in numbers.iter_mut().zip(reader.take(count)?) {
+            *number |= u64::from(*byte) << (plane * 8);
+        }
+    }
+    outliers.u64()?;
+    let mut next = 0usize;
+    for _ in 0..outlier_count {
+        let at = next.saturating_add(outliers.count(count)?);
+        *numbers.get_mut(at).ok_or(Corrupt("a number kept aside has no place"))? = outliers.u64()?;
+        next = at + 1;
+    }
+    Ok(())
+}
+
+/// Decodes columns; keeps its buffers from column to column.
+#[derive(Debug, Default)]
+pub struct FloatDecoder {
+    numbers: Vec<u64>,
+}
+
+impl FloatDecoder {
+    /// Appends `count` decoded values to `into`, from the front of `bytes`.
+    ///
+    /// # Errors
+    /// If the bytes are not such a column; `into` may then have some values more.
+    pub fn decode(&mut self, bytes: &[u8], count: usize, into: &mut Vec<f64>) -> Result<(), Corrupt> {
+        if count == 0 {
+            return Ok(());
+        }
+        if count > SAMPLES_MAX {
+            return Err(Corrupt("a column of floats has too many values"));
+        }
+        let start = into.len();
+        let mut reader = Reader::new(bytes);
+        let head = reader.u8()?;
+        let mut aside = reader;
+        let aside_count = if head & ASIDE == 0 { 0 } else { reader.count(count)? };
+        for _ in 0..aside_count {
+            reader.u64()?;
+            reader.fixed_u64()?;
+        }
+        match head & !ASIDE {
+            CONSTANT => {
+                let value = f64::from_bits(reader.fixed_u64()?);
+                into.resize(start + count, value);
+            }
+            DECIMAL => self.decode_decimal(&mut reader, count, into)?,
+            XOR => {
+                read_planes(&mut reader, count, &mut self.numbers)?;
+                let mut last = 0;
+                into.extend(self.numbers.iter().map(|n| {
+                    last ^= n;
+                    f64::from_bits(last)
+                }));
+            }
+            RAW => {
+                read_planes(&mut reader, count, &mut self.numbers)?;
+                into.extend(self.numbers.iter().map(|n| f64::from_bits(*n)));
+            }
+            _ => return Err(Corrupt("a column of floats in an unknown encoding")),
+        }
+        if aside_count > 0 {
+            aside.u64()?;
+            let mut next = 0usize;
+            for _ in 0..aside_count {
+                let at = next.saturating_add(aside.count(count)?);
+                let place = into[start..].get_mut(at).ok_or(Corrupt("a value kept aside has no place"))?;
+                *place = f64::from_bits(aside.fixed_u64()?);
+                next = at + 1;
+            }
+        }
+        Ok(())
+    }
+
+    fn decode_decimal(
+        &mut self,
+        reader: &mut Reader<'_>,
+        count: usize,
+        into: &mut Vec<f64>,
+    ) -> Result<(), Corrupt> {
+        let exponent = usize::from(reader.u8()?);
+        let divisor = *POWERS.get(exponent).ok_or(Corrupt("a power of ten is too large"))?;
+        let transform = reader.u8()?;
+        let mut last = reader.i64()?;
+        let stored = if transform == PLAIN { count } else { count - 1 };
+        read_planes(reader, stored, &mut self.numbers)?;
+        match transform {
+            PLAIN => into.extend(self.numbers.iter().map(|n| last.wrapping_add(*n as i64) as f64 / divisor)),
+            DELTA => {
+                into.push(last as f64 / divisor);
+                into.extend(self.numbers.iter().map(|n| {
+                    last = last.wrapping_add(unzigzag(*n));
+                    last as f64 / divisor
+                }));
+            }
+            DELTA2 => {
+                let mut delta = 0i64;
+                into.push(last as f64 / divisor);
+                into.extend(self.numbers.iter().map(|n| {
+                    delta = delta.wrapping_add(unzigzag(*n));
+                    last = last.wrapping_add(delta);
+                    last as f64 / divisor
+                }));
+            }
+            _ => return Err(Corrupt("whole numbers in an unknown encoding")),
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use model::STALE_NAN;
+    use proptest::prelude::*;
+
+    /// The only place here that touches the encoder.
+    #[track_caller]
+    fn check(values: &[f64], bytes_max: usize) {
+        let mut bytes = Vec::new();
+        FloatEncoder::default().encode(values, &mut bytes);
+        assert!(bytes.len() <= bytes_max, "{} bytes, at most {bytes_max}", bytes.len());
+        // What follows a column in its page must not disturb it.
+        bytes.push(0xa5);
+        let mut decoded = vec![1.0];
+        FloatDecoder::default().decode(&bytes, values.len(), &mut decoded).expect("sound");
+        let bits = |values: &[f64]| values.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
+        assert_eq!(bits(&decoded[1..]), bits(values));
+    }
+
+    #[test]
+    fn constant_columns_cost_nine_bytes_and_a_marker_at_the_end_nearly_nothing() {
+        check(&[42.5; 480], 9);
+        check(&[STALE_NAN; 3], 60);
+        let mut ends = vec![42.5; 480];
+        ends.push(STALE_NAN);
+        check(&ends, 24);
+    }
+
+    #[test]
+    fn counters_and_decimals_cost_a_byte_or_less() {
+        let counter: Vec<f64> = (0..480).map(|i| 1e9 + f64::from(i * 100 + i * 7919 % 50)).collect();
+        check(&counter, 500);
+        let steady: Vec<f64> = (0..480).map(|i| 123.25 + f64::from(i) * 0.5).collect();
+        check(&steady, 20);
+        let seldom: Vec<f64> = (0..480).map(|i| f64::from(i / 100)).collect();
+        check(&seldom, 30);
+        let gauge: Vec<f64> = (0..480).map(|i| f64::from(2000 + i * 7919 % 200) / 100.0).collect();
+        check(&gauge, 500);
+    }
+
+    #[test]
+    fn odd_values_survive_bit_for_bit() {
+        check(&[], 0);
+        check(&[-0.0], 30);
+        check(
+            &[0.0, -0.0, STALE_NAN, f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 1.0, f64::from_bits(1)],
+            200,
+        );
+        check(&[f64::MAX, f64::MIN, f64::MIN_POSITIVE, 1e300, 1e-300, 0.1, 0.2, 0.1 + 0.2], 200);
+        check(&[9_007_199_254_740_992.0, -9_007_199_254_740_992.0, 9_007_199_254_740_991.0], 60);
+        check(&[1e22, 1e21, 123_456_789_012_345_680.0], 60);
+    }
+
+    fn value() -> impl Strategy<Value = f64> {
+        prop_oneof![
+            any::<u64>().prop_map(f64::from_bits),
+            (-1_000_000i64..1_000_000).prop_map(|v| v as f64),
+            (-1_000_000i64..1_000_000, 0i32..12).prop_map(|(v, e)| v as f64 / 10f64.powi(e)),
+            Just(0.0),
+            Just(-0.0),
+            Just(STALE_NAN),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn any_values_come_back(values in proptest::collection::vec(value(), 0..200)) {
+            check(&values, usize::MAX);
+        }
+
+        #[test]
+        fn whole_numbers_and_decimals_come_back(start: i32, steps in proptest::collection::vec(-1000i64..1000, 0..200), e in 0i32..10) {
+            let mut at = i64::from(start);
+            let values: Vec<f64> = steps.into_iter().map(|s| { at += s; at as f64 / 10f64.powi(e) }).collect();
+            check(&values, usize::MAX);
+        }
+
+        #[test]
+        fn any_bytes_are_decoded_without_panic(bytes in proptest::collection::vec(any::<u8>(), 0..100), count in 0usize..200) {
+            let mut into = Vec::new();
+            let decoded = FloatDecoder::default().decode(&bytes, count, &mut into);
+            prop_assert!(decoded.is_err() || into.len() == count);
+        }
+    }
+}
