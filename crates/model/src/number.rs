@@ -66,6 +66,10 @@ pub fn write_float(out: &mut impl Write, value: f64, format: FloatFormat) -> fmt
             if decimal.needs_exponent() {
                 return decimal.write_exponent(out);
             }
+            if value == 0.0 {
+                // Minus zero loses its sign, as in Prometheus.
+                return out.write_str("0.0");
+            }
             write!(out, "{value}")?;
             if value.fract() == 0.0 { out.write_str(".0") } else { Ok(()) }
         }
@@ -188,7 +192,7 @@ mod tests {
     #[test]
     fn floats_are_written_as_go_writes_them() {
         check(0.0, "0", "0", "0", "0.0");
-        check(-0.0, "-0", "-0", "-0", "-0.0");
+        check(-0.0, "-0", "-0", "-0", "0.0");
         check(1.0, "1", "1", "1", "1.0");
         check(-2.5, "-2.5", "-2.5", "-2.5", "-2.5");
         check(
@@ -264,7 +268,8 @@ mod tests {
             let value = f64::from_bits(bits);
             for format in [FloatFormat::Fixed, FloatFormat::General, FloatFormat::Exponent, FloatFormat::Json, FloatFormat::OpenMetrics] {
                 let back = parse_float(format_float_as(value, format).as_bytes()).expect("a float");
-                prop_assert!(back.to_bits() == value.to_bits() || back.is_nan() && value.is_nan(), "{} {:?}", value, format);
+                let lost_sign = format == FloatFormat::OpenMetrics && value == 0.0;
+                prop_assert!(back.to_bits() == value.to_bits() || back.is_nan() && value.is_nan() || lost_sign && back == value);
             }
         }
 
