@@ -1,1 +1,23 @@
-//! placeholder
+//! The black-box suites; one test binary, one module a theme.
+
+mod bad_input;
+mod browser;
+mod crash;
+mod first_start;
+mod node_exporter;
+mod prometheus;
+mod promtool;
+mod recorded;
+mod reload;
+
+/// Every file beside this one is a module here; a forgotten one would never run.
+#[test]
+fn no_suite_is_forgotten() {
+    let folder = kymo_tests::paths::root().join("tests/it");
+    let main = include_str!("main.rs");
+    for entry in std::fs::read_dir(folder).expect("listed") {
+        let name = entry.expect("an entry").file_name().into_string().expect("a readable name");
+        let Some(module) = name.strip_suffix(".rs").filter(|module| *module != "main") else { continue };
+        assert!(main.contains(&format!("mod {module};")), "tests/it/{name} is not in main.rs");
+    }
+}

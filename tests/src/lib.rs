@@ -1,1 +1,14 @@
-//! placeholder
+//! Black-box tests of Kymo: starts the real binary beside real peers and looks at it from outside.
+//!
+//! Map: [`server`] the binary under test · [`peer`] node_exporter and Prometheus · [`http`] requests ·
+//! [`poll`] waiting with a deadline instead of sleeping · [`push`] a remote-write client ·
+//! [`paths`] where things are.
+//! The suites themselves are in `it/`.
+
+pub mod http;
+pub mod paths;
+pub mod peer;
+pub mod poll;
+pub mod process;
+pub mod push;
+pub mod server;

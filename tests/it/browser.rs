@@ -1,0 +1,32 @@
+//! Each page in a real browser: the specifications of `web/e2e` against the real binary.
+
+use std::process::Command;
+
+use kymo_tests::paths;
+use kymo_tests::peer::Peer;
+use kymo_tests::server::Kymo;
+
+#[test]
+fn every_page_works_in_a_real_browser() {
+    let exporter = Peer::node_exporter();
+    let kymo = Kymo::start_configured(&format!(
+        "global: {{scrape_interval: 1s}}\nhost_collector: {{enabled: true}}\nscrape_configs:\n  - job_name: kymo\n    static_configs: [{{targets: ['127.0.0.1:{{port}}']}}]\n  - job_name: exporter\n    static_configs: [{{targets: ['{}']}}]\n  - job_name: broken\n    static_configs: [{{targets: ['127.0.0.1:1']}}]\n",
+        exporter.address()
+    ));
+    kymo.wait_for_value("sum(rate(node_cpu_seconds_total{job=\"node\"}[1m]))");
+    let output = Command::new("npm")
+        .args(["run", "--silent", "e2e"])
+        .current_dir(paths::root().join("web"))
+        .env("KYMO_URL", kymo.url())
+        .env("CI", "true")
+        .output()
+        .expect("npm starts");
+    let said =
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    #[expect(clippy::print_stdout, reason = "the browser's report belongs into the output of the tests")]
+    {
+        println!("{said}");
+    }
+    assert!(output.status.success(), "the browser tests failed:\n{said}");
+    assert!(said.contains("passed"), "no browser test ran:\n{said}");
+}

@@ -1,0 +1,141 @@
+//! The binary under test.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::process::{Process, free_port};
+use crate::{http, paths, poll};
+
+/// A running Kymo with its own port and folder.
+#[derive(Debug)]
+pub struct Kymo {
+    process: Process,
+    folder: TempDir,
+    port: u16,
+    arguments: Vec<String>,
+}
+
+impl Kymo {
+    /// Starts Kymo with no configuration and waits until it is ready.
+    pub fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// Starts Kymo with a configuration file and waits until it is ready. `{port}` stands for its own port.
+    pub fn start_configured(config: &str) -> Self {
+        let folder = tempfile::tempdir().expect("temporary directory");
+        let port = free_port();
+        let path = folder.path().join("kymo.yml");
+        write(&path, &config.replace("{port}", &port.to_string()));
+        let arguments = vec!["--config".to_owned(), path.display().to_string()];
+        Self::launch(folder, port, arguments).ready()
+    }
+
+    /// Starts Kymo with more arguments of `serve` and waits until it is ready.
+    pub fn start_with(arguments: &[&str]) -> Self {
+        let folder = tempfile::tempdir().expect("temporary directory");
+        Self::launch(folder, free_port(), arguments.iter().map(ToString::to_string).collect()).ready()
+    }
+
+    fn launch(folder: TempDir, port: u16, arguments: Vec<String>) -> Self {
+        let process = Self::process(folder.path(), port, &arguments);
+        Self { process, folder, port, arguments }
+    }
+
+    fn process(folder: &Path, port: u16, arguments: &[String]) -> Process {
+        let mut command = Command::new(paths::kymo_binary());
+        command
+            .arg("serve")
+            .arg("--data")
+            .arg(folder.join("data"))
+            .arg("--listen")
+            .arg(format!("127.0.0.1:{port}"));
+        command.args(arguments).current_dir(folder);
+        Process::start(command, &folder.join("kymo.log"))
+    }
+
+    fn ready(mut self) -> Self {
+        self.wait_ready();
+        self
+    }
+
+    /// Waits until it says that it is ready.
+    pub fn wait_ready(&mut self) {
+        let url = format!("{}/-/ready", self.url());
+        let process = &mut self.process;
+        poll::until("Kymo to be ready", || {
+            if let Some(status) = process.ended() {
+                panic!("Kymo ended with {status}:\n{}", process.log());
+            }
+            match http::get(&url)? {
+                ready if ready.status == 200 => Ok(()),
+                other => Err(format!("{} {}", other.status, other.text())),
+            }
+        });
+    }
+
+    /// Where it listens.
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// Its folder: configuration, data, log.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Its configuration file, if it was started with one.
+    pub fn config_path(&self) -> PathBuf {
+        self.folder.path().join("kymo.yml")
+    }
+
+    /// Replaces its configuration file; reloading is the test's business.
+    pub fn write_config(&self, config: &str) {
+        write(&self.config_path(), &config.replace("{port}", &self.port.to_string()));
+    }
+
+    /// The running process.
+    pub fn process(&mut self) -> &mut Process {
+        &mut self.process
+    }
+
+    /// Ends it as a crash would and starts it again on the same data.
+    pub fn crash_and_restart(&mut self) {
+        self.process.kill();
+        self.process = Self::process(self.folder.path(), self.port, &self.arguments);
+        self.wait_ready();
+    }
+
+    /// Asks it to stop, checks that it does so with success, and starts it again on the same data.
+    pub fn restart(&mut self) {
+        let status = self.process.terminate(Duration::from_secs(60));
+        assert!(status.success(), "a clean stop ends with success, not {status}");
+        self.process = Self::process(self.folder.path(), self.port, &self.arguments);
+        self.wait_ready();
+    }
+
+    /// The result of an instant query.
+    #[track_caller]
+    pub fn instant(&self, query: &str) -> Value {
+        http::instant(&self.url(), query).unwrap_or_else(|error| panic!("{query}: {error}"))
+    }
+
+    /// Waits until an instant query gives exactly one sample, and returns its value.
+    #[track_caller]
+    pub fn wait_for_value(&self, query: &str) -> f64 {
+        poll::until(query, || http::single_value(&self.url(), query))
+    }
+}
+
+/// Writes a file of a test.
+///
+/// # Panics
+/// If it cannot be written.
+pub fn write(path: &Path, text: &str) {
+    #[expect(clippy::disallowed_methods, reason = "a fixture needs no crash guarantee")]
+    std::fs::write(path, text).expect("written");
+}
