@@ -4,16 +4,40 @@ use crate::ast::Span;
 
 /// A fault in the text of a query.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{line}:{column}: parse error: {message}")]
+#[error("{}: parse error: {message}", Place(self))]
 pub struct ParseError {
     /// What is wrong, in Prometheus' words.
     pub message: String,
     /// Where, in bytes of the query.
     pub span: Span,
-    /// Line of the start, from 1.
+    /// Line of the start, from 1; 0 if the query is empty.
     pub line: usize,
-    /// Column of the start in characters, from 1.
+    /// Column of the start, from 1, in bytes as Prometheus counts.
     pub column: usize,
+}
+
+impl ParseError {
+    /// A fault at a place of `query`.
+    pub fn new(query: &str, span: Span, message: String) -> Self {
+        if query.is_empty() {
+            return Self { message, span, line: 0, column: 0 };
+        }
+        let before = &query.as_bytes()[..span.start.min(query.len())];
+        let line = 1 + before.iter().filter(|b| **b == b'\n').count();
+        let column = 1 + before.iter().rev().take_while(|b| **b != b'\n').count();
+        Self { message, span, line, column }
+    }
+}
+
+struct Place<'a>(&'a ParseError);
+
+impl std::fmt::Display for Place<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0.line {
+            0 => f.write_str("unknown position"),
+            line => write!(f, "{line}:{}", self.0.column),
+        }
+    }
 }
 
 /// A query that cannot be answered.

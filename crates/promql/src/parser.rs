@@ -1,23 +1,62 @@
-//! Text to tree.
+//! Text to tree: what a query says, or why it says nothing, in Prometheus' words and at its positions.
+//!
+//! Map: `token` what tokens there are · `lexer` text to tokens · `literal` numbers and strings · `grammar` tokens
+//! to tree (precedence climbing) · `selector` names and matchers · `modifier` what may follow an expression:
+//! ranges, `offset`, `@` · `duration` computed durations · `check` types.
+//!
+//! All of the language is on, what Prometheus calls experimental included. Syntax errors end the parse; faults in
+//! what a well-formed part means are collected, and types are checked only where there were none.
+//!
+//! Invariant: no text makes it panic, overflow the stack, or take more than linear time.
 
-use crate::ast::Expr;
+mod check;
+mod duration;
+mod grammar;
+mod lexer;
+mod literal;
+mod modifier;
+mod selector;
+mod token;
+
+use crate::ast::{Expr, VectorSelector};
 use crate::error::ParseError;
-use crate::ast::VectorSelector;
+
+/// How many levels a tree may have. Longer chains of operators are refused, as walking them would exhaust the
+/// stack; code that walks trees may rely on it.
+pub const HEIGHT_MAX: usize = 1_000;
+
+/// How deep parentheses, calls and signs may nest.
+pub const NESTING_MAX: usize = 200;
 
 /// Parses and type-checks a query.
 ///
 /// # Errors
 /// All faults found, first first, with Prometheus' texts and positions.
 pub fn parse(query: &str) -> Result<Expr, Vec<ParseError>> {
-    let _ = query;
-    Err(Vec::new())
+    let mut parser = grammar::Parser::new(query);
+    let parsed = parser.expression();
+    let mut errors = parser.into_errors();
+    match parsed {
+        Ok(mut expr) if errors.is_empty() => {
+            check::check(query, &mut expr, &mut errors);
+            if errors.is_empty() { Ok(expr) } else { Err(errors) }
+        }
+        _ => Err(errors),
+    }
 }
 
 /// Parses a series selector such as `up{job="x"}`, as `match[]` parameters have it.
 ///
+/// That some matcher must not match the empty string is left to the caller, as Prometheus does.
+///
 /// # Errors
 /// As [`parse`].
 pub fn parse_selector(text: &str) -> Result<VectorSelector, Vec<ParseError>> {
-    let _ = text;
-    Err(Vec::new())
+    let mut parser = grammar::Parser::new(text);
+    let parsed = parser.only_selector();
+    let errors = parser.into_errors();
+    match parsed {
+        Ok(selector) if errors.is_empty() => Ok(selector),
+        _ => Err(errors),
+    }
 }

@@ -78,7 +78,8 @@ impl DurationExpr {
     }
 
     fn apply(&self, op: BinaryOp, a: f64, b: f64) -> Result<f64, DurationFault> {
-        let fault = |message: &str| Err(DurationFault { message: message.to_owned(), span: self.span.clone() });
+        let fault =
+            |message: &str| Err(DurationFault { message: message.to_owned(), span: self.span.clone() });
         Ok(match op {
             BinaryOp::Add => a + b,
             BinaryOp::Sub => a - b,
@@ -92,6 +93,22 @@ impl DurationExpr {
         })
     }
 
+    /// The value in milliseconds, if it depends on nothing.
+    pub(crate) fn constant_ms(&self) -> Option<i64> {
+        if self.is_constant() { seconds_to_ms(self.seconds(0, 0).ok()?) } else { None }
+    }
+
+    fn is_constant(&self) -> bool {
+        match &self.kind {
+            DurationKind::Number(_) | DurationKind::Duration(_) => true,
+            DurationKind::Step | DurationKind::Range => false,
+            DurationKind::Negative(inner) | DurationKind::Paren(inner) => inner.is_constant(),
+            DurationKind::Min(sides) | DurationKind::Max(sides) | DurationKind::Binary(_, sides) => {
+                sides.iter().all(Self::is_constant)
+            }
+        }
+    }
+
     /// The value in milliseconds; `positive`: it must be greater than zero.
     fn milliseconds(&self, step_ms: i64, range_ms: i64, positive: bool) -> Result<i64, DurationFault> {
         let seconds = self.seconds(step_ms, range_ms)?;
@@ -99,7 +116,7 @@ impl DurationExpr {
         if positive && seconds <= 0.0 {
             return fault("duration must be greater than 0".to_owned());
         }
-        match super::duration::seconds_to_ms(seconds) {
+        match seconds_to_ms(seconds) {
             Some(ms) => Ok(ms),
             None => fault("duration is out of range".to_owned()),
         }

@@ -1,0 +1,460 @@
+//! Tokens to tree: expressions by precedence climbing, one token of lookahead.
+//!
+//! Prometheus' parser is generated from a grammar in which some rules name what they expected when something else
+//! came. The innermost such rule that is open words the error; [`Parser::stuck`] is for places without one.
+
+use super::lexer::Lexer;
+use super::token::{Token, TokenKind as T, quoted};
+use super::{HEIGHT_MAX, NESTING_MAX, literal};
+use crate::ast::{
+    Aggregate, AggregateOp, Binary, BinaryOp, Call, Cardinality, Expr, ExprKind, Span, UnaryOp,
+    VectorMatching,
+};
+use crate::error::ParseError;
+use crate::functions;
+
+/// A syntax error was recorded, and there is nothing more to parse.
+#[derive(Debug)]
+pub(crate) struct Stop;
+
+pub(crate) type Parsed<T> = Result<T, Stop>;
+
+/// The state of one parse.
+#[derive(Debug)]
+pub(crate) struct Parser<'a> {
+    pub(crate) query: &'a str,
+    lexer: Lexer<'a>,
+    /// The next token, not yet taken.
+    pub(crate) next: Token,
+    errors: Vec<ParseError>,
+    /// Whether an aggregation's parentheses are open around us: its rule words errors that have no closer one.
+    in_aggregation: bool,
+    /// How many levels are open.
+    nesting: usize,
+    /// Levels of the expression parsed last.
+    pub(crate) height: usize,
+}
+
+/// Binding strength of operators; higher binds tighter.
+fn precedence(op: BinaryOp) -> u8 {
+    match op {
+        BinaryOp::Or => 1,
+        BinaryOp::And | BinaryOp::Unless => 2,
+        BinaryOp::Eql
+        | BinaryOp::Neq
+        | BinaryOp::Gtr
+        | BinaryOp::Lss
+        | BinaryOp::Gte
+        | BinaryOp::Lte
+        | BinaryOp::TrimUpper
+        | BinaryOp::TrimLower => 3,
+        BinaryOp::Add | BinaryOp::Sub => 4,
+        BinaryOp::Mul | BinaryOp::Div | BinaryOp::Mod | BinaryOp::Atan2 => 5,
+        BinaryOp::Pow => POW,
+    }
+}
+
+/// Precedence of `^`. A sign binds like `*`, so its operand takes what binds tighter: only `^`.
+pub(crate) const POW: u8 = 6;
+
+impl<'a> Parser<'a> {
+    pub(crate) fn new(query: &'a str) -> Self {
+        let mut lexer = Lexer::new(query);
+        let next = lexer.next_token();
+        Self { query, lexer, next, errors: Vec::new(), in_aggregation: false, nesting: 0, height: 0 }
+    }
+
+    pub(crate) fn into_errors(self) -> Vec<ParseError> {
+        self.errors
+    }
+
+    /// A whole query.
+    pub(crate) fn expression(&mut self) -> Parsed<Expr> {
+        if self.next.kind == T::Eof {
+            self.fault(0..0, "no expression found in input".to_owned());
+            return Err(Stop);
+        }
+        let expr = self.binary(0)?;
+        self.expect_end()?;
+        Ok(expr)
+    }
+
+    pub(crate) fn expect_end(&mut self) -> Parsed<()> {
+        if self.next.kind == T::Eof { Ok(()) } else { Err(self.stuck()) }
+    }
+
+    // Tokens.
+
+    /// Takes the next token.
+    pub(crate) fn take(&mut self) -> Token {
+        let taken = self.next;
+        // The lexer is not asked again after it has stopped.
+        if !matches!(taken.kind, T::Eof | T::Error) {
+            self.next = self.lexer.next_token();
+        }
+        taken
+    }
+
+    pub(crate) fn take_if(&mut self, kind: T) -> Option<Token> {
+        (self.next.kind == kind).then(|| self.take())
+    }
+
+    // Errors.
+
+    /// Records what is wrong with a well-formed part.
+    pub(crate) fn fault(&mut self, span: Span, message: String) {
+        self.errors.push(ParseError::new(self.query, span, message));
+    }
+
+    /// Records that the next token cannot be here.
+    pub(crate) fn unexpected(&mut self, context: &str, expected: &str) -> Stop {
+        if self.next.kind == T::Error {
+            self.note_lexer_error();
+            return Stop;
+        }
+        let mut message = format!("unexpected {}", self.next.describe(self.query));
+        if !context.is_empty() {
+            message = format!("{message} in {context}");
+        }
+        if !expected.is_empty() {
+            message = format!("{message}, expected {expected}");
+        }
+        self.fault(self.next.span(), message);
+        Stop
+    }
+
+    /// [`Self::unexpected`] where no rule says what was expected.
+    pub(crate) fn stuck(&mut self) -> Stop {
+        let context = if self.in_aggregation { "aggregation" } else { "" };
+        self.unexpected(context, "")
+    }
+
+    /// Records the lexer's error, if the next token is one, before other faults that Prometheus finds only when
+    /// it has seen that token.
+    pub(crate) fn note_lexer_error(&mut self) {
+        if self.next.kind == T::Error {
+            let message = self.lexer.message();
+            if !message.is_empty() {
+                self.fault(self.next.span(), message);
+            }
+        }
+    }
+
+    /// Runs `parse` one level deeper.
+    pub(crate) fn nested<R>(&mut self, parse: impl FnOnce(&mut Self) -> Parsed<R>) -> Parsed<R> {
+        if self.nesting == NESTING_MAX {
+            return Err(self
+                .too_deep(format!("expression nests too deeply, at most {NESTING_MAX} levels are allowed")));
+        }
+        self.nesting += 1;
+        let parsed = parse(self);
+        self.nesting -= 1;
+        parsed
+    }
+
+    fn too_deep(&mut self, message: String) -> Stop {
+        self.fault(self.next.span(), message);
+        Stop
+    }
+
+    // Expressions.
+
+    /// An expression of operators that bind at least as tight as `precedence_min`.
+    pub(crate) fn binary(&mut self, precedence_min: u8) -> Parsed<Expr> {
+        let mut lhs = self.nested(Self::unary)?;
+        let mut height = self.height;
+        while let T::Op(op) = self.next.kind {
+            let strength = precedence(op);
+            if strength < precedence_min {
+                break;
+            }
+            self.take();
+            let (return_bool, matching) = self.operator_modifiers()?;
+            // Only `^` is right-associative.
+            let rhs = self.nested(|p| p.binary(if op == BinaryOp::Pow { POW } else { strength + 1 }))?;
+            height = height.max(self.height) + 1;
+            if height > HEIGHT_MAX {
+                let what =
+                    format!("expression has too many operators in a row, at most {HEIGHT_MAX} are allowed");
+                return Err(self.too_deep(what));
+            }
+            let span = lhs.span.start..rhs.span.end;
+            let binary = Binary { op, lhs, rhs, return_bool, matching: Some(matching) };
+            lhs = Expr { kind: ExprKind::Binary(Box::new(binary)), span };
+        }
+        self.height = height;
+        Ok(lhs)
+    }
+
+    /// `bool`, `on (…)`, `group_left (…)`, `fill (…)` behind an operator.
+    fn operator_modifiers(&mut self) -> Parsed<(bool, VectorMatching)> {
+        let return_bool = self.take_if(T::Bool).is_some();
+        let mut matching = VectorMatching::default();
+        if matches!(self.next.kind, T::On | T::Ignoring) {
+            matching.on = self.take().kind == T::On;
+            matching.labels = self.grouping_labels()?;
+            if matches!(self.next.kind, T::GroupLeft | T::GroupRight) {
+                let left = self.take().kind == T::GroupLeft;
+                matching.cardinality = if left { Cardinality::ManyToOne } else { Cardinality::OneToMany };
+                // Without parentheses an expression must follow; with them, they are taken to be labels.
+                if !self.next.kind.starts_expression() || self.next.kind == T::LeftParen {
+                    matching.include = self.grouping_labels()?;
+                }
+            }
+        }
+        self.fill_modifiers(&mut matching)?;
+        Ok((return_bool, matching))
+    }
+
+    fn fill_modifiers(&mut self, matching: &mut VectorMatching) -> Parsed<()> {
+        let fill = &mut matching.fill;
+        match self.next.kind {
+            T::Fill => {
+                self.take();
+                let value = self.fill_value()?;
+                (fill.left, fill.right) = (Some(value), Some(value));
+            }
+            T::FillLeft => {
+                self.take();
+                fill.left = Some(self.fill_value()?);
+                if self.take_if(T::FillRight).is_some() {
+                    fill.right = Some(self.fill_value()?);
+                }
+            }
+            T::FillRight => {
+                self.take();
+                fill.right = Some(self.fill_value()?);
+                if self.take_if(T::FillLeft).is_some() {
+                    fill.left = Some(self.fill_value()?);
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn fill_value(&mut self) -> Parsed<f64> {
+        self.expect(T::LeftParen)?;
+        let Some((value, _)) = self.signed_number()? else { return Err(self.stuck()) };
+        self.expect(T::RightParen)?;
+        Ok(value)
+    }
+
+    pub(crate) fn expect(&mut self, kind: T) -> Parsed<Token> {
+        match self.take_if(kind) {
+            Some(token) => Ok(token),
+            None => Err(self.stuck()),
+        }
+    }
+
+    /// `+5`, `-5m`, `5` and its end; `None` if something else comes.
+    pub(crate) fn signed_number(&mut self) -> Parsed<Option<(f64, usize)>> {
+        let negative = self.next.kind == T::Op(BinaryOp::Sub);
+        if negative || self.next.kind == T::Op(BinaryOp::Add) {
+            self.take();
+        }
+        if !matches!(self.next.kind, T::Number | T::Duration) {
+            return Ok(None);
+        }
+        let (value, span) = self.number();
+        Ok(Some((if negative { -value } else { value }, span.end)))
+    }
+
+    fn unary(&mut self) -> Parsed<Expr> {
+        let op = match self.next.kind {
+            T::Op(BinaryOp::Add) => UnaryOp::Plus,
+            T::Op(BinaryOp::Sub) => UnaryOp::Minus,
+            _ => return self.with_modifiers(),
+        };
+        let start = self.take().start;
+        let mut operand = self.binary(POW)?;
+        if let ExprKind::Number(value) | ExprKind::Duration(value) = &mut operand.kind {
+            if op == UnaryOp::Minus {
+                *value = -*value;
+            }
+            operand.span.start = start;
+            return Ok(operand);
+        }
+        self.height += 1;
+        let span = start..operand.span.end;
+        Ok(Expr { kind: ExprKind::Unary(op, Box::new(operand)), span })
+    }
+
+    /// What stands between operators, without what may follow it.
+    pub(crate) fn primary(&mut self) -> Parsed<Expr> {
+        self.height = 1;
+        match self.next.kind {
+            T::Number | T::Duration => {
+                let duration = self.next.kind == T::Duration;
+                let (value, span) = self.number();
+                Ok(Expr {
+                    kind: if duration { ExprKind::Duration(value) } else { ExprKind::Number(value) },
+                    span,
+                })
+            }
+            T::String => {
+                let token = self.take();
+                let text = literal::unquote(token.text(self.query));
+                Ok(Expr { kind: ExprKind::String(text), span: token.span() })
+            }
+            T::LeftParen => self.paren(),
+            T::LeftBrace => self.selector(None),
+            T::Identifier | T::Start | T::End | T::Step | T::Range | T::MinOf | T::MaxOf => {
+                let name = self.take();
+                if self.next.kind == T::LeftParen { self.call(name) } else { self.selector(Some(name)) }
+            }
+            T::Aggregate(op) => {
+                let name = self.take();
+                match self.next.kind {
+                    T::LeftParen | T::By | T::Without => self.aggregate(op, name),
+                    _ => self.selector(Some(name)),
+                }
+            }
+            kind if kind.is_metric_name() => {
+                let name = self.take();
+                self.selector(Some(name))
+            }
+            _ => Err(self.stuck()),
+        }
+    }
+
+    /// Takes a number or a duration, which comes next; a duration's value is its seconds.
+    pub(crate) fn number(&mut self) -> (f64, Span) {
+        let token = self.take();
+        let text = token.text(self.query);
+        let value = if token.kind == T::Duration {
+            #[expect(clippy::cast_precision_loss, reason = "below 2^53 milliseconds")]
+            model::time::parse_duration_ms(text).map(|ms| ms as f64 / 1e3).map_err(|error| error.to_string())
+        } else {
+            literal::number(text).map_err(|error| format!("error parsing number: {error}"))
+        };
+        let value = value.unwrap_or_else(|message| {
+            self.fault(token.span(), message);
+            0.0
+        });
+        (value, token.span())
+    }
+
+    fn paren(&mut self) -> Parsed<Expr> {
+        let start = self.take().start;
+        let inner = self.binary(0)?;
+        let end = self.expect(T::RightParen)?.end;
+        self.height += 1;
+        Ok(Expr { kind: ExprKind::Paren(Box::new(inner)), span: start..end })
+    }
+
+    fn call(&mut self, name: Token) -> Parsed<Expr> {
+        let args = self.arguments()?;
+        let span = name.start..args.end;
+        let text = name.text(self.query);
+        let Some(function) = functions::lookup(text) else {
+            self.fault(name.span(), format!("unknown function with name {}", quoted(text)));
+            return Ok(Expr { kind: ExprKind::Number(0.0), span });
+        };
+        self.height += 1;
+        Ok(Expr { kind: ExprKind::Call(Call { function, args: args.exprs }), span })
+    }
+
+    fn arguments(&mut self) -> Parsed<Arguments> {
+        self.expect(T::LeftParen)?;
+        let mut exprs = Vec::new();
+        let mut height = 0;
+        if let Some(end) = self.take_if(T::RightParen) {
+            return Ok(Arguments { exprs, end: end.end });
+        }
+        loop {
+            exprs.push(self.binary(0)?);
+            height = height.max(self.height);
+            let Some(comma) = self.take_if(T::Comma) else { break };
+            if !self.next.kind.starts_expression() {
+                self.note_lexer_error();
+                self.fault(comma.span(), "trailing commas not allowed in function call args".to_owned());
+                break;
+            }
+        }
+        self.height = height;
+        Ok(Arguments { exprs, end: self.expect(T::RightParen)?.end })
+    }
+
+    fn aggregate(&mut self, op: AggregateOp, name: Token) -> Parsed<Expr> {
+        let outer = std::mem::replace(&mut self.in_aggregation, true);
+        let mut grouping = self.aggregate_grouping()?;
+        let args = self.arguments()?;
+        self.in_aggregation = outer;
+        let mut span = name.start..args.end;
+        if grouping.is_none() {
+            grouping = self.aggregate_grouping()?;
+            if let Some((.., end)) = grouping {
+                span.end = end;
+            }
+        }
+        self.note_lexer_error();
+        let (without, grouping, _) = grouping.unwrap_or_default();
+        self.height += 1;
+        let wanted = if op.has_param() { 2 } else { 1 };
+        let mut exprs = args.exprs.into_iter();
+        let fault = match exprs.len() {
+            0 => "no arguments for aggregate expression provided".to_owned(),
+            got if got != wanted => {
+                format!(
+                    "wrong number of arguments for aggregate expression provided, expected {wanted}, got {got}"
+                )
+            }
+            _ => {
+                let param = if wanted == 2 { exprs.next() } else { None };
+                let Some(expr) = exprs.next() else { return Err(Stop) };
+                let aggregate = Aggregate { op, expr, param, grouping, without };
+                return Ok(Expr { kind: ExprKind::Aggregate(Box::new(aggregate)), span });
+            }
+        };
+        self.fault(span.clone(), fault);
+        Ok(Expr { kind: ExprKind::Number(0.0), span })
+    }
+
+    /// `by (…)` or `without (…)`, if it comes next: whether it is `without`, the labels, its end.
+    fn aggregate_grouping(&mut self) -> Parsed<Option<(bool, Vec<String>, usize)>> {
+        if !matches!(self.next.kind, T::By | T::Without) {
+            return Ok(None);
+        }
+        let without = self.take().kind == T::Without;
+        let (labels, end) = self.grouping_labels_and_end()?;
+        Ok(Some((without, labels, end)))
+    }
+
+    fn grouping_labels(&mut self) -> Parsed<Vec<String>> {
+        Ok(self.grouping_labels_and_end()?.0)
+    }
+
+    /// `(a, "b.c")`; a comma may stand behind the last.
+    fn grouping_labels_and_end(&mut self) -> Parsed<(Vec<String>, usize)> {
+        const CONTEXT: &str = "grouping opts";
+        if self.take_if(T::LeftParen).is_none() {
+            return Err(self.unexpected(CONTEXT, "\"(\""));
+        }
+        let mut labels = Vec::new();
+        loop {
+            if let Some(end) = self.take_if(T::RightParen) {
+                return Ok((labels, end.end));
+            }
+            let label = match self.next.kind {
+                T::String => literal::unquote(self.next.text(self.query)),
+                kind if kind.is_grouping_label() => self.next.text(self.query).to_owned(),
+                _ => return Err(self.unexpected(CONTEXT, "label")),
+            };
+            let token = self.take();
+            if label.is_empty() {
+                self.fault(token.span(), format!("invalid label name for grouping: {}", quoted(&label)));
+            }
+            labels.push(label);
+            if self.take_if(T::Comma).is_none() && self.next.kind != T::RightParen {
+                return Err(self.unexpected(CONTEXT, "\",\" or \")\""));
+            }
+        }
+    }
+}
+
+/// Arguments and the end of their closing parenthesis.
+struct Arguments {
+    exprs: Vec<Expr>,
+    end: usize,
+}
