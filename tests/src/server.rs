@@ -42,11 +42,11 @@ impl Kymo {
     }
 
     fn launch(folder: TempDir, port: u16, arguments: Vec<String>) -> Self {
-        let process = Self::process(folder.path(), port, &arguments);
+        let process = Self::spawn(folder.path(), port, &arguments);
         Self { process, folder, port, arguments }
     }
 
-    fn process(folder: &Path, port: u16, arguments: &[String]) -> Process {
+    fn spawn(folder: &Path, port: u16, arguments: &[String]) -> Process {
         let mut command = Command::new(paths::kymo_binary());
         command
             .arg("serve")
@@ -106,7 +106,7 @@ impl Kymo {
     /// Ends it as a crash would and starts it again on the same data.
     pub fn crash_and_restart(&mut self) {
         self.process.kill();
-        self.process = Self::process(self.folder.path(), self.port, &self.arguments);
+        self.process = Self::spawn(self.folder.path(), self.port, &self.arguments);
         self.wait_ready();
     }
 
@@ -114,7 +114,7 @@ impl Kymo {
     pub fn restart(&mut self) {
         let status = self.process.terminate(Duration::from_secs(60));
         assert!(status.success(), "a clean stop ends with success, not {status}");
-        self.process = Self::process(self.folder.path(), self.port, &self.arguments);
+        self.process = Self::spawn(self.folder.path(), self.port, &self.arguments);
         self.wait_ready();
     }
 
