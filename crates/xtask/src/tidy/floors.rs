@@ -13,7 +13,6 @@ const FLOORS: [(&str, u32); 16] = [
     ("yaml", 1),
     ("model", 2),
     ("http_client", 2),
-    ("yaml", 2),
     ("chunk", 3),
     ("wire", 3),
     ("storage", 4),
