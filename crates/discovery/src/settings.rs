@@ -1,10 +1,14 @@
 //! What a configuration file says about where targets come from.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::LazyLock;
 
 use http_client::InvalidSettings;
 use model::time::DurationMs;
-use serde::Deserialize;
+use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
+
+mod mechanism;
 
 /// Targets of one job, from all the mechanisms that it names.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -18,7 +22,7 @@ pub struct Settings {
 }
 
 /// A group of targets written into the configuration.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct StaticGroup {
     /// Their `__address__`es.
@@ -28,7 +32,7 @@ pub struct StaticGroup {
 }
 
 /// Targets in files, read again when they change.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct FileSd {
     /// Patterns of file names; `*` only in the last part, which ends in `.json`, `.yml` or `.yaml`.
@@ -44,15 +48,52 @@ impl Default for FileSd {
 }
 
 /// What the sections that name targets have in common: where they come from, and how they are reached.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Section {
     /// Where targets come from.
-    #[serde(skip)]
     pub discovery: Settings,
     /// How they are reached: all other keys.
-    #[serde(rename = "*")]
     pub http: http_client::Settings,
+}
+
+/// The keys of [`Section`]; `*` stands for those of the HTTP client.
+static KEYS: LazyLock<Vec<&'static str>> = LazyLock::new(|| {
+    ["*", "static_configs", "file_sd_configs"].into_iter().chain(mechanism::keys()).collect()
+});
+
+impl<'de> Deserialize<'de> for Section {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_struct("Section", &KEYS, SectionVisitor)
+    }
+}
+
+struct SectionVisitor;
+
+impl<'de> Visitor<'de> for SectionVisitor {
+    type Value = Section;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("keys and values")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Section, A::Error> {
+        let mut section = Section::default();
+        while let Some(key) = map.next_key::<String>()? {
+            match key.as_str() {
+                "*" => section.http = map.next_value()?,
+                "static_configs" => section.discovery.static_configs = map.next_value()?,
+                "file_sd_configs" => section.discovery.file_sd_configs = map.next_value()?,
+                other => {
+                    let seed = mechanism::seed(other).ok_or_else(|| de::Error::unknown_field(other, &[]))?;
+                    let known = mechanism::keys().find(|key| *key == other);
+                    if map.next_value_seed(seed)? > 0 {
+                        section.discovery.unsupported.extend(known);
+                    }
+                }
+            }
+        }
+        Ok(section)
+    }
 }
 
 impl Section {
@@ -80,6 +121,9 @@ impl Settings {
 
 impl StaticGroup {
     fn check(&self, relabelled: bool) -> Result<(), InvalidSettings> {
+        for name in self.labels.keys().filter(|name| name.is_empty()) {
+            return Err(InvalidSettings::at(["labels", name], "\"\" is not a valid label name"));
+        }
         for (i, target) in self.targets.iter().enumerate() {
             if !relabelled && target.contains('/') {
                 let message =

@@ -106,6 +106,12 @@ impl<'input> Builder<'input> {
         }
         let (node, anchor) = match event {
             Event::Scalar(text, style, anchor, tag) => {
+                if tag
+                    .as_ref()
+                    .is_some_and(|tag| tag.suffix() == "binary" && tag.handle() == "tag:yaml.org,2002:")
+                {
+                    return Ok(scalar(mark, binary(&text).map_err(|error| error.or_at(mark))?, false));
+                }
                 let tagged_text = tag.is_some_and(|tag| tag.core_suffix() == Some("str"));
                 let plain = style == ScalarStyle::Plain && !tagged_text;
                 (scalar(mark, text.into_owned(), plain), anchor)
@@ -196,6 +202,31 @@ fn merge(entries: &mut Vec<Entry>, base: Node) -> Result<(), Error> {
 
 fn scalar(mark: Mark, text: String, plain: bool) -> Node {
     Node::new(mark, Value::Scalar { text, plain })
+}
+
+/// `!!binary`: base64 of what must be text in the end.
+fn binary(base64: &str) -> Result<String, Error> {
+    let mut bytes = Vec::new();
+    let mut bits = (0_u32, 0_u32);
+    for c in base64.bytes().filter(|b| !b.is_ascii_whitespace() && *b != b'=') {
+        let digit = match c {
+            b'A'..=b'Z' => c - b'A',
+            b'a'..=b'z' => c - b'a' + 26,
+            b'0'..=b'9' => c - b'0' + 52,
+            b'+' => 62,
+            b'/' => 63,
+            _ => return Err(Error::new("!!binary needs base64")),
+        };
+        bits = ((bits.0 << 6 | u32::from(digit)) & 0xffff, bits.1 + 6);
+        if bits.1 >= 8 {
+            bits.1 -= 8;
+            bytes.push((bits.0 >> bits.1) as u8);
+        }
+    }
+    let shown = bytes.escape_ascii().to_string();
+    String::from_utf8(bytes).map_err(|_| {
+        Error::new(format!("\"{shown}\" is not a valid label name, nor any other text: it is not UTF-8"))
+    })
 }
 
 fn size_of_tree(node: &Node) -> usize {

@@ -70,6 +70,7 @@ fn scalars_become_what_the_field_wants() {
         "params: {a: [1, x]}",
         Job { params: [("a".into(), vec!["1".into(), "x".into()])].into(), ..Job::default() },
     );
+    check("job_name: !!binary aMO2", Job { job_name: "h\u{f6}".into(), ..Job::default() });
     check("", Job::default());
 }
 
@@ -132,6 +133,8 @@ fn syntax_faults_name_their_place() {
         let error = from_str::<File>(text).expect_err(text);
         assert_eq!(error.mark.map(|mark| mark.line), Some(line), "{text:?}: {error}");
     }
+    let error = from_str::<File>("!!binary /w==: 1").expect_err("not text");
+    assert!(error.message.starts_with("\"\\xff\" is not a valid label name"), "{error}");
     let error = Document::parse_bytes(b"a: b\nc: \xff").expect_err("not UTF-8");
     assert_eq!(error.to_string(), "line 2, column 4: the file is not UTF-8 text");
 }
