@@ -2,16 +2,18 @@
 //!
 //! Pipeline: [`parser`] text → [`ast`] typed tree → plan → vectorised operators over columns → [`value`].
 //!
-//! Map: [`ast`] the tree · [`parser`] lexer, grammar, types · [`functions`] signatures · [`engine`] the door:
+//! Map: [`ast`] the tree · [`parser`] lexer, grammar, types · [`printer`] tree to text · [`ast_json`] tree to JSON · [`functions`] signatures · [`engine`] the door:
 //! limits, evaluation · [`value`] results · [`error`] what may go wrong.
 //!
 //! Invariants: never imports an engine of storage; answers are those of Prometheus 3.14.
 
 pub mod ast;
+pub mod ast_json;
 pub mod engine;
 pub mod error;
 pub mod functions;
 pub mod parser;
+pub mod printer;
 pub mod value;
 
 pub use engine::{Engine, QueryOptions, Settings};
