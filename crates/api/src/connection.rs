@@ -210,7 +210,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
 /// A response's body that ends its request when it has been sent or given up.
 pub(crate) struct Guarded<B> {
     pub(crate) body: B,
-    pub(crate) guard: RequestGuard,
+    /// Only to be dropped with the body.
+    pub(crate) _guard: RequestGuard,
 }
 
 impl<B: Body + Unpin> Body for Guarded<B> {
@@ -221,8 +222,7 @@ impl<B: Body + Unpin> Body for Guarded<B> {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
-        let Self { body, guard: _ } = &mut *self;
-        Pin::new(body).poll_frame(context)
+        Pin::new(&mut self.body).poll_frame(context)
     }
 
     fn is_end_stream(&self) -> bool {

@@ -17,11 +17,10 @@ pub(crate) enum ErrorType {
     Internal,
     Unavailable,
     NotFound,
-    NotAcceptable,
     TooManyRequests,
     PayloadTooLarge,
+    RequestTimeout,
     MethodNotAllowed,
-    Forbidden,
 }
 
 impl ErrorType {
@@ -30,14 +29,12 @@ impl ErrorType {
             Self::BadData | Self::PayloadTooLarge => "bad_data",
             Self::Execution => "execution",
             Self::Canceled => "canceled",
-            Self::Timeout => "timeout",
+            Self::Timeout | Self::RequestTimeout => "timeout",
             Self::Internal => "internal",
             Self::Unavailable => "unavailable",
             Self::NotFound => "not_found",
-            Self::NotAcceptable => "not_acceptable",
             Self::TooManyRequests => "too_many_requests",
             Self::MethodNotAllowed => "method_not_allowed",
-            Self::Forbidden => "forbidden",
         }
     }
 
@@ -50,11 +47,10 @@ impl ErrorType {
             Self::Timeout | Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
             Self::NotFound => StatusCode::NOT_FOUND,
-            Self::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
             Self::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
             Self::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-            Self::Forbidden => StatusCode::FORBIDDEN,
         }
     }
 }
@@ -79,7 +75,7 @@ impl ApiError {
 
     /// `invalid parameter "step": …`
     pub(crate) fn invalid_parameter(name: &str, fault: impl std::fmt::Display) -> Self {
-        Self::bad_data(format!("invalid parameter {name:?}: {fault}"))
+        Self::bad_data(format!("invalid parameter \"{name}\": {fault}"))
     }
 
     pub(crate) fn not_ready() -> Self {
@@ -102,7 +98,14 @@ impl ApiError {
 
     /// As plain text, as endpoints outside the API's envelope answer.
     pub(crate) fn into_text(self) -> Response {
-        text(self.status(), self.message())
+        if self == Self::NotReady {
+            return not_ready();
+        }
+        let mut response = text(self.status(), self.message());
+        if matches!(self.status(), StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
+        }
+        response
     }
 }
 
@@ -135,7 +138,7 @@ impl From<storage::Error> for ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let Self::Typed(error_type, message) = self else { return self.into_text() };
+        let Self::Typed(error_type, message) = self else { return not_ready() };
         let mut body = Vec::with_capacity(message.len() + 64);
         body.extend_from_slice(b"{\"status\":\"error\",\"errorType\":\"");
         body.extend_from_slice(error_type.as_str().as_bytes());
@@ -149,6 +152,15 @@ impl IntoResponse for ApiError {
         }
         response
     }
+}
+
+/// Prometheus' words while it starts, without a newline at the end.
+fn not_ready() -> Response {
+    let mut response = (StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable").into_response();
+    let headers = response.headers_mut();
+    headers.insert("x-prometheus-stopping", HeaderValue::from_static("false"));
+    headers.insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
+    response
 }
 
 /// Plain text, as Go's `http.Error` sends it: with a newline at its end.

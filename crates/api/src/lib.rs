@@ -3,7 +3,11 @@
 //! It holds no logic of any other room: it checks parameters, asks, and prints answers in Prometheus' shapes.
 //!
 //! Map: [`settings`] limits · [`deps`] what is asked of the rest of the house · [`server`] listening, connection
-//! limits, stopping · `connection` clients that are slow or silent.
+//! limits, stopping · `connection` clients that are slow or silent · `routes` the table of paths and what wraps
+//! every request · `params`, `tenancy`, `body`, `label_name` what comes in · `work` blocking threads ·
+//! `respond`, `json`, `histogram`, `error` what goes out · `query`, `query_result`, `parse_query`, `series`,
+//! `metadata`, `targets`, `status` the endpoints of `/api/v1` · `admin` health, metrics, reload · `ui` the
+//! embedded web UI · `state`, `metrics` what all share.
 //!
 //! Invariants: the server listens before storage is open and answers 503 until it is; no request is answered
 //! "written" before it is durable; no client can hold a connection, a thread or memory without bound; whatever a
@@ -15,13 +19,27 @@ pub mod server;
 pub mod settings;
 
 mod admin;
+mod body;
 mod connection;
 mod error;
 mod histogram;
 mod json;
+mod label_name;
+mod metadata;
 mod metrics;
+mod params;
+mod parse_query;
+mod query;
+mod query_result;
+mod respond;
 mod routes;
+mod series;
 mod state;
+mod status;
+mod targets;
+mod tenancy;
+mod ui;
+mod work;
 
 pub use deps::{
     Backends, BuildInfo, Control, Deps, MemoryUse, ReplayProgress, RuntimeInfo, StatusView, StorageInfo,

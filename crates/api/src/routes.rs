@@ -1,16 +1,131 @@
 //! The table of paths, and what wraps every request.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::routing::get;
+use axum::extract::{MatchedPath, Request, State as Extract};
+use axum::handler::Handler;
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, any, get, post};
+use futures_util::FutureExt;
+use http::{HeaderValue, Method, StatusCode, header};
+use tower_http::compression::CompressionLayer;
 
-use crate::admin;
+use crate::error::{self, ApiError, ErrorType};
 use crate::state::State;
+use crate::{admin, metadata, parse_query, query, series, status, targets, ui};
 
 pub(crate) fn router(state: &Arc<State>) -> Router {
     Router::new()
+        .nest("/api/v1", api(state))
+        .route("/metrics", get(admin::metrics))
         .route("/-/healthy", get(admin::healthy))
         .route("/-/ready", get(admin::ready))
+        .route("/-/reload", post(admin::reload).put(admin::reload))
+        .route("/-/quit", post(admin::quit).put(admin::quit))
+        .route("/graph", get(ui::graph))
+        .fallback(ui::serve)
+        .method_not_allowed_fallback(method_not_allowed)
+        .layer(CompressionLayer::new().gzip(true).zstd(true))
+        .layer(from_fn_with_state(Arc::clone(state), observe))
         .with_state(Arc::clone(state))
+}
+
+fn api(state: &Arc<State>) -> Router<Arc<State>> {
+    let ready = Router::new()
+        .route("/query", get_or_post(query::query))
+        .route("/query_range", get_or_post(query::query_range))
+        .route("/query_exemplars", get_or_post(metadata::query_exemplars))
+        .route("/parse_query", get_or_post(parse_query::parse_query))
+        .route("/series", get_or_post(series::series))
+        .route("/labels", get_or_post(series::label_names))
+        .route("/label/{name}/values", get(series::label_values))
+        .route("/metadata", get(metadata::metric_metadata))
+        .route("/targets", get(targets::targets))
+        .route("/targets/metadata", get(metadata::target_metadata))
+        .route("/scrape_pools", get(targets::scrape_pools))
+        .route("/rules", get(targets::rules))
+        .route("/alerts", get(targets::alerts))
+        .route("/alertmanagers", get(targets::alertmanagers))
+        .route("/status/config", get(status::config))
+        .route("/status/flags", get(status::flags))
+        .route("/status/runtimeinfo", get(status::runtime_info))
+        .route("/status/buildinfo", get(status::build_info))
+        .route("/status/tsdb", get(status::tsdb))
+        .route_layer(from_fn_with_state(Arc::clone(state), require_ready));
+    // What is worth knowing while storage is opening.
+    let always = Router::new()
+        .route("/status/walreplay", get(status::wal_replay))
+        .route("/status/kymo", get(status::kymo));
+    ready.merge(always).route("/{*path}", any(ui::serve)).layer(axum::middleware::from_fn(allow_origin))
+}
+
+fn get_or_post<H, T>(handler: H) -> MethodRouter<Arc<State>>
+where
+    H: Handler<T, Arc<State>>,
+    T: 'static,
+{
+    get(handler.clone()).post(handler)
+}
+
+async fn require_ready(Extract(state): Extract<Arc<State>>, request: Request, next: Next) -> Response {
+    match state.backends() {
+        Ok(_) => next.run(request).await,
+        Err(not_ready) => not_ready.into_response(),
+    }
+}
+
+/// Prometheus' answer to browsers of other origins, with its default `--web.cors.origin`.
+async fn allow_origin(request: Request, next: Next) -> Response {
+    let has_origin = request.headers().contains_key(header::ORIGIN);
+    let mut response = if request.method() == Method::OPTIONS {
+        StatusCode::NO_CONTENT.into_response()
+    } else {
+        next.run(request).await
+    };
+    if has_origin {
+        let headers = response.headers_mut();
+        for (name, value) in [
+            (header::ACCESS_CONTROL_ALLOW_HEADERS, "Accept, Authorization, Content-Type, Origin"),
+            (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, OPTIONS"),
+            (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
+            (header::ACCESS_CONTROL_EXPOSE_HEADERS, "Date"),
+            (header::VARY, "Origin"),
+        ] {
+            headers.insert(name, HeaderValue::from_static(value));
+        }
+    }
+    response
+}
+
+async fn method_not_allowed(request: Request) -> Response {
+    let path = request.uri().path();
+    let message = format!("{path} does not take {}", request.method());
+    if path.starts_with("/api/") {
+        return ApiError::new(ErrorType::MethodNotAllowed, message).into_response();
+    }
+    error::text(StatusCode::METHOD_NOT_ALLOWED, &message)
+}
+
+/// Counts and times every request, and turns what must not happen into an answer: a panic, a request without end.
+async fn observe(Extract(state): Extract<Arc<State>>, request: Request, next: Next) -> Response {
+    let handler = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str).map(str::to_owned);
+    let handler = handler.filter(|path| !path.contains("{*")).unwrap_or_else(|| "other".to_owned());
+    let started = state.deps.clock.monotonic();
+    let limited = tokio::time::timeout(state.settings.request_timeout, next.run(request));
+    let response = match AssertUnwindSafe(limited).catch_unwind().await {
+        Ok(Ok(response)) => response,
+        Ok(Err(_)) => ApiError::new(ErrorType::Timeout, "the request ran out of time").into_response(),
+        Err(_) => {
+            state.metrics.panics.inc();
+            tracing::error!(%handler, "a handler panicked");
+            ApiError::new(ErrorType::Internal, "internal error; the log has more").into_response()
+        }
+    };
+    let elapsed = state.deps.clock.monotonic().saturating_sub(started);
+    state.metrics.requests.with_label_values(&[handler.as_str(), response.status().as_str()]).inc();
+    state.metrics.request_duration.with_label_values(&[handler.as_str()]).observe(elapsed.as_secs_f64());
+    response
 }

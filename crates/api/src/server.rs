@@ -167,7 +167,7 @@ impl Acceptor {
             let (router, guard) = (router.clone(), activity.begin_request());
             async move {
                 let response = router.oneshot(request.map(Body::new)).await?;
-                Ok::<_, std::convert::Infallible>(response.map(|body| Guarded { body, guard }))
+                Ok::<_, std::convert::Infallible>(response.map(|body| Guarded { body, _guard: guard }))
             }
         });
         let mut builder = http1::Builder::new();

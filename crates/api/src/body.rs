@@ -1,0 +1,101 @@
+//! Bodies in both directions: requests read within limits of size and time, responses rendered as they are sent.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use axum::body::Body;
+use bytes::Bytes;
+use http_body::Frame;
+use http_body_util::BodyExt;
+use tokio::time::{Instant, timeout_at};
+
+use crate::Settings;
+use crate::error::{ApiError, ErrorType};
+
+/// Reads a whole body of at most `bytes_max`.
+///
+/// # Errors
+/// 413 if it is larger, 408 if it stalls or trickles for too long, 400 if the connection breaks.
+pub(crate) async fn read_body(
+    mut body: Body,
+    bytes_max: usize,
+    settings: &Settings,
+) -> Result<Bytes, ApiError> {
+    let too_large = || {
+        let message = format!("the body is larger than the limit of {bytes_max} bytes");
+        ApiError::new(ErrorType::PayloadTooLarge, message)
+    };
+    // A declared length is believed only to refuse early, never to allocate.
+    if http_body::Body::size_hint(&body).lower() > bytes_max as u64 {
+        return Err(too_large());
+    }
+    let end = Instant::now() + settings.body_timeout;
+    let mut collected = Vec::new();
+    loop {
+        let deadline = end.min(Instant::now() + settings.stall_timeout);
+        let Ok(frame) = timeout_at(deadline, body.frame()).await else {
+            return Err(ApiError::new(ErrorType::RequestTimeout, "the body did not arrive in time"));
+        };
+        let Some(frame) = frame else { return Ok(Bytes::from(collected)) };
+        let frame = frame.map_err(|e| ApiError::bad_data(format!("cannot read the body: {e}")))?;
+        let Ok(data) = frame.into_data() else { continue };
+        if collected.len() + data.len() > bytes_max {
+            return Err(too_large());
+        }
+        collected.extend_from_slice(&data);
+    }
+}
+
+/// How much is rendered at a time.
+const CHUNK_BYTES: usize = 64 << 10;
+
+/// Something that is written piece by piece.
+pub(crate) trait Render: Send + Unpin + 'static {
+    /// Appends a little (far less than a chunk, as a rule). Returns whether there is more.
+    fn render(&mut self, out: &mut Vec<u8>) -> bool;
+}
+
+/// Renders as the client reads: a large result is never held twice, and a slow client holds no thread.
+pub(crate) fn streamed(mut source: impl Render) -> Body {
+    let (first, more) = next_chunk(&mut source);
+    if !more {
+        // The usual case: it fits one chunk, and the response can tell its length.
+        return Body::from(first);
+    }
+    Body::new(Streamed { first: Some(first), source: Some(source) })
+}
+
+fn next_chunk(source: &mut impl Render) -> (Bytes, bool) {
+    let mut out = Vec::with_capacity(4 << 10);
+    let mut more = true;
+    while more && out.len() < CHUNK_BYTES {
+        more = source.render(&mut out);
+    }
+    (Bytes::from(out), more)
+}
+
+struct Streamed<R> {
+    first: Option<Bytes>,
+    source: Option<R>,
+}
+
+impl<R: Render> http_body::Body for Streamed<R> {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        if let Some(first) = self.first.take() {
+            return Poll::Ready(Some(Ok(Frame::data(first))));
+        }
+        let Some(source) = &mut self.source else { return Poll::Ready(None) };
+        let (chunk, more) = next_chunk(source);
+        if !more {
+            self.source = None;
+        }
+        Poll::Ready(Some(Ok(Frame::data(chunk))))
+    }
+}

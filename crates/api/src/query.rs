@@ -1,0 +1,166 @@
+//! `/api/v1/query` and `/api/v1/query_range`.
+
+use std::sync::Arc;
+
+use axum::extract::State as Extract;
+use axum::response::Response;
+use model::TenantId;
+use promql::{QueryOptions, QueryResult, Value};
+use stdx::cancel::Cancel;
+
+use crate::body::streamed;
+use crate::error::ApiError;
+use crate::params::{Params, parse_api_duration_ms};
+use crate::query_result::RenderResult;
+use crate::respond::{TRUNCATED, respond};
+use crate::state::State;
+use crate::tenancy::Tenant;
+use crate::work::{blocking, cancel_after};
+
+pub(crate) async fn query(
+    Extract(state): Extract<Arc<State>>,
+    Tenant(tenant): Tenant,
+    params: Params,
+) -> Result<Response, ApiError> {
+    let limit = params.limit()?;
+    let time_ms = params.time_or("time", state.deps.clock.now_ms())?;
+    let options = options(&state, &params)?;
+    let text = params.get("query").to_owned();
+    let cancel = options.cancel.clone();
+    let run = {
+        let state = Arc::clone(&state);
+        move || {
+            let querier = state.backends()?.querier.as_ref();
+            Ok(state.deps.engine.instant(querier, &tenant, &text, time_ms, &options)?)
+        }
+    };
+    finish(&state, &params, limit, cancel, run).await
+}
+
+/// What is asked of a range query.
+struct Range {
+    start_ms: i64,
+    end_ms: i64,
+    step_ms: i64,
+}
+
+impl Range {
+    fn from_params(params: &Params, points_max: i64) -> Result<Self, ApiError> {
+        let start_ms = params.time("start")?;
+        let end_ms = params.time("end")?;
+        if end_ms < start_ms {
+            return Err(ApiError::invalid_parameter("end", "end timestamp must not be before start time"));
+        }
+        let step_ms = params.duration_ms("step")?;
+        if step_ms <= 0 {
+            let fault =
+                "zero or negative query resolution step widths are not accepted. Try a positive integer";
+            return Err(ApiError::invalid_parameter("step", fault));
+        }
+        if i128::from(end_ms) - i128::from(start_ms) >= i128::from(points_max + 1) * i128::from(step_ms) {
+            return Err(ApiError::bad_data(format!(
+                "exceeded maximum resolution of {} points per timeseries. Try decreasing the query resolution \
+                 (?step=XX)",
+                with_commas(points_max)
+            )));
+        }
+        Ok(Self { start_ms, end_ms, step_ms })
+    }
+}
+
+/// 11000 to `11,000`.
+fn with_commas(number: i64) -> String {
+    let digits = number.to_string();
+    let mut out = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+pub(crate) async fn query_range(
+    Extract(state): Extract<Arc<State>>,
+    Tenant(tenant): Tenant,
+    params: Params,
+) -> Result<Response, ApiError> {
+    let limit = params.limit()?;
+    let range = Range::from_params(&params, state.settings.points_per_series_max)?;
+    let options = options(&state, &params)?;
+    let text = params.get("query").to_owned();
+    let cancel = options.cancel.clone();
+    let run = {
+        let state = Arc::clone(&state);
+        move || evaluate_range(&state, &tenant, &text, &range, &options)
+    };
+    finish(&state, &params, limit, cancel, run).await
+}
+
+fn evaluate_range(
+    state: &State,
+    tenant: &TenantId,
+    text: &str,
+    range: &Range,
+    options: &QueryOptions,
+) -> Result<QueryResult, ApiError> {
+    let querier = state.backends()?.querier.as_ref();
+    let Range { start_ms, end_ms, step_ms } = *range;
+    Ok(state.deps.engine.range(querier, tenant, text, start_ms, end_ms, step_ms, options)?)
+}
+
+fn options(state: &State, params: &Params) -> Result<QueryOptions, ApiError> {
+    let timeout = params.timeout()?;
+    let lookback_ms = match params.get("lookback_delta") {
+        "" => None,
+        text => {
+            let error = |e| ApiError::bad_data(format!("error parsing lookback delta duration: {e}"));
+            // Zero and below mean the engine's own, as in Prometheus.
+            Some(parse_api_duration_ms(text).map_err(error)?).filter(|ms| *ms > 0)
+        }
+    };
+    let per_step_stats = params.get("stats") == "all";
+    Ok(QueryOptions { lookback_ms, per_step_stats, cancel: cancel_after(state, timeout) })
+}
+
+async fn finish(
+    state: &Arc<State>,
+    params: &Params,
+    limit: usize,
+    cancel: Cancel,
+    run: impl FnOnce() -> Result<QueryResult, ApiError> + Send + 'static,
+) -> Result<Response, ApiError> {
+    let mut result = blocking(state, cancel, run).await??;
+    if limit > 0 && truncate(&mut result.value, limit) {
+        result.warnings.push(TRUNCATED.to_owned());
+    }
+    // The engine has given its memory back; the result is ours until the client has taken it.
+    let held = state.deps.budget.reserve(size_bytes(&result.value)).map_err(storage::Error::from)?;
+    let with_stats = !params.get("stats").is_empty();
+    Ok(respond(streamed(RenderResult::new(result, with_stats, held))))
+}
+
+fn truncate(value: &mut Value, limit: usize) -> bool {
+    match value {
+        Value::Vector(samples) if samples.len() > limit => samples.truncate(limit),
+        Value::Matrix(series) if series.len() > limit => series.truncate(limit),
+        _ => return false,
+    }
+    true
+}
+
+fn size_bytes(value: &Value) -> u64 {
+    let size = match value {
+        Value::Scalar { .. } => 0,
+        Value::String { value, .. } => value.len(),
+        Value::Vector(samples) => samples.len() * size_of::<promql::value::VectorSample>(),
+        Value::Matrix(series) => {
+            let each = |s: &promql::value::MatrixSeries| {
+                size_of_val(s) + s.floats.len() * 16 + s.histograms.len() * 256
+            };
+            series.iter().map(each).sum()
+        }
+    };
+    size as u64
+}
