@@ -1,0 +1,260 @@
+//! The client: sends requests with what its settings add to them.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use reqwest::{Method, NoProxy, Proxy, Request, Response, Url, redirect};
+
+use crate::Settings;
+use crate::credentials::{Credentials, read_secret};
+use crate::settings::{HeaderValues, Secret, TlsSettings};
+use crate::tls::{self, Fingerprint};
+
+/// What we call ourselves.
+pub const USER_AGENT: &str = concat!("Kymo/", env!("CARGO_PKG_VERSION"));
+
+/// How often files of certificates are looked at.
+const TLS_CHECK_INTERVAL: Duration = Duration::from_secs(1);
+/// How long an unused connection is kept: longer than usual scrape intervals.
+const IDLE_MAX: Duration = Duration::from_secs(300);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
+const REDIRECTS_MAX: usize = 10;
+
+/// A client could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// A file of certificates or keys cannot be read.
+    #[error("cannot read {key} {}: {source}", path.display())]
+    File {
+        /// The key that names it.
+        key: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Certificates or keys that cannot be used.
+    #[error("{key}: {reason}")]
+    Tls {
+        /// The key that names them.
+        key: &'static str,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A proxy, header or other value that cannot be used.
+    #[error("cannot make an HTTP client: {0}")]
+    Client(String),
+}
+
+/// A request got no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum RequestError {
+    /// A file that holds a secret or a header cannot be read.
+    #[error("cannot read {key} {}: {source}", path.display())]
+    File {
+        /// The key that names it.
+        key: String,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A secret that cannot stand in a header.
+    #[error("{key} holds characters that cannot stand in a header")]
+    Header {
+        /// The key that names it.
+        key: String,
+    },
+    /// No token was given to us.
+    #[error("cannot fetch a token from {url}: {reason}")]
+    Token {
+        /// Where it was asked for.
+        url: String,
+        /// What came instead.
+        reason: String,
+    },
+    /// The peer could not be reached, or its answer is not HTTP.
+    #[error("{}", root_cause(.0))]
+    Http(#[from] reqwest::Error),
+}
+
+impl RequestError {
+    /// Whether it simply took too long.
+    pub fn is_timeout(&self) -> bool {
+        matches!(self, Self::Http(error) if error.is_timeout())
+    }
+}
+
+/// The innermost reason: "connection refused" rather than "error sending request for url".
+fn root_cause(error: &reqwest::Error) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    cause.to_string()
+}
+
+/// Sends requests as its settings say. Cheap to share behind an `Arc`; connections are kept and reused.
+#[derive(Debug)]
+pub struct Client {
+    settings: Settings,
+    credentials: Credentials,
+    transport: Transport,
+}
+
+impl Client {
+    /// Makes a client. No connection is opened yet.
+    ///
+    /// # Errors
+    /// If certificates cannot be used, or a proxy or header is malformed.
+    pub fn new(settings: Settings) -> Result<Self, BuildError> {
+        let options = TransportOptions {
+            tls: settings.tls_config.clone(),
+            proxy_url: settings.proxy_url.clone(),
+            no_proxy: settings.no_proxy.clone(),
+            proxy_from_environment: settings.proxy_from_environment,
+            proxy_connect_header: settings.proxy_connect_header.clone().into_iter().collect(),
+            follow_redirects: settings.follow_redirects,
+        };
+        let transport = Transport::new(options)?;
+        let credentials = Credentials::new(&settings)?;
+        Ok(Self { settings, credentials, transport })
+    }
+
+    /// The settings it was made from.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// A `GET` to be completed and given to [`Client::execute`].
+    pub fn get(&self, url: Url) -> Request {
+        Request::new(Method::GET, url)
+    }
+
+    /// Adds credentials and headers, and sends.
+    ///
+    /// # Errors
+    /// If a secret cannot be had, or the peer does not answer. Any HTTP status is an answer.
+    pub async fn execute(&self, mut request: Request) -> Result<Response, RequestError> {
+        for (name, values) in &self.settings.http_headers {
+            add_header(request.headers_mut(), name, values).await?;
+        }
+        if let Some(value) = self.credentials.header().await? {
+            request.headers_mut().insert(reqwest::header::AUTHORIZATION, value);
+        }
+        Ok(self.transport.current().execute(request).await?)
+    }
+}
+
+async fn add_header(headers: &mut HeaderMap, name: &str, values: &HeaderValues) -> Result<(), RequestError> {
+    let key = || format!("http_headers {name}");
+    let header = HeaderName::from_bytes(name.as_bytes()).map_err(|_| RequestError::Header { key: key() })?;
+    let shown = values.values.iter().cloned();
+    let mut texts: Vec<String> = shown.chain(values.secrets.iter().map(|s| s.reveal().to_owned())).collect();
+    for file in &values.files {
+        texts.push(read_secret(&key(), file).await?);
+    }
+    headers.remove(&header);
+    for text in texts {
+        let value = HeaderValue::from_str(&text).map_err(|_| RequestError::Header { key: key() })?;
+        headers.append(&header, value);
+    }
+    Ok(())
+}
+
+/// What decides how connections are made.
+#[derive(Debug, Clone)]
+pub(crate) struct TransportOptions {
+    pub(crate) tls: TlsSettings,
+    pub(crate) proxy_url: String,
+    pub(crate) no_proxy: String,
+    pub(crate) proxy_from_environment: bool,
+    pub(crate) proxy_connect_header: Vec<(String, Vec<Secret>)>,
+    pub(crate) follow_redirects: bool,
+}
+
+/// Connections; made anew when files of certificates change.
+#[derive(Debug)]
+pub(crate) struct Transport {
+    options: TransportOptions,
+    state: Mutex<TransportState>,
+}
+
+#[derive(Debug)]
+struct TransportState {
+    client: reqwest::Client,
+    fingerprint: Fingerprint,
+    checked: Instant,
+}
+
+impl Transport {
+    pub(crate) fn new(options: TransportOptions) -> Result<Self, BuildError> {
+        let fingerprint = Fingerprint::of(&options.tls);
+        let client = build(&options)?;
+        Ok(Self {
+            options,
+            state: Mutex::new(TransportState { client, fingerprint, checked: Instant::now() }),
+        })
+    }
+
+    /// The client to use now. If new certificates cannot be used, the old ones are, and it is logged.
+    pub(crate) fn current(&self) -> reqwest::Client {
+        let mut state = self.state.lock();
+        if self.options.tls.has_files() && state.checked.elapsed() >= TLS_CHECK_INTERVAL {
+            state.checked = Instant::now();
+            let fingerprint = Fingerprint::of(&self.options.tls);
+            if fingerprint != state.fingerprint {
+                match build(&self.options) {
+                    Ok(client) => state.client = client,
+                    Err(error) => {
+                        tracing::warn!(%error, "certificates changed and cannot be used; the old ones are")
+                    }
+                }
+                state.fingerprint = fingerprint;
+            }
+        }
+        state.client.clone()
+    }
+}
+
+fn build(options: &TransportOptions) -> Result<reqwest::Client, BuildError> {
+    let mut builder = reqwest::Client::builder()
+        .user_agent(USER_AGENT)
+        .tls_backend_preconfigured(tls::client_config(&options.tls)?)
+        .pool_idle_timeout(IDLE_MAX)
+        .connect_timeout(CONNECT_TIMEOUT)
+        .referer(false)
+        .redirect(match options.follow_redirects {
+            true => redirect::Policy::limited(REDIRECTS_MAX),
+            false => redirect::Policy::none(),
+        });
+    if !options.proxy_from_environment {
+        builder = builder.no_proxy();
+    }
+    if !options.proxy_url.is_empty() {
+        builder = builder.proxy(proxy(options)?);
+    }
+    builder.build().map_err(|error| BuildError::Client(root_cause(&error)))
+}
+
+fn proxy(options: &TransportOptions) -> Result<Proxy, BuildError> {
+    let proxy = Proxy::all(&options.proxy_url).map_err(|error| BuildError::Client(root_cause(&error)))?;
+    let mut headers = HeaderMap::new();
+    for (name, values) in &options.proxy_connect_header {
+        let malformed = || BuildError::Client(format!("proxy_connect_header {name} is malformed"));
+        let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| malformed())?;
+        for value in values {
+            headers.append(&name, HeaderValue::from_str(value.reveal()).map_err(|_| malformed())?);
+        }
+    }
+    Ok(proxy.no_proxy(NoProxy::from_string(&options.no_proxy)).headers(headers))
+}
+
+/// What a part of a client shares with its whole.
+pub(crate) type SharedTransport = Arc<Transport>;
+
+#[cfg(test)]
+mod tests;
