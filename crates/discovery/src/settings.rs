@@ -121,8 +121,8 @@ impl Settings {
 
 impl StaticGroup {
     fn check(&self, relabelled: bool) -> Result<(), InvalidSettings> {
-        for name in self.labels.keys().filter(|name| name.is_empty()) {
-            return Err(InvalidSettings::at(["labels", name], "\"\" is not a valid label name"));
+        if self.labels.contains_key("") {
+            return Err(InvalidSettings::at(["labels", ""], "\"\" is not a valid label name"));
         }
         for (i, target) in self.targets.iter().enumerate() {
             if !relabelled && target.contains('/') {

@@ -210,7 +210,7 @@ impl Transport {
                 match build(&self.options) {
                     Ok(client) => state.client = client,
                     Err(error) => {
-                        tracing::warn!(%error, "certificates changed and cannot be used; the old ones are")
+                        tracing::warn!(%error, "certificates changed and cannot be used; the old ones are");
                     }
                 }
                 state.fingerprint = fingerprint;

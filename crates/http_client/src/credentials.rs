@@ -14,13 +14,13 @@ pub(crate) enum Credentials {
     None,
     Basic(BasicAuth),
     Header(Authorization),
-    OAuth2(Tokens),
+    OAuth2(Box<Tokens>),
 }
 
 impl Credentials {
     pub(crate) fn new(settings: &Settings) -> Result<Self, BuildError> {
         Ok(if let Some(oauth2) = &settings.oauth2 {
-            Self::OAuth2(Tokens::new(oauth2.clone())?)
+            Self::OAuth2(Box::new(Tokens::new(oauth2.clone())?))
         } else if let Some(basic) = &settings.basic_auth {
             Self::Basic(basic.clone())
         } else if let Some(authorization) = settings.effective_authorization() {
