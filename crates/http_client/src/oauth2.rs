@@ -94,6 +94,27 @@ impl Tokens {
         let settings = &self.settings;
         let fault = |reason: String| RequestError::Token { url: settings.token_url.clone(), reason };
         let url = Url::parse(&settings.token_url).map_err(|error| fault(error.to_string()))?;
+        let form = self.form(client_secret, in_header);
+        let client = self.transport.current();
+        let mut builder = client
+            .request(Method::POST, url)
+            .timeout(TIMEOUT)
+            .header("content-type", "application/x-www-form-urlencoded")
+            .header("accept", "application/json")
+            .body(form);
+        if in_header {
+            let encode =
+                |text: &str| url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
+            builder = builder.basic_auth(encode(&settings.client_id), Some(encode(client_secret)));
+        }
+        let request: Request = builder.build()?;
+        Ok(client.execute(request).await?)
+    }
+
+    /// The request's body. Apart from `ask`, because a form under construction cannot wait in an async function
+    /// that moves between threads.
+    fn form(&self, client_secret: &str, in_header: bool) -> String {
+        let settings = &self.settings;
         let mut form = url::form_urlencoded::Serializer::new(String::new());
         form.append_pair("grant_type", &settings.grant_type);
         if !settings.scopes.is_empty() {
@@ -103,20 +124,7 @@ impl Tokens {
         if !in_header {
             form.append_pair("client_id", &settings.client_id).append_pair("client_secret", client_secret);
         }
-        let client = self.transport.current();
-        let mut builder = client
-            .request(Method::POST, url)
-            .timeout(TIMEOUT)
-            .header("content-type", "application/x-www-form-urlencoded")
-            .header("accept", "application/json")
-            .body(form.finish());
-        if in_header {
-            let encode =
-                |text: &str| url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
-            builder = builder.basic_auth(encode(&settings.client_id), Some(encode(client_secret)));
-        }
-        let request: Request = builder.build()?;
-        Ok(client.execute(request).await?)
+        form.finish()
     }
 }
 
