@@ -1,0 +1,103 @@
+//! How the targets of one pool are scraped: the job, and what is made of it once for all its targets.
+
+use std::sync::Arc;
+
+use parking_lot::RwLock;
+use reqwest::header::{ACCEPT, ACCEPT_ENCODING, HeaderMap, HeaderValue};
+use wire::exposition::negotiation;
+
+use crate::collector::Collector;
+use crate::error::{Error, ScrapeError};
+use crate::settings::{EscapingScheme, Job, ScrapeProtocol};
+
+/// zstd costs a third of gzip to decode.
+const ENCODINGS: &str = "zstd, gzip;q=0.9";
+
+/// See the module.
+pub(crate) struct Recipe {
+    pub(crate) job: Job,
+    pub(crate) source: Source,
+    /// Headers of each request.
+    pub(crate) headers: HeaderMap,
+    pub(crate) fallback: Option<negotiation::ScrapeProtocol>,
+    /// Set while the pool has more targets than it may: all its scrapes fail with this.
+    pub(crate) target_limit_error: RwLock<Option<ScrapeError>>,
+}
+
+/// Where samples come from.
+pub(crate) enum Source {
+    /// Over HTTP.
+    Http(Box<http_client::Client>),
+    /// From within this process.
+    BuiltIn(Arc<dyn Collector>),
+}
+
+impl Recipe {
+    /// A recipe for targets that are reached over HTTP.
+    ///
+    /// # Errors
+    /// If the client cannot be made, for instance because a certificate file is missing.
+    pub(crate) fn http(job: Job) -> Result<Arc<Self>, Error> {
+        let client = http_client::Client::new(job.http.clone())
+            .map_err(|source| Error::Client { job: job.name.clone(), source })?;
+        Ok(Self::new(job, Source::Http(Box::new(client))))
+    }
+
+    /// A recipe for a built-in target.
+    pub(crate) fn built_in(job: Job, collector: Arc<dyn Collector>) -> Arc<Self> {
+        Self::new(job, Source::BuiltIn(collector))
+    }
+
+    fn new(job: Job, source: Source) -> Arc<Self> {
+        let mut headers = HeaderMap::new();
+        // A format that cannot be read is not asked for, whatever the configuration lists.
+        let readable: Vec<negotiation::ScrapeProtocol> = job
+            .protocols
+            .iter()
+            .copied()
+            .map(protocol)
+            .filter(|protocol| protocol.format().is_some())
+            .collect();
+        let accept = negotiation::accept_header(&readable, escaping(job.escaping));
+        if let Ok(accept) = HeaderValue::from_str(&accept) {
+            headers.insert(ACCEPT, accept);
+        }
+        let encodings = if job.compression { ENCODINGS } else { "identity" };
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static(encodings));
+        let fallback = job.fallback_protocol.map(protocol);
+        Arc::new(Self { job, source, headers, fallback, target_limit_error: RwLock::default() })
+    }
+
+    /// Whether series that were relabelled under `self` would come out the same under `other`.
+    pub(crate) fn labels_alike(&self, other: &Self) -> bool {
+        let decisive = |job: &Job| {
+            (
+                job.honor_labels,
+                job.label_limit,
+                job.label_name_length_limit,
+                job.label_value_length_limit,
+                job.validation,
+            )
+        };
+        decisive(&self.job) == decisive(&other.job) && self.job.metric_relabel == other.job.metric_relabel
+    }
+}
+
+fn protocol(protocol: ScrapeProtocol) -> negotiation::ScrapeProtocol {
+    match protocol {
+        ScrapeProtocol::PrometheusProto => negotiation::ScrapeProtocol::PrometheusProto,
+        ScrapeProtocol::PrometheusText0_0_4 => negotiation::ScrapeProtocol::PrometheusText0_0_4,
+        ScrapeProtocol::PrometheusText1_0_0 => negotiation::ScrapeProtocol::PrometheusText1_0_0,
+        ScrapeProtocol::OpenMetricsText0_0_1 => negotiation::ScrapeProtocol::OpenMetricsText0_0_1,
+        ScrapeProtocol::OpenMetricsText1_0_0 => negotiation::ScrapeProtocol::OpenMetricsText1_0_0,
+    }
+}
+
+fn escaping(scheme: EscapingScheme) -> negotiation::EscapingScheme {
+    match scheme {
+        EscapingScheme::AllowUtf8 => negotiation::EscapingScheme::AllowUtf8,
+        EscapingScheme::Underscores => negotiation::EscapingScheme::Underscores,
+        EscapingScheme::Dots => negotiation::EscapingScheme::Dots,
+        EscapingScheme::Values => negotiation::EscapingScheme::Values,
+    }
+}

@@ -1,0 +1,188 @@
+//! The life of one target: wait for its slot, scrape, store, again; and what happens when it goes away.
+//!
+//! A target that is gone may come back (a pod is replaced, a file is rewritten), therefore its series are ended
+//! only after two intervals and a tenth, at the timestamp its next scrape would have had, as in Prometheus. If it
+//! comes back before, its new loop goes on with what the old one knew. When the server stops, nothing is ended:
+//! it will go on where it was.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use stdx::clock::Clock;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::cache::SeriesCache;
+use crate::env::Env;
+use crate::error::ScrapeError;
+use crate::fetch::fetch;
+use crate::ingest::{Ingested, Scrape, end_of_run};
+use crate::recipe::Recipe;
+use crate::schedule::Grid;
+use crate::status::Health;
+use crate::target::{LastScrape, Target};
+
+/// What a pool tells the loop of a target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Control {
+    /// Scrape.
+    Run,
+    /// Another loop takes over: end after the scrape that may be under way, and leave its series alone.
+    Exit,
+    /// The target is gone: end, and in time end its series.
+    Retire,
+}
+
+/// A loop and how to talk to it.
+pub(crate) struct Running {
+    pub(crate) target: Arc<Target>,
+    control: watch::Sender<Control>,
+    done: JoinHandle<()>,
+}
+
+impl Running {
+    /// Starts a loop, which waits for the end of the `previous` one of the same target.
+    pub(crate) fn start(
+        env: &Arc<Env>,
+        recipe: &Arc<Recipe>,
+        target: Arc<Target>,
+        previous: Option<Running>,
+    ) -> Self {
+        let (control, receiver) = watch::channel(Control::Run);
+        let previous = previous.map(|previous| {
+            previous.tell(Control::Exit);
+            previous.done
+        });
+        let this = Loop {
+            env: Arc::clone(env),
+            recipe: Arc::clone(recipe),
+            grid: Grid::new(target.spec.interval_ms, (target.key as u64) ^ env.seed),
+            target: Arc::clone(&target),
+            control: receiver,
+            last_slot_ms: None,
+        };
+        Self { target, control, done: env.tasks.spawn(this.run(previous)) }
+    }
+
+    /// Tells the loop what to do; it obeys after the scrape that may be under way.
+    pub(crate) fn tell(&self, control: Control) {
+        self.control.send_replace(control);
+    }
+
+    /// Whether the loop has ended.
+    pub(crate) fn is_finished(&self) -> bool {
+        self.done.is_finished()
+    }
+}
+
+struct Loop {
+    env: Arc<Env>,
+    recipe: Arc<Recipe>,
+    target: Arc<Target>,
+    control: watch::Receiver<Control>,
+    grid: Grid,
+    last_slot_ms: Option<i64>,
+}
+
+impl Loop {
+    async fn run(mut self, previous: Option<JoinHandle<()>>) {
+        let env = Arc::clone(&self.env);
+        tokio::select! {
+            // A stopped server leaves everything as it is: not even a scrape under way is waited for.
+            () = env.stop.cancelled() => {}
+            () = self.live(previous) => {}
+        }
+    }
+
+    async fn live(&mut self, previous: Option<JoinHandle<()>>) {
+        if let Some(previous) = previous {
+            // Its scrape may be under way; two at once would disturb each other's bookkeeping.
+            let _ended_or_panicked = previous.await;
+        }
+        loop {
+            let slot_ms = self.grid.next(self.env.clock.now_ms(), self.last_slot_ms);
+            tokio::select! {
+                biased;
+                () = told(&mut self.control, |control| control != Control::Run) => break,
+                () = sleep_until(&*self.env.clock, slot_ms, 0) => {}
+            }
+            self.last_slot_ms = Some(slot_ms);
+            // On the heap while it lasts: between scrapes, which is most of the time, a loop should be small.
+            Box::pin(self.scrape(slot_ms)).await;
+        }
+        if *self.control.borrow() == Control::Retire {
+            self.retire().await;
+        }
+    }
+
+    async fn scrape(&self, slot_ms: i64) {
+        let (env, target) = (&*self.env, &*self.target);
+        let began_ms = env.clock.now_ms();
+        let scrape = Scrape {
+            env,
+            recipe: &self.recipe,
+            target,
+            timestamp_ms: self.grid.align(began_ms, slot_ms),
+            began: env.clock.monotonic(),
+        };
+        let refused = self.recipe.target_limit_error.read().clone();
+        let fetched = match refused {
+            Some(error) => Err(error),
+            None => fetch(env, &self.recipe, target).await,
+        };
+        let Ingested { error, kept_count, durable } = scrape.ingest(fetched);
+        let error = match durable.await {
+            Ok(()) => error,
+            Err(lost) => error.or(Some(ScrapeError::Storage(lost))),
+        };
+        let took = env.clock.monotonic().saturating_sub(scrape.began);
+        self.conclude(error, began_ms, took, kept_count);
+    }
+
+    fn conclude(&self, error: Option<ScrapeError>, began_ms: i64, took: Duration, sample_count: u64) {
+        let metrics = &self.env.metrics;
+        metrics.scrapes.with_label_values(&[error.as_ref().map_or("ok", ScrapeError::word)]).inc();
+        metrics.durations.observe(took.as_secs_f64());
+        let skipped = took.as_millis() / u128::from(self.grid.interval_ms().unsigned_abs());
+        metrics.intervals_skipped.inc_by(u64::try_from(skipped).unwrap_or(u64::MAX));
+        if let Some(error) = &error {
+            tracing::debug!(target = %self.target.spec.url, %error, "scrape failed");
+        }
+        let health = if error.is_none() { Health::Up } else { Health::Down };
+        let error = error.map_or(String::new(), |error| error.to_string());
+        *self.target.state.last.lock() =
+            LastScrape { error, began_ms, duration_s: took.as_secs_f64(), sample_count, health };
+    }
+
+    async fn retire(&mut self) {
+        if self.target.state.last.lock().health == Health::Unknown {
+            return;
+        }
+        let interval_ms = self.grid.interval_ms();
+        let stale_ms = self.grid.next(self.env.clock.now_ms(), self.last_slot_ms);
+        let mut control = self.control.clone();
+        tokio::select! {
+            biased;
+            () = told(&mut control, |control| control == Control::Exit) => return,
+            () = sleep_until(&*self.env.clock, stale_ms, interval_ms + interval_ms / 10) => {}
+        }
+        let durable = end_of_run(&self.env, &self.recipe, &self.target, stale_ms);
+        *self.target.state.cache.lock() = SeriesCache::new(self.env.seed);
+        if let Err(error) = durable.await {
+            tracing::warn!(target = %self.target.spec.url, %error, "cannot end the series of a vanished target");
+        }
+    }
+}
+
+/// Waits until the clock shows `wall_ms`, and `extra_ms` more.
+async fn sleep_until(clock: &dyn Clock, wall_ms: i64, extra_ms: i64) {
+    let wait_ms = (wall_ms - clock.now_ms()).max(0).saturating_add(extra_ms);
+    tokio::time::sleep(Duration::from_millis(wait_ms.unsigned_abs())).await;
+}
+
+/// Waits until the pool has said something that `matches`. A pool that is gone says nothing more.
+async fn told(control: &mut watch::Receiver<Control>, matches: impl Fn(Control) -> bool) {
+    if control.wait_for(|control| matches(*control)).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
