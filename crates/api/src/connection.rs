@@ -16,6 +16,8 @@ use http_body::{Body, Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
+use crate::request_line::RequestLine;
+
 /// Where a connection stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
@@ -81,6 +83,7 @@ pub(crate) struct Watched<S> {
     read: Timer,
     read_phase: Phase,
     write: Timer,
+    line: RequestLine,
 }
 
 /// Armed at the first wait, disarmed by progress. The sleep is kept and reset, not made anew.
@@ -111,7 +114,8 @@ impl Timer {
 impl<S> Watched<S> {
     pub(crate) fn new(socket: S, activity: Arc<Activity>, patience: Patience, on_timeout: OnTimeout) -> Self {
         let (read, write) = (Timer::default(), Timer::default());
-        Self { socket, activity, patience, on_timeout, read, read_phase: Phase::Request, write }
+        let line = RequestLine::default();
+        Self { socket, activity, patience, on_timeout, read, read_phase: Phase::Request, write, line }
     }
 
     fn poll_read_timer(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -155,18 +159,40 @@ impl<S> Watched<S> {
     }
 }
 
+impl<S: AsyncRead + Unpin> Watched<S> {
+    /// Reads on behalf of the request line, which may grow on its way.
+    fn poll_read_line(&mut self, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if !self.line.has_pending() {
+            let mut bytes = [0; 2 << 10];
+            let mut read = ReadBuf::new(&mut bytes);
+            ready!(Pin::new(&mut self.socket).poll_read(context, &mut read))?;
+            self.line.push(read.filled());
+        }
+        into.put_slice(self.line.take(into.remaining()));
+        Poll::Ready(Ok(()))
+    }
+}
+
 impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         into: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        let is_idle = self.activity.phase() == Phase::Idle;
+        if is_idle && !self.line.has_pending() {
+            self.line.restart();
+        }
         let before = into.filled().len();
-        let result = Pin::new(&mut self.socket).poll_read(context, into);
+        let result = if self.line.is_active() {
+            self.poll_read_line(context, into)
+        } else {
+            Pin::new(&mut self.socket).poll_read(context, into)
+        };
         if result.is_pending() {
             return self.poll_read_timer(context);
         }
-        if into.filled().len() > before && self.activity.phase() == Phase::Idle {
+        if is_idle && into.filled().len() > before {
             self.activity.set(Phase::Head);
         }
         result

@@ -168,3 +168,36 @@ pub(crate) fn write_key(out: &mut Vec<u8>, name: &str) {
 pub(crate) fn body(out: Vec<u8>) -> axum::body::Body {
     axum::body::Body::from(Bytes::from(out))
 }
+
+/// Any JSON value with the fields of every object in order of their names, as Prometheus writes Go's maps.
+///
+/// Recursive: only for trees whose height somebody bounds.
+pub(crate) fn write_tree(out: &mut Vec<u8>, tree: &serde_json::Value) {
+    use serde_json::Value;
+    match tree {
+        Value::Null => out.extend_from_slice(b"null"),
+        Value::Bool(value) => out.extend_from_slice(if *value { b"true" } else { b"false" }),
+        Value::Number(number) => match number.as_i64() {
+            Some(value) => write_int(out, value),
+            None => write_number(out, number.as_f64().unwrap_or_default(), FloatFormat::Json),
+        },
+        Value::String(text) => write_string_html(out, text),
+        Value::Array(items) => {
+            for (at, item) in items.iter().enumerate() {
+                out.push(if at == 0 { b'[' } else { b',' });
+                write_tree(out, item);
+            }
+            out.extend_from_slice(if items.is_empty() { b"[]" } else { b"]" });
+        }
+        Value::Object(fields) => {
+            let mut fields: Vec<_> = fields.iter().collect();
+            fields.sort_unstable_by_key(|(name, _)| *name);
+            out.push(b'{');
+            for (name, value) in fields {
+                write_key(out, name);
+                write_tree(out, value);
+            }
+            out.push(b'}');
+        }
+    }
+}

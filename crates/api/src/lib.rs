@@ -3,7 +3,7 @@
 //! It holds no logic of any other room: it checks parameters, asks, and prints answers in Prometheus' shapes.
 //!
 //! Map: [`settings`] limits · [`deps`] what is asked of the rest of the house · [`server`] listening, connection
-//! limits, stopping · `connection` clients that are slow or silent · `routes` the table of paths and what wraps
+//! limits, stopping · `connection`, `request_line` clients that are slow, silent or careless · `routes` the table of paths and what wraps
 //! every request · `params`, `tenancy`, `body`, `label_name` what comes in · `work` blocking threads ·
 //! `respond`, `json`, `histogram`, `error` what goes out · `query`, `query_result`, `parse_query`, `series`,
 //! `metadata`, `targets`, `status` the endpoints of `/api/v1` · `admin` health, metrics, reload · `ui` the
@@ -31,6 +31,7 @@ mod params;
 mod parse_query;
 mod query;
 mod query_result;
+mod request_line;
 mod respond;
 mod routes;
 mod series;

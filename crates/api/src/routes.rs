@@ -4,7 +4,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{MatchedPath, Request, State as Extract};
+use axum::extract::{MatchedPath, OriginalUri, Request, State as Extract};
 use axum::handler::Handler;
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
@@ -38,6 +38,7 @@ fn api(state: &Arc<State>) -> Router<Arc<State>> {
         .route("/query", get_or_post(query::query))
         .route("/query_range", get_or_post(query::query_range))
         .route("/query_exemplars", get_or_post(metadata::query_exemplars))
+        .route("/format_query", get_or_post(parse_query::format_query))
         .route("/parse_query", get_or_post(parse_query::parse_query))
         .route("/series", get_or_post(series::series))
         .route("/labels", get_or_post(series::label_names))
@@ -59,7 +60,11 @@ fn api(state: &Arc<State>) -> Router<Arc<State>> {
     let always = Router::new()
         .route("/status/walreplay", get(status::wal_replay))
         .route("/status/kymo", get(status::kymo));
-    ready.merge(always).route("/{*path}", any(ui::serve)).layer(axum::middleware::from_fn(allow_origin))
+    ready
+        .merge(always)
+        .route("/{*path}", any(no_such_endpoint))
+        .method_not_allowed_fallback(method_not_allowed)
+        .layer(axum::middleware::from_fn(allow_origin))
 }
 
 fn get_or_post<H, T>(handler: H) -> MethodRouter<Arc<State>>
@@ -100,9 +105,13 @@ async fn allow_origin(request: Request, next: Next) -> Response {
     response
 }
 
-async fn method_not_allowed(request: Request) -> Response {
-    let path = request.uri().path();
-    let message = format!("{path} does not take {}", request.method());
+async fn no_such_endpoint(OriginalUri(uri): OriginalUri, method: Method) -> Response {
+    ui::no_such_endpoint(&method, uri.path())
+}
+
+async fn method_not_allowed(OriginalUri(uri): OriginalUri, method: Method) -> Response {
+    let path = uri.path();
+    let message = format!("{path} does not take {method}");
     if path.starts_with("/api/") {
         return ApiError::new(ErrorType::MethodNotAllowed, message).into_response();
     }

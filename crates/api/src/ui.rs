@@ -31,8 +31,7 @@ const CONTENT_SECURITY_POLICY: HeaderValue = HeaderValue::from_static(
 pub(crate) async fn serve(request: Request) -> Response {
     let path = request.uri().path();
     if path == "/api" || path.starts_with("/api/") {
-        let message = format!("no such endpoint: {} {path}", request.method());
-        return ApiError::new(ErrorType::NotFound, message).into_response();
+        return no_such_endpoint(request.method(), path);
     }
     if path.starts_with("/-/") {
         return error::text(StatusCode::NOT_FOUND, "404 page not found");
@@ -56,6 +55,10 @@ pub(crate) async fn serve(request: Request) -> Response {
         Some(file) => file_response(INDEX, file, known_etag),
         None => page(NOT_BUILT),
     }
+}
+
+pub(crate) fn no_such_endpoint(method: &Method, path: &str) -> Response {
+    ApiError::new(ErrorType::NotFound, format!("no such endpoint: {method} {path}")).into_response()
 }
 
 /// Prometheus' path of old, to where its queries are understood.

@@ -1,0 +1,9 @@
+//! The server from outside: a real socket, raw HTTP, a fixed clock, the in-memory storage.
+
+mod client;
+mod connections;
+mod endpoints;
+mod errors;
+mod server;
+mod starting;
+mod ui;
