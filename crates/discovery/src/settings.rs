@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::Path;
 use std::sync::LazyLock;
 
 use http_client::InvalidSettings;
@@ -97,6 +98,14 @@ impl<'de> Visitor<'de> for SectionVisitor {
 }
 
 impl Section {
+    /// Makes relative paths relative to `directory` instead of where the process runs.
+    pub fn set_directory(&mut self, directory: &Path) {
+        self.http.set_directory(directory);
+        for file in self.discovery.file_sd_configs.iter_mut().flat_map(|config| &mut config.files) {
+            *file = directory.join(&*file).to_string_lossy().into_owned();
+        }
+    }
+
     /// Checks what a type cannot. `relabelled`: rules could still make addresses of what are none.
     ///
     /// # Errors

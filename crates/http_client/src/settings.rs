@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
@@ -373,6 +374,25 @@ impl Settings {
         Ok(())
     }
 
+    /// Makes relative paths relative to `directory` instead of where the process runs.
+    pub fn set_directory(&mut self, directory: &Path) {
+        if let Some(basic) = &mut self.basic_auth {
+            join(directory, [&mut basic.username_file, &mut basic.password_file]);
+        }
+        if let Some(authorization) = &mut self.authorization {
+            join(directory, [&mut authorization.credentials_file]);
+        }
+        if let Some(oauth2) = &mut self.oauth2 {
+            join(directory, [&mut oauth2.client_secret_file, &mut oauth2.client_certificate_key_file]);
+            oauth2.tls_config.set_directory(directory);
+        }
+        join(directory, [&mut self.bearer_token_file]);
+        self.tls_config.set_directory(directory);
+        for values in self.http_headers.values_mut() {
+            join(directory, &mut values.files);
+        }
+    }
+
     /// `authorization`, with `bearer_token` and `bearer_token_file` understood as the same.
     pub fn effective_authorization(&self) -> Option<Authorization> {
         if self.bearer_token.is_empty() && self.bearer_token_file.is_empty() {
@@ -465,7 +485,21 @@ impl OAuth2 {
     }
 }
 
+/// Makes relative paths relative to `directory`; empty ones stay empty.
+fn join<'a>(directory: &Path, paths: impl IntoIterator<Item = &'a mut String>) {
+    for path in paths {
+        if !path.is_empty() {
+            *path = directory.join(&*path).to_string_lossy().into_owned();
+        }
+    }
+}
+
 impl TlsSettings {
+    /// Makes relative paths relative to `directory`.
+    pub fn set_directory(&mut self, directory: &Path) {
+        join(directory, [&mut self.ca_file, &mut self.cert_file, &mut self.key_file]);
+    }
+
     /// Checks which keys exclude or demand each other.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! A job: as the file has it, and with every value decided.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use http_client::InvalidSettings;
 use model::relabel::Rule;
@@ -188,6 +189,15 @@ impl Default for ScrapeConfig {
 }
 
 impl ScrapeConfig {
+    /// Makes relative paths relative to `directory` instead of where the process runs.
+    pub fn set_directory(&mut self, directory: &Path) {
+        self.targets.set_directory(directory);
+        if !self.scrape_failure_log_file.is_empty() {
+            self.scrape_failure_log_file =
+                directory.join(&self.scrape_failure_log_file).to_string_lossy().into_owned();
+        }
+    }
+
     /// Decides every value: the job's own, else the global one, else the default.
     ///
     /// # Errors

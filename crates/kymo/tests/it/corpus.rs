@@ -1,0 +1,64 @@
+//! Prometheus' own test files: each loads or is refused as its `expected.tsv` says.
+//!
+//! The files live beside the repository (`../shared/corpus`, or where `KYMO_CORPUS` says); without them this
+//! test says so and passes.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+fn corpus() -> Option<PathBuf> {
+    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/corpus");
+    let root = std::env::var_os("KYMO_CORPUS").map_or(beside, PathBuf::from);
+    root.join("prometheus-config/expected.tsv").exists().then(|| root.join("prometheus-config"))
+}
+
+/// A copy, because two files name one that is not part of the collection.
+fn copy(corpus: &Path) -> tempfile::TempDir {
+    let copy = tempfile::tempdir().expect("a directory");
+    for entry in std::fs::read_dir(corpus).expect("readable") {
+        let entry = entry.expect("readable");
+        std::fs::copy(entry.path(), copy.path().join(entry.file_name())).expect("copied");
+    }
+    let missing =
+        "scrape_configs:\n- job_name: prometheus\n  static_configs:\n  - targets: [localhost:8080]\n";
+    super::config::write(&copy.path().join("scrape_config_files.good.yml"), missing);
+    copy
+}
+
+#[test]
+fn every_file_of_the_corpus_loads_or_is_refused_as_expected() {
+    let Some(corpus) = corpus() else {
+        #[expect(clippy::print_stderr, reason = "a skipped test says so")]
+        {
+            eprintln!("skipped: no corpus beside the repository; KYMO_CORPUS names another place");
+        }
+        return;
+    };
+    let copy = copy(&corpus);
+    let expected = std::fs::read_to_string(copy.path().join("expected.tsv")).expect("readable");
+    let mut faults = String::new();
+    let mut count = 0;
+    for line in expected.lines().filter(|line| !line.is_empty()) {
+        let mut columns = line.split('\t');
+        let (name, want) = (columns.next().unwrap_or(""), columns.next().unwrap_or(""));
+        let reason = columns.next().unwrap_or("");
+        count += 1;
+        let result = kymo::config::load(&copy.path().join(name), &|_| None);
+        match (result, want) {
+            (Ok(_), "ok") => {}
+            (Err(error), "refused") => {
+                let text = error.to_string();
+                if !text.contains(reason) {
+                    writeln!(faults, "{name}: want {reason:?}\n    got {text}").expect("text");
+                }
+                if error.fault.mark.is_none() || error.fault.path.is_empty() && error.fault.mark.is_none() {
+                    writeln!(faults, "{name}: no line: {text}").expect("text");
+                }
+            }
+            (Ok(_), _) => writeln!(faults, "{name}: loaded, but should be refused: {reason}").expect("text"),
+            (Err(error), _) => writeln!(faults, "{name}: refused, but should load: {error}").expect("text"),
+        }
+    }
+    assert!(faults.is_empty(), "{faults}");
+    assert!(count > 100, "only {count} files");
+}
