@@ -1,1 +1,10 @@
-//! placeholder
+//! A world for tests: files that get lost, torn and full, samples like those of real machines, and an oracle that
+//! knows what must have survived. Everything random is seeded; a failure is a number to paste.
+//!
+//! Map: [`fs`] the file system · [`workload`] samples to write · [`oracle`] what must, may and must not be read.
+//!
+//! Invariants: knows `stdx`, `model` and `storage`, and no engine; engines depend on it for their tests.
+
+pub mod fs;
+pub mod oracle;
+pub mod workload;

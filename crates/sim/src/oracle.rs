@@ -1,0 +1,332 @@
+//! Knows what must be read: everything acknowledged; what may be read besides: what was under way; and that
+//! nothing else may be.
+//!
+//! Writes are reported with the moments of the simulated disk (its op count) at which they were submitted and
+//! acknowledged, so one run can be judged at every crash point. Without crashes, [`Oracle::compare`] asks all
+//! questions of a querier and of `storage`'s reference engine and expects the same answers.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use model::{FloatHistogram, Labels, TenantId};
+use storage::memory::MemoryStorage;
+use storage::{
+    Appended, Appender, LabelRequest, Querier, QueryContext, SelectHints, SelectRequest, SeriesSamples,
+    WriteBatch,
+};
+
+/// Most complaints that are listed.
+const COMPLAINTS_MAX: usize = 10;
+
+/// Remembers writes.
+#[derive(Debug, Default)]
+pub struct Oracle {
+    writes: Vec<Write>,
+}
+
+/// A write that was reported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ticket(usize);
+
+#[derive(Debug)]
+struct Write {
+    tenant: TenantId,
+    samples: Vec<(Labels, i64, Value)>,
+    batch: WriteBatch,
+    submitted_at: u64,
+    acknowledged_at: Option<u64>,
+}
+
+#[derive(Debug, Clone)]
+enum Value {
+    Float(f64),
+    Histogram(Arc<FloatHistogram>),
+}
+
+impl Value {
+    fn same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Float(a), Self::Float(b)) => a.to_bits() == b.to_bits(),
+            (Self::Histogram(a), Self::Histogram(b)) => a.same_bits(b),
+            _ => false,
+        }
+    }
+}
+
+/// What a check found out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Checked {
+    /// Samples that had to be there, and were.
+    pub required_count: usize,
+    /// Samples that were there without having been acknowledged.
+    pub extra_count: usize,
+}
+
+/// What is known of one timestamp of one series.
+#[derive(Debug, Default)]
+struct Expected {
+    /// One of these, if anything.
+    allowed: Vec<Value>,
+    is_required: bool,
+}
+
+type Timeline = BTreeMap<i64, Expected>;
+
+impl Oracle {
+    /// Knows of no write.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A batch is about to be written. Call it in the order of the writes.
+    pub fn submit(&mut self, tenant: &TenantId, batch: &WriteBatch, op_count: u64) -> Ticket {
+        let floats = batch.floats().map(|(s, t, v)| (batch.series(s).to_labels(), t, Value::Float(v)));
+        let histograms = batch.histograms().iter().map(|h| {
+            (
+                batch.series(h.series).to_labels(),
+                h.timestamp_ms,
+                Value::Histogram(Arc::new(h.histogram.clone())),
+            )
+        });
+        self.writes.push(Write {
+            tenant: tenant.clone(),
+            samples: floats.chain(histograms).collect(),
+            batch: batch.clone(),
+            submitted_at: op_count,
+            acknowledged_at: None,
+        });
+        Ticket(self.writes.len() - 1)
+    }
+
+    /// The batch was acknowledged as durable.
+    ///
+    /// # Panics
+    /// If samples were refused: workloads for the oracle are to be within all limits.
+    pub fn acknowledge(&mut self, ticket: Ticket, appended: &Appended, op_count: u64) {
+        assert!(
+            appended.rejected.is_empty(),
+            "the workload is not within the limits: {:?}",
+            appended.rejected.first()
+        );
+        self.writes[ticket.0].acknowledged_at = Some(op_count);
+    }
+
+    /// Batches acknowledged so far.
+    pub fn acknowledged_count(&self) -> usize {
+        self.writes.iter().filter(|write| write.acknowledged_at.is_some()).count()
+    }
+
+    /// Judges what an engine holds that was restarted after a crash at `op_count` (`u64::MAX`: no crash, but
+    /// perhaps failed writes).
+    ///
+    /// # Errors
+    /// Lists what is missing, wrong, or was never written.
+    pub fn check(&self, querier: &dyn Querier, op_count: u64) -> Result<Checked, String> {
+        let mut complaints = Vec::new();
+        let mut checked = Checked::default();
+        for (tenant, mut expected) in self.expected_at(op_count) {
+            if let Err(error) = judge(&tenant, &mut expected, querier, &mut checked, &mut complaints) {
+                complaints.push(format!("tenant {tenant} cannot be read: {error}"));
+            }
+            for (labels, timeline) in &expected {
+                for (timestamp_ms, expected) in timeline.iter().filter(|(_, expected)| expected.is_required) {
+                    complaints.push(format!("missing: {labels} at {timestamp_ms}, {:?}", expected.allowed));
+                }
+            }
+        }
+        if complaints.is_empty() {
+            return Ok(checked);
+        }
+        let count = complaints.len();
+        complaints.truncate(COMPLAINTS_MAX);
+        Err(format!("{count} complaints:\n{}", complaints.join("\n")))
+    }
+
+    fn expected_at(&self, op_count: u64) -> BTreeMap<TenantId, BTreeMap<Labels, Timeline>> {
+        let mut tenants: BTreeMap<TenantId, BTreeMap<Labels, Timeline>> = BTreeMap::new();
+        for write in &self.writes {
+            if write.submitted_at > op_count {
+                break;
+            }
+            let is_required = write.acknowledged_at.is_some_and(|at| at <= op_count);
+            let series = tenants.entry(write.tenant.clone()).or_default();
+            for (labels, timestamp_ms, value) in &write.samples {
+                let expected = series.entry(labels.clone()).or_default().entry(*timestamp_ms).or_default();
+                if is_required {
+                    // It is durable and came last: earlier values must not show any more.
+                    expected.is_required = true;
+                    expected.allowed.clear();
+                }
+                expected.allowed.push(value.clone());
+            }
+        }
+        tenants
+    }
+
+    /// Asks a querier and the reference engine (filled with every acknowledged batch) the same questions.
+    ///
+    /// # Errors
+    /// Names the first question that is answered differently.
+    pub fn compare(&self, querier: &dyn Querier) -> Result<Checked, String> {
+        let checked = self.check(querier, u64::MAX)?;
+        let reference = MemoryStorage::new();
+        for write in self.writes.iter().filter(|write| write.acknowledged_at.is_some()) {
+            reference.append(&write.tenant, &write.batch).map_err(|error| error.to_string())?;
+        }
+        let context = QueryContext::unlimited();
+        let request = LabelRequest { matcher_sets: &[], start_ms: EARLIEST_MS, end_ms: LATEST_MS, limit: 0 };
+        let mut tenants: Vec<&TenantId> = self.writes.iter().map(|write| &write.tenant).collect();
+        tenants.sort();
+        tenants.dedup();
+        for tenant in tenants {
+            let names =
+                reference.label_names(tenant, &request, &context).map_err(|error| error.to_string())?;
+            same("label names", &names, querier.label_names(tenant, &request, &context))?;
+            for name in &names {
+                let values = reference
+                    .label_values(tenant, name, &request, &context)
+                    .map_err(|error| error.to_string())?;
+                same(name, &values, querier.label_values(tenant, name, &request, &context))?;
+            }
+        }
+        Ok(checked)
+    }
+}
+
+/// A range that holds all that anybody writes, without being at the ends of what fits.
+const EARLIEST_MS: i64 = -(1 << 52);
+const LATEST_MS: i64 = 1 << 52;
+
+fn same(question: &str, want: &[String], got: Result<Vec<String>, storage::Error>) -> Result<(), String> {
+    match got {
+        Err(error) => Err(format!("{question}: {error}")),
+        Ok(got) if got == want => Ok(()),
+        Ok(got) => Err(format!("{question}: wanted {want:?}, got {got:?}")),
+    }
+}
+
+/// Compares a tenant's samples and removes from `expected` what was found.
+fn judge(
+    tenant: &TenantId,
+    expected: &mut BTreeMap<Labels, Timeline>,
+    querier: &dyn Querier,
+    checked: &mut Checked,
+    complaints: &mut Vec<String>,
+) -> Result<(), storage::Error> {
+    let request = SelectRequest {
+        matchers: &[],
+        start_ms: EARLIEST_MS,
+        end_ms: LATEST_MS,
+        hints: SelectHints::default(),
+    };
+    let set = querier.select(tenant, &request, &QueryContext::unlimited())?;
+    let mut samples = SeriesSamples::default();
+    for at in 0..set.len() {
+        let labels = set.labels(at);
+        set.read(at, &mut samples)?;
+        let floats = samples
+            .floats
+            .timestamps_ms
+            .iter()
+            .zip(&samples.floats.values)
+            .map(|(t, v)| (*t, Value::Float(*v)));
+        let histograms = samples.histograms.timestamps_ms.iter().zip(&samples.histograms.values);
+        let histograms = histograms.map(|(t, v)| (*t, Value::Histogram(Arc::clone(v))));
+        for (timestamp_ms, value) in floats.chain(histograms) {
+            match expected.get_mut(labels).and_then(|timeline| timeline.remove(&timestamp_ms)) {
+                None => complaints
+                    .push(format!("never written (or twice): {labels} at {timestamp_ms}, {value:?}")),
+                Some(known) if known.allowed.iter().any(|allowed| allowed.same(&value)) => {
+                    checked.required_count += usize::from(known.is_required);
+                    checked.extra_count += usize::from(!known.is_required);
+                }
+                Some(known) => complaints.push(format!(
+                    "wrong: {labels} at {timestamp_ms} is {value:?}, not one of {:?}",
+                    known.allowed
+                )),
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn batch(samples: &[(i64, f64)]) -> WriteBatch {
+        let mut batch = WriteBatch::new();
+        let series = batch.add_series(Labels::from_pairs([("__name__", "a")]).as_ref());
+        for (timestamp_ms, value) in samples {
+            batch.add_float(series, *timestamp_ms, *value);
+        }
+        batch
+    }
+
+    /// Samples, when they were submitted, when acknowledged.
+    type Reported<'a> = (&'a [(i64, f64)], u64, Option<u64>);
+
+    /// Writes, judged at `at` against an engine that holds `held`.
+    #[track_caller]
+    fn check(writes: &[Reported<'_>], held: &[(i64, f64)], at: u64, complaint: Option<&str>) {
+        let tenant = TenantId::anonymous();
+        let engine = MemoryStorage::new();
+        engine.append(&tenant, &batch(held)).expect("written");
+        let mut oracle = Oracle::new();
+        for (samples, submitted_at, acknowledged_at) in writes {
+            let ticket = oracle.submit(&tenant, &batch(samples), *submitted_at);
+            let appended = MemoryStorage::new().append(&tenant, &batch(samples)).expect("written");
+            if let Some(acknowledged_at) = acknowledged_at {
+                oracle.acknowledge(ticket, &appended, *acknowledged_at);
+            }
+        }
+        let outcome = oracle.check(engine.as_ref(), at);
+        match complaint {
+            None => assert!(outcome.is_ok(), "{outcome:?}"),
+            Some(complaint) => {
+                assert!(outcome.as_ref().is_err_and(|text| text.contains(complaint)), "{outcome:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn acknowledged_samples_must_be_there_and_others_may() {
+        let writes: &[Reported<'_>] = &[(&[(1, 1.0)], 0, Some(10)), (&[(2, 2.0)], 10, Some(20))];
+        check(writes, &[(1, 1.0), (2, 2.0)], 20, None);
+        check(writes, &[(1, 1.0)], 20, Some("missing"));
+        check(writes, &[(1, 1.0)], 19, None);
+        check(writes, &[(1, 1.0), (2, 2.0)], 15, None);
+        check(writes, &[(1, 1.0), (2, 2.0)], 9, Some("never written"));
+        check(writes, &[], 9, None);
+        check(writes, &[(1, 1.5), (2, 2.0)], 20, Some("wrong"));
+        check(writes, &[(1, 1.0), (2, 2.0), (3, 0.0)], 20, Some("never written"));
+    }
+
+    #[test]
+    fn the_last_acknowledged_value_wins_and_later_ones_may() {
+        let writes: &[Reported<'_>] =
+            &[(&[(1, 1.0)], 0, Some(10)), (&[(1, 2.0)], 10, Some(20)), (&[(1, 3.0)], 20, None)];
+        check(writes, &[(1, 1.0)], 20, Some("wrong"));
+        check(writes, &[(1, 2.0)], 20, None);
+        check(writes, &[(1, 3.0)], 20, None);
+        check(writes, &[], 20, Some("missing"));
+        check(&[(&[(1, 1.0), (1, 4.0)], 0, Some(1))], &[(1, 1.0)], 1, Some("wrong"));
+    }
+
+    #[test]
+    fn the_reference_agrees_with_itself() {
+        let (tenant, engine) = (TenantId::anonymous(), MemoryStorage::new());
+        let mut oracle = Oracle::new();
+        let mut workload = crate::workload::Workload::new(crate::workload::Settings::default());
+        let mut batch = WriteBatch::new();
+        for at in 0..20 {
+            workload.next_batch(&mut batch);
+            let ticket = oracle.submit(&tenant, &batch, at);
+            let appended = engine.append(&tenant, &batch).expect("written");
+            oracle.acknowledge(ticket, &appended, at);
+        }
+        let checked = oracle.compare(engine.as_ref()).expect("the same");
+        assert!(checked.required_count > 900 && checked.extra_count == 0, "{checked:?}");
+        assert_eq!(oracle.acknowledged_count(), 20);
+    }
+}
