@@ -21,9 +21,17 @@ pub enum DurationError {
     /// Nothing at all.
     #[error("empty duration string")]
     Empty,
-    /// Unknown unit, wrong order, missing number.
+    /// Wrong order, missing number or unit.
     #[error("not a valid duration string: {0:?}")]
     Invalid(String),
+    /// A unit that is none.
+    #[error("unknown unit {unit:?} in duration {text:?}")]
+    UnknownUnit {
+        /// What stands in its place.
+        unit: String,
+        /// The whole text.
+        text: String,
+    },
     /// More than an `i64` of nanoseconds, Prometheus' limit.
     #[error("duration out of range")]
     OutOfRange,
@@ -50,9 +58,11 @@ pub fn parse_duration_ms(text: &str) -> Result<i64, DurationError> {
             return Err(invalid());
         }
         let (number, after) = rest.split_at(digits);
-        let letters = after.bytes().take_while(u8::is_ascii_alphabetic).count();
-        let (unit, after) = after.split_at(letters);
-        let at = UNITS.iter().position(|(name, _)| *name == unit).ok_or_else(invalid)?;
+        let (unit, after) = after.split_at(after.find(|c: char| c.is_ascii_digit()).unwrap_or(after.len()));
+        if unit.is_empty() {
+            return Err(invalid());
+        }
+        let at = UNITS.iter().position(|(name, _)| *name == unit).ok_or_else(|| unknown_unit(unit, text))?;
         if at < next_unit {
             return Err(invalid());
         }
@@ -66,6 +76,10 @@ pub fn parse_duration_ms(text: &str) -> Result<i64, DurationError> {
         return Err(DurationError::OutOfRange);
     }
     Ok(total_ms)
+}
+
+fn unknown_unit(unit: &str, text: &str) -> DurationError {
+    DurationError::UnknownUnit { unit: unit.to_owned(), text: text.to_owned() }
 }
 
 /// Writes milliseconds as Prometheus' `model.Duration` does: `1h30m`, `0s`; weeks and years only where they
@@ -152,8 +166,11 @@ mod tests {
 
     #[test]
     fn what_is_not_a_duration_is_refused() {
-        for bad in ["1", "s", "1x", "1s1m", "1s1s", "-1s", "1.5h", " 1s", "1s ", "1M"] {
+        for bad in ["1", "s", "1s1m", "1s1s", "-1s", " 1s"] {
             assert!(matches!(parse_duration_ms(bad), Err(DurationError::Invalid(_))), "{bad:?}");
+        }
+        for (bad, unit) in [("1x", "x"), ("1.5h", "."), ("1s ", "s "), ("1M", "M"), ("1y1hs", "hs")] {
+            assert_eq!(parse_duration_ms(bad), Err(unknown_unit(unit, bad)));
         }
         assert_eq!(parse_duration_ms(""), Err(DurationError::Empty));
         for large in ["294y", "9223372036854775808s", "99999999999999999999y"] {

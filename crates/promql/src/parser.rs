@@ -1,7 +1,7 @@
 //! Text to tree: what a query says, or why it says nothing, in Prometheus' words and at its positions.
 //!
 //! Map: `token` what tokens there are · `lexer` text to tokens · `literal` numbers and strings · `grammar` tokens
-//! to tree (precedence climbing) · `selector` names and matchers · `modifier` what may follow an expression:
+//! to tree (precedence climbing) · `aggregation` aggregations and lists of labels · `selector` names and matchers · `modifier` what may follow an expression:
 //! ranges, `offset`, `@` · `duration` computed durations · `check` types.
 //!
 //! All of the language is on, what Prometheus calls experimental included. Syntax errors end the parse; faults in
@@ -9,6 +9,7 @@
 //!
 //! Invariant: no text makes it panic, overflow the stack, or take more than linear time.
 
+mod aggregation;
 mod check;
 mod duration;
 mod grammar;
@@ -16,6 +17,8 @@ mod lexer;
 mod literal;
 mod modifier;
 mod selector;
+#[cfg(test)]
+mod tests;
 mod token;
 
 use crate::ast::{Expr, VectorSelector};
@@ -26,7 +29,7 @@ use crate::error::ParseError;
 pub const HEIGHT_MAX: usize = 1_000;
 
 /// How deep parentheses, calls and signs may nest.
-pub const NESTING_MAX: usize = 200;
+pub const NESTING_MAX: usize = 128;
 
 /// Parses and type-checks a query.
 ///

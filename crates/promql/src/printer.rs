@@ -4,6 +4,8 @@
 //! What is printed parses to the same tree again.
 
 mod pretty;
+#[cfg(test)]
+mod tests;
 
 use std::fmt::{self, Display, Formatter, Write};
 
@@ -200,7 +202,8 @@ fn write_name_and_matchers(f: &mut Formatter<'_>, selector: &VectorSelector) -> 
     let mut texts: Vec<String> =
         selector.matchers.iter().filter(|m| !is_name(m)).map(ToString::to_string).collect();
     if texts.is_empty() {
-        return Ok(());
+        // Only `info` takes a selector of nothing; Prometheus prints it as nothing, which cannot be read again.
+        return if name.is_empty() { f.write_str("{}") } else { Ok(()) };
     }
     texts.sort_unstable();
     write!(f, "{{{}}}", texts.join(","))

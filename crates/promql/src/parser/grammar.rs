@@ -6,10 +6,7 @@
 use super::lexer::Lexer;
 use super::token::{Token, TokenKind as T, quoted};
 use super::{HEIGHT_MAX, NESTING_MAX, literal};
-use crate::ast::{
-    Aggregate, AggregateOp, Binary, BinaryOp, Call, Cardinality, Expr, ExprKind, Span, UnaryOp,
-    VectorMatching,
-};
+use crate::ast::{Binary, BinaryOp, Call, Cardinality, Expr, ExprKind, Span, UnaryOp, VectorMatching};
 use crate::error::ParseError;
 use crate::functions;
 
@@ -28,7 +25,7 @@ pub(crate) struct Parser<'a> {
     pub(crate) next: Token,
     errors: Vec<ParseError>,
     /// Whether an aggregation's parentheses are open around us: its rule words errors that have no closer one.
-    in_aggregation: bool,
+    pub(crate) in_aggregation: bool,
     /// How many levels are open.
     nesting: usize,
     /// Levels of the expression parsed last.
@@ -152,6 +149,17 @@ impl<'a> Parser<'a> {
         parsed
     }
 
+    /// Counts one level on top of the expression parsed last.
+    pub(crate) fn grow(&mut self) -> Parsed<()> {
+        self.height += 1;
+        if self.height > HEIGHT_MAX {
+            return Err(
+                self.too_deep(format!("expression has too many levels, at most {HEIGHT_MAX} are allowed"))
+            );
+        }
+        Ok(())
+    }
+
     fn too_deep(&mut self, message: String) -> Stop {
         self.fault(self.next.span(), message);
         Stop
@@ -160,34 +168,34 @@ impl<'a> Parser<'a> {
     // Expressions.
 
     /// An expression of operators that bind at least as tight as `precedence_min`.
+    //
+    // What this and the other functions on the way down keep on the stack is kept small, by building nodes in
+    // functions of their own: queries nest.
     pub(crate) fn binary(&mut self, precedence_min: u8) -> Parsed<Expr> {
         let mut lhs = self.nested(Self::unary)?;
-        let mut height = self.height;
-        while let T::Op(op) = self.next.kind {
-            let strength = precedence(op);
-            if strength < precedence_min {
-                break;
-            }
-            self.take();
-            let (return_bool, matching) = self.operator_modifiers()?;
-            // Only `^` is right-associative.
-            let rhs = self.nested(|p| p.binary(if op == BinaryOp::Pow { POW } else { strength + 1 }))?;
-            height = height.max(self.height) + 1;
-            if height > HEIGHT_MAX {
-                let what =
-                    format!("expression has too many operators in a row, at most {HEIGHT_MAX} are allowed");
-                return Err(self.too_deep(what));
-            }
-            let span = lhs.span.start..rhs.span.end;
-            let binary = Binary { op, lhs, rhs, return_bool, matching: Some(matching) };
-            lhs = Expr { kind: ExprKind::Binary(Box::new(binary)), span };
+        while let T::Op(op) = self.next.kind
+            && precedence(op) >= precedence_min
+        {
+            lhs = self.operation(op, lhs)?;
         }
-        self.height = height;
         Ok(lhs)
     }
 
+    /// The rest of an operation whose left side was parsed.
+    fn operation(&mut self, op: BinaryOp, lhs: Expr) -> Parsed<Expr> {
+        self.take();
+        let height = self.height;
+        let modifiers = self.operator_modifiers()?;
+        // Only `^` is right-associative.
+        let precedence_min = if op == BinaryOp::Pow { POW } else { precedence(op) + 1 };
+        let rhs = self.nested(|p| p.binary(precedence_min))?;
+        self.height = height.max(self.height);
+        self.grow()?;
+        Ok(operation(op, lhs, rhs, *modifiers))
+    }
+
     /// `bool`, `on (…)`, `group_left (…)`, `fill (…)` behind an operator.
-    fn operator_modifiers(&mut self) -> Parsed<(bool, VectorMatching)> {
+    fn operator_modifiers(&mut self) -> Parsed<OperatorModifiers> {
         let return_bool = self.take_if(T::Bool).is_some();
         let mut matching = VectorMatching::default();
         if matches!(self.next.kind, T::On | T::Ignoring) {
@@ -203,7 +211,7 @@ impl<'a> Parser<'a> {
             }
         }
         self.fill_modifiers(&mut matching)?;
-        Ok((return_bool, matching))
+        Ok(Box::new((return_bool, matching)))
     }
 
     fn fill_modifiers(&mut self, matching: &mut VectorMatching) -> Parsed<()> {
@@ -261,61 +269,46 @@ impl<'a> Parser<'a> {
     }
 
     fn unary(&mut self) -> Parsed<Expr> {
-        let op = match self.next.kind {
-            T::Op(BinaryOp::Add) => UnaryOp::Plus,
-            T::Op(BinaryOp::Sub) => UnaryOp::Minus,
-            _ => return self.with_modifiers(),
-        };
-        let start = self.take().start;
-        let mut operand = self.binary(POW)?;
-        if let ExprKind::Number(value) | ExprKind::Duration(value) = &mut operand.kind {
-            if op == UnaryOp::Minus {
-                *value = -*value;
-            }
-            operand.span.start = start;
-            return Ok(operand);
+        if !matches!(self.next.kind, T::Op(BinaryOp::Add | BinaryOp::Sub)) {
+            return self.with_modifiers();
         }
-        self.height += 1;
-        let span = start..operand.span.end;
-        Ok(Expr { kind: ExprKind::Unary(op, Box::new(operand)), span })
+        let sign = self.take();
+        let operand = self.binary(POW)?;
+        if !matches!(operand.kind, ExprKind::Number(_) | ExprKind::Duration(_)) {
+            self.grow()?;
+        }
+        Ok(signed(sign, operand))
     }
 
     /// What stands between operators, without what may follow it.
     pub(crate) fn primary(&mut self) -> Parsed<Expr> {
         self.height = 1;
         match self.next.kind {
-            T::Number | T::Duration => {
-                let duration = self.next.kind == T::Duration;
-                let (value, span) = self.number();
-                Ok(Expr {
-                    kind: if duration { ExprKind::Duration(value) } else { ExprKind::Number(value) },
-                    span,
-                })
-            }
-            T::String => {
-                let token = self.take();
-                let text = literal::unquote(token.text(self.query));
-                Ok(Expr { kind: ExprKind::String(text), span: token.span() })
-            }
+            T::Number | T::Duration => Ok(self.number_literal()),
+            T::String => Ok(self.string_literal()),
             T::LeftParen => self.paren(),
             T::LeftBrace => self.selector(None),
-            T::Identifier | T::Start | T::End | T::Step | T::Range | T::MinOf | T::MaxOf => {
+            kind if kind.is_metric_name() => {
                 let name = self.take();
-                if self.next.kind == T::LeftParen { self.call(name) } else { self.selector(Some(name)) }
-            }
-            T::Aggregate(op) => {
-                let name = self.take();
-                match self.next.kind {
-                    T::LeftParen | T::By | T::Without => self.aggregate(op, name),
+                match (kind, self.next.kind) {
+                    (T::Aggregate(op), T::LeftParen | T::By | T::Without) => self.aggregate(op, name),
+                    (kind, T::LeftParen) if kind.may_be_function() => self.call(name),
                     _ => self.selector(Some(name)),
                 }
             }
-            kind if kind.is_metric_name() => {
-                let name = self.take();
-                self.selector(Some(name))
-            }
             _ => Err(self.stuck()),
         }
+    }
+
+    fn number_literal(&mut self) -> Expr {
+        let is_duration = self.next.kind == T::Duration;
+        let (value, span) = self.number();
+        Expr { kind: if is_duration { ExprKind::Duration(value) } else { ExprKind::Number(value) }, span }
+    }
+
+    fn string_literal(&mut self) -> Expr {
+        let token = self.take();
+        Expr { kind: ExprKind::String(literal::unquote(token.text(self.query))), span: token.span() }
     }
 
     /// Takes a number or a duration, which comes next; a duration's value is its seconds.
@@ -339,23 +332,27 @@ impl<'a> Parser<'a> {
         let start = self.take().start;
         let inner = self.binary(0)?;
         let end = self.expect(T::RightParen)?.end;
-        self.height += 1;
+        self.grow()?;
         Ok(Expr { kind: ExprKind::Paren(Box::new(inner)), span: start..end })
     }
 
     fn call(&mut self, name: Token) -> Parsed<Expr> {
         let args = self.arguments()?;
+        self.grow()?;
+        Ok(self.finish_call(name, args))
+    }
+
+    fn finish_call(&mut self, name: Token, args: Arguments) -> Expr {
         let span = name.start..args.end;
         let text = name.text(self.query);
         let Some(function) = functions::lookup(text) else {
             self.fault(name.span(), format!("unknown function with name {}", quoted(text)));
-            return Ok(Expr { kind: ExprKind::Number(0.0), span });
+            return Expr { kind: ExprKind::Number(0.0), span };
         };
-        self.height += 1;
-        Ok(Expr { kind: ExprKind::Call(Call { function, args: args.exprs }), span })
+        Expr { kind: ExprKind::Call(Call { function, args: args.exprs }), span }
     }
 
-    fn arguments(&mut self) -> Parsed<Arguments> {
+    pub(crate) fn arguments(&mut self) -> Parsed<Arguments> {
         self.expect(T::LeftParen)?;
         let mut exprs = Vec::new();
         let mut height = 0;
@@ -375,86 +372,33 @@ impl<'a> Parser<'a> {
         self.height = height;
         Ok(Arguments { exprs, end: self.expect(T::RightParen)?.end })
     }
-
-    fn aggregate(&mut self, op: AggregateOp, name: Token) -> Parsed<Expr> {
-        let outer = std::mem::replace(&mut self.in_aggregation, true);
-        let mut grouping = self.aggregate_grouping()?;
-        let args = self.arguments()?;
-        self.in_aggregation = outer;
-        let mut span = name.start..args.end;
-        if grouping.is_none() {
-            grouping = self.aggregate_grouping()?;
-            if let Some((.., end)) = grouping {
-                span.end = end;
-            }
-        }
-        self.note_lexer_error();
-        let (without, grouping, _) = grouping.unwrap_or_default();
-        self.height += 1;
-        let wanted = if op.has_param() { 2 } else { 1 };
-        let mut exprs = args.exprs.into_iter();
-        let fault = match exprs.len() {
-            0 => "no arguments for aggregate expression provided".to_owned(),
-            got if got != wanted => {
-                format!(
-                    "wrong number of arguments for aggregate expression provided, expected {wanted}, got {got}"
-                )
-            }
-            _ => {
-                let param = if wanted == 2 { exprs.next() } else { None };
-                let Some(expr) = exprs.next() else { return Err(Stop) };
-                let aggregate = Aggregate { op, expr, param, grouping, without };
-                return Ok(Expr { kind: ExprKind::Aggregate(Box::new(aggregate)), span });
-            }
-        };
-        self.fault(span.clone(), fault);
-        Ok(Expr { kind: ExprKind::Number(0.0), span })
-    }
-
-    /// `by (…)` or `without (…)`, if it comes next: whether it is `without`, the labels, its end.
-    fn aggregate_grouping(&mut self) -> Parsed<Option<(bool, Vec<String>, usize)>> {
-        if !matches!(self.next.kind, T::By | T::Without) {
-            return Ok(None);
-        }
-        let without = self.take().kind == T::Without;
-        let (labels, end) = self.grouping_labels_and_end()?;
-        Ok(Some((without, labels, end)))
-    }
-
-    fn grouping_labels(&mut self) -> Parsed<Vec<String>> {
-        Ok(self.grouping_labels_and_end()?.0)
-    }
-
-    /// `(a, "b.c")`; a comma may stand behind the last.
-    fn grouping_labels_and_end(&mut self) -> Parsed<(Vec<String>, usize)> {
-        const CONTEXT: &str = "grouping opts";
-        if self.take_if(T::LeftParen).is_none() {
-            return Err(self.unexpected(CONTEXT, "\"(\""));
-        }
-        let mut labels = Vec::new();
-        loop {
-            if let Some(end) = self.take_if(T::RightParen) {
-                return Ok((labels, end.end));
-            }
-            let label = match self.next.kind {
-                T::String => literal::unquote(self.next.text(self.query)),
-                kind if kind.is_grouping_label() => self.next.text(self.query).to_owned(),
-                _ => return Err(self.unexpected(CONTEXT, "label")),
-            };
-            let token = self.take();
-            if label.is_empty() {
-                self.fault(token.span(), format!("invalid label name for grouping: {}", quoted(&label)));
-            }
-            labels.push(label);
-            if self.take_if(T::Comma).is_none() && self.next.kind != T::RightParen {
-                return Err(self.unexpected(CONTEXT, "\",\" or \")\""));
-            }
-        }
-    }
 }
 
 /// Arguments and the end of their closing parenthesis.
-struct Arguments {
-    exprs: Vec<Expr>,
-    end: usize,
+pub(crate) struct Arguments {
+    pub(crate) exprs: Vec<Expr>,
+    pub(crate) end: usize,
+}
+
+/// `bool`, and how vectors are matched.
+type OperatorModifiers = Box<(bool, VectorMatching)>;
+
+fn operation(op: BinaryOp, lhs: Expr, rhs: Expr, (return_bool, matching): (bool, VectorMatching)) -> Expr {
+    let span = lhs.span.start..rhs.span.end;
+    let binary = Binary { op, lhs, rhs, return_bool, matching: Some(matching) };
+    Expr { kind: ExprKind::Binary(Box::new(binary)), span }
+}
+
+/// A sign in front of an expression; it becomes part of a number.
+fn signed(sign: Token, mut operand: Expr) -> Expr {
+    let op = if sign.kind == T::Op(BinaryOp::Sub) { UnaryOp::Minus } else { UnaryOp::Plus };
+    if let ExprKind::Number(value) | ExprKind::Duration(value) = &mut operand.kind {
+        if op == UnaryOp::Minus {
+            *value = -*value;
+        }
+        operand.span.start = sign.start;
+        return operand;
+    }
+    let span = sign.start..operand.span.end;
+    Expr { kind: ExprKind::Unary(op, Box::new(operand)), span }
 }

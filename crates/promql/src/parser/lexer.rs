@@ -22,7 +22,7 @@ pub(crate) struct Lexer<'a> {
     in_duration: bool,
     /// A `:` was seen since `[`.
     got_colon: bool,
-    /// A duration was seen after some `[`.
+    /// What may be a duration was seen after some `[`.
     got_duration: bool,
     /// Why the last token was [`T::Error`]; it stands from `start` to the end of the text.
     message: Option<String>,
@@ -197,7 +197,8 @@ impl<'a> Lexer<'a> {
     }
 
     fn word_in_brackets(&mut self, first: char) -> Lexed {
-        let keyword = matches!(first, 's' | 'S' | 'm' | 'M').then(|| self.duration_keyword()).flatten();
+        let keyword =
+            matches!(first, 's' | 'S' | 'm' | 'M' | 'r' | 'R').then(|| self.duration_keyword()).flatten();
         keyword.ok_or_else(|| format!("unexpected character: {}, expected ':'", quoted_char(Some(first))))
     }
 
@@ -234,7 +235,11 @@ impl<'a> Lexer<'a> {
                 self.got_colon = true;
                 T::Colon
             }
-            '(' | ')' => return self.paren(c),
+            '(' | ')' => {
+                // What ends in a parenthesis, such as `step()`, may be a duration too.
+                self.got_duration |= c == ')';
+                return self.paren(c);
+            }
             ',' => T::Comma,
             's' | 'S' | 'm' | 'M' | 'r' | 'R' => {
                 let keyword = self.duration_keyword();

@@ -20,15 +20,19 @@ impl Parser<'_> {
     /// What stands between operators, and everything that follows it.
     pub(crate) fn with_modifiers(&mut self) -> Parsed<Expr> {
         let mut expr = self.primary()?;
-        loop {
-            expr = match self.next.kind {
-                T::LeftBracket => self.range_or_subquery(expr)?,
-                T::Offset => self.offset(expr)?,
-                T::At => self.at(expr)?,
-                T::Anchored => self.extended(expr, Extended::Anchored),
-                T::Smoothed => self.extended(expr, Extended::Smoothed),
-                _ => return Ok(expr),
-            };
+        while matches!(self.next.kind, T::LeftBracket | T::Offset | T::At | T::Anchored | T::Smoothed) {
+            expr = self.modified(expr)?;
+        }
+        Ok(expr)
+    }
+
+    fn modified(&mut self, expr: Expr) -> Parsed<Expr> {
+        match self.next.kind {
+            T::LeftBracket => self.range_or_subquery(expr),
+            T::Offset => self.offset(expr),
+            T::At => self.at(expr),
+            T::Anchored => Ok(self.extended(expr, Extended::Anchored)),
+            _ => Ok(self.extended(expr, Extended::Smoothed)),
         }
     }
 
@@ -63,7 +67,7 @@ impl Parser<'_> {
                 TimeModifiers { offset_ms, .. } if offset_ms != 0 || selector.offset_expr.is_some() => {
                     "no offset modifiers allowed before range"
                 }
-                TimeModifiers { at: Some(At::TimeMs(_)), .. } => "no @ modifiers allowed before range",
+                TimeModifiers { at: Some(_), .. } => "no @ modifiers allowed before range",
                 _ => "",
             },
             _ => "ranges only allowed for vector selectors",
@@ -93,7 +97,7 @@ impl Parser<'_> {
         let Some(end) = self.take_if(T::RightBracket) else {
             return Err(self.unexpected(context, "\"]\""));
         };
-        self.height += 1;
+        self.grow()?;
         let span = expr.span.start..end.end;
         let time = TimeModifiers::default();
         let subquery = Subquery { expr, range_ms, step_ms, time, range_expr, step_expr, offset_expr: None };

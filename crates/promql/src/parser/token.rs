@@ -143,6 +143,11 @@ impl TokenKind {
         )
     }
 
+    /// Whether in front of `(` it names a function.
+    pub(crate) fn may_be_function(self) -> bool {
+        matches!(self, T::Identifier | T::Start | T::End | T::Step | T::Range | T::MinOf | T::MaxOf)
+    }
+
     /// Whether it may be a label's name in `by (…)`, `on (…)` and the like.
     pub(crate) fn is_grouping_label(self) -> bool {
         self.is_metric_name()
