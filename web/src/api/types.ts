@@ -1,0 +1,122 @@
+// Shapes of the HTTP API, as Prometheus defines them, and of Kymo's own additions. Fields a server may lack are
+// optional: the pages show what they get.
+import type { Labels } from '../lib/labels';
+import type { RawSeries } from '../lib/series';
+
+export interface InstantSeries {
+  metric: Labels;
+  value?: [number, string];
+  histogram?: [number, { count: string; sum: string; buckets?: [number, string, string, string][] }];
+}
+
+export type InstantResult =
+  | { resultType: 'vector'; result: InstantSeries[] }
+  | { resultType: 'matrix'; result: RawSeries[] }
+  | { resultType: 'scalar'; result: [number, string] }
+  | { resultType: 'string'; result: [number, string] };
+
+export interface RangeResult {
+  resultType: 'matrix';
+  result: RawSeries[];
+}
+
+export interface MetricMetadata {
+  type: string;
+  help: string;
+  unit: string;
+}
+
+export interface Target {
+  discoveredLabels: Labels;
+  labels: Labels;
+  scrapePool: string;
+  scrapeUrl: string;
+  globalUrl?: string;
+  lastError: string;
+  lastScrape: string;
+  /** Seconds. */
+  lastScrapeDuration: number;
+  health: 'up' | 'down' | 'unknown';
+  scrapeInterval: string;
+  scrapeTimeout: string;
+}
+
+export interface DroppedTarget {
+  discoveredLabels: Labels;
+  scrapePool?: string;
+}
+
+export interface TargetsResult {
+  activeTargets: Target[];
+  droppedTargets: DroppedTarget[];
+  droppedTargetCounts?: Record<string, number>;
+}
+
+export interface BuildInfo {
+  version: string;
+  revision: string;
+  branch: string;
+  buildUser: string;
+  buildDate: string;
+  goVersion: string;
+}
+
+export interface RuntimeInfo {
+  startTime: string;
+  CWD: string;
+  hostname?: string;
+  serverTime?: string;
+  reloadConfigSuccess: boolean;
+  lastConfigTime: string;
+  corruptionCount: number;
+  goroutineCount: number;
+  GOMAXPROCS: number;
+  GOMEMLIMIT?: number;
+  storageRetention: string;
+}
+
+export interface NameValue {
+  name: string;
+  value: number;
+}
+
+export interface TsdbStatus {
+  headStats: {
+    numSeries: number;
+    numLabelPairs?: number;
+    chunkCount: number;
+    minTime: number;
+    maxTime: number;
+  };
+  seriesCountByMetricName: NameValue[];
+  labelValueCountByLabelName: NameValue[];
+  memoryInBytesByLabelName: NameValue[];
+  seriesCountByLabelValuePair: NameValue[];
+}
+
+export interface WalReplay {
+  min: number;
+  max: number;
+  current: number;
+}
+
+export interface Alert {
+  labels: Labels;
+  annotations: Labels;
+  state: 'pending' | 'firing' | 'inactive';
+  activeAt?: string;
+  value: string;
+}
+
+export interface Rule {
+  type: 'alerting' | 'recording';
+  name: string;
+  query: string;
+  health: string;
+  lastError?: string;
+  state?: string;
+}
+
+export interface RuleGroups {
+  groups: { name: string; file: string; rules: Rule[] }[];
+}

@@ -1,0 +1,73 @@
+// Providers and routes. Each page is its own chunk; only the shell and the page asked for are loaded.
+import { MantineProvider, localStorageColorSchemeManager } from '@mantine/core';
+import { QueryClient, QueryClientProvider } from '@tanstack/react-query';
+import { lazy, Suspense } from 'react';
+import { BrowserRouter, Navigate, Route, Routes, useSearchParams } from 'react-router';
+
+import { ApiError } from '../api/client';
+import { ErrorBoundary } from './ErrorBoundary';
+import { NotFound } from './NotFound';
+import { PageSkeleton } from './parts';
+import { Shell } from './Shell';
+import { theme, THEME_KEY } from './theme';
+import { TimeProvider } from './timeControl';
+
+const Overview = lazy(() => import('../pages/overview/Overview'));
+const Explore = lazy(() => import('../pages/explore/Explore'));
+const Targets = lazy(() => import('../pages/targets/Targets'));
+const Status = lazy(() => import('../pages/status/Status'));
+const Alerts = lazy(() => import('../pages/alerts/Alerts'));
+
+const queries = new QueryClient({
+  defaultOptions: {
+    queries: {
+      // A wrong query stays wrong; what is merely busy is asked again, twice.
+      retry: (failures, error) =>
+        failures < 2 &&
+        error instanceof ApiError &&
+        (error.kind === 'unreachable' || error.kind === 'unavailable'),
+      retryDelay: (attempt) => 500 * 2 ** attempt,
+      refetchOnWindowFocus: false,
+      networkMode: 'always',
+    },
+  },
+});
+
+const colorSchemes = localStorageColorSchemeManager({ key: THEME_KEY });
+
+/** Another path for the same page; what the URL says goes along. */
+function MovedTo({ path }: { path: string }) {
+  const [params] = useSearchParams();
+  const text = params.toString();
+  return <Navigate to={`${path}${text === '' ? '' : `?${text}`}`} replace />;
+}
+
+export function App() {
+  return (
+    <MantineProvider theme={theme} defaultColorScheme="auto" colorSchemeManager={colorSchemes}>
+      <QueryClientProvider client={queries}>
+        <BrowserRouter>
+          <TimeProvider>
+            <Shell>
+              <ErrorBoundary>
+                <Suspense fallback={<PageSkeleton />}>
+                  <Routes>
+                    <Route path="/" element={<MovedTo path="/overview" />} />
+                    <Route path="/overview" element={<Overview />} />
+                    <Route path="/explore" element={<Explore />} />
+                    <Route path="/graph" element={<MovedTo path="/explore" />} />
+                    <Route path="/query" element={<MovedTo path="/explore" />} />
+                    <Route path="/targets" element={<Targets />} />
+                    <Route path="/status" element={<Status />} />
+                    <Route path="/alerts" element={<Alerts />} />
+                    <Route path="*" element={<NotFound />} />
+                  </Routes>
+                </Suspense>
+              </ErrorBoundary>
+            </Shell>
+          </TimeProvider>
+        </BrowserRouter>
+      </QueryClientProvider>
+    </MantineProvider>
+  );
+}

@@ -1,0 +1,68 @@
+// The pages, in the order of the rail.
+import { IconAlerts, IconExplore, IconOverview, IconStatus, IconTargets } from './icons';
+
+export interface PageEntry {
+  path: string;
+  name: string;
+  /** What question it answers; shown in search. */
+  about: string;
+  icon: typeof IconOverview;
+  /** Second key after `g`. */
+  key: string;
+  /** The page shows a time range. */
+  ranged: boolean;
+  /** Refreshes by itself at this pace unless the URL says otherwise. */
+  refreshMs: number;
+}
+
+export const PAGES: readonly PageEntry[] = [
+  {
+    path: '/overview',
+    name: 'Overview',
+    about: 'What is watched here, and is it well',
+    icon: IconOverview,
+    key: 'o',
+    ranged: true,
+    refreshMs: 15_000,
+  },
+  {
+    path: '/explore',
+    name: 'Explore',
+    about: 'Ask with PromQL',
+    icon: IconExplore,
+    key: 'e',
+    ranged: true,
+    refreshMs: 0,
+  },
+  {
+    path: '/alerts',
+    name: 'Alerts',
+    about: 'What is pending or firing',
+    icon: IconAlerts,
+    key: 'a',
+    ranged: false,
+    refreshMs: 15_000,
+  },
+  {
+    path: '/targets',
+    name: 'Targets',
+    about: 'Where samples come from, and why not',
+    icon: IconTargets,
+    key: 't',
+    ranged: false,
+    refreshMs: 15_000,
+  },
+  {
+    path: '/status',
+    name: 'Status',
+    about: 'Build, configuration, storage, memory',
+    icon: IconStatus,
+    key: 's',
+    ranged: false,
+    refreshMs: 30_000,
+  },
+];
+
+export function pageAt(pathname: string): PageEntry | undefined {
+  return PAGES.find((page) => pathname === page.path || pathname.startsWith(`${page.path}/`));
+}
