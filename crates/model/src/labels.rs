@@ -308,10 +308,25 @@ pub fn write_quoted(out: &mut impl fmt::Write, text: &str) -> fmt::Result {
             '\u{b}' => out.write_str("\\v")?,
             '\u{c}' => out.write_str("\\f")?,
             c if (c as u32) < 0x20 || c == '\u{7f}' => write!(out, "\\x{:02x}", c as u32)?,
-            c => out.write_char(c)?,
+            c if is_printable(c) => out.write_char(c)?,
+            c if (c as u32) < 0x1_0000 => write!(out, "\\u{:04x}", c as u32)?,
+            c => write!(out, "\\U{:08x}", c as u32)?,
         }
     }
     out.write_char('"')
+}
+
+/// Whether Go prints the character as it is: everything but controls, formats, private and unassigned code points,
+/// and spaces other than " ".
+fn is_printable(c: char) -> bool {
+    if c.is_ascii() {
+        return true;
+    }
+    // The standard library has the table, but no way to it except through escaping; a mark that joins what stands
+    // before it is escaped only at the start of a text.
+    let mut buffer = [b'a'; 5];
+    let length = 1 + c.encode_utf8(&mut buffer[1..]).len();
+    std::str::from_utf8(&buffer[..length]).is_ok_and(|text| text.escape_debug().nth(1) == Some(c))
 }
 
 /// `[a-zA-Z_][a-zA-Z0-9_]*`: a label name that needs no quotes.
@@ -442,6 +457,21 @@ impl LabelsBuilder {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn what_go_does_not_print_is_escaped() {
+        let quoted = |text: &str| {
+            let mut out = String::new();
+            write_quoted(&mut out, text).expect("a String takes everything");
+            out
+        };
+        assert_eq!(quoted("a\"\\\n\u{7f}'"), r#""a\"\\\n\x7f'""#);
+        assert_eq!(quoted("é☺e\u{301}\u{fffd}😀"), "\"é☺e\u{301}\u{fffd}😀\"");
+        assert_eq!(
+            quoted("\u{a0}\u{200b}\u{feff}\u{e000}\u{10ffff}"),
+            r#""\u00a0\u200b\ufeff\ue000\U0010ffff""#
+        );
+    }
 
     #[test]
     fn pairs_come_back_sorted_without_empty_values_and_the_last_of_a_name_wins() {

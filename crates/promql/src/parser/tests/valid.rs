@@ -75,6 +75,7 @@ fn strings_have_gos_escapes() {
     prints(r#"`ra\w "text"`"#, r#""ra\\w \"text\"""#);
     same(r#""☺""#);
     prints("'\\U0001f600'", r#""😀""#);
+    prints("'\u{a0}'", r#""\u00a0""#);
 }
 
 #[test]
@@ -207,6 +208,7 @@ fn functions_take_what_their_signature_says() {
     same("info(up, {})");
     same("clamp(up, 0, 1)");
     same("start() + end() - range() / step()");
+    same("start_timestamp(up)");
     same("min_of(1, max_of(2, 3))");
     same("vector(1m)");
     same(r#"absent({a="b"})"#);
