@@ -10,6 +10,7 @@ use std::sync::Arc;
 use flate2::write::MultiGzDecoder;
 use parking_lot::Mutex;
 use stdx::memory::{Budget, MemoryExceeded, Reservation};
+use zstd::stream::raw::{DParameter, Operation};
 
 use crate::error::ScrapeError;
 
@@ -103,7 +104,7 @@ pub(crate) struct Decoder {
 enum Encoding {
     Identity(Sink),
     Gzip(Box<MultiGzDecoder<Sink>>),
-    Zstd(Box<zstd::stream::write::Decoder<'static, Sink>>),
+    Zstd(Box<Zstd>),
 }
 
 impl Decoder {
@@ -118,11 +119,8 @@ impl Decoder {
             "" | "identity" => Encoding::Identity(sink),
             "gzip" | "x-gzip" => Encoding::Gzip(Box::new(MultiGzDecoder::new(sink))),
             "zstd" => {
-                let decoder = zstd::stream::write::Decoder::new(sink).and_then(|mut decoder| {
-                    decoder.window_log_max(ZSTD_WINDOW_LOG_MAX)?;
-                    Ok(decoder)
-                });
-                Encoding::Zstd(Box::new(decoder.map_err(|e| ScrapeError::Encoding(e.to_string()))?))
+                let decoder = Zstd::new(sink).map_err(|e| ScrapeError::Encoding(e.to_string()))?;
+                Encoding::Zstd(Box::new(decoder))
             }
             other => return Err(ScrapeError::Encoding(format!("unknown Content-Encoding {other:?}"))),
         };
@@ -155,13 +153,13 @@ impl Decoder {
         let finished = match &mut self.encoding {
             Encoding::Identity(_) => Ok(()),
             Encoding::Gzip(decoder) => decoder.try_finish(),
-            Encoding::Zstd(decoder) => decoder.flush(),
+            Encoding::Zstd(decoder) => decoder.check_complete(),
         };
         finished.map_err(|error| self.explain(&error))?;
         let sink = match self.encoding {
             Encoding::Identity(sink) => sink,
             Encoding::Gzip(decoder) => decoder.finish().map_err(|e| ScrapeError::Encoding(e.to_string()))?,
-            Encoding::Zstd(decoder) => decoder.into_inner(),
+            Encoding::Zstd(decoder) => decoder.sink,
         };
         Ok(sink.body)
     }
@@ -170,7 +168,7 @@ impl Decoder {
         let sink = match &mut self.encoding {
             Encoding::Identity(sink) => sink,
             Encoding::Gzip(decoder) => decoder.get_mut(),
-            Encoding::Zstd(decoder) => decoder.get_mut(),
+            Encoding::Zstd(decoder) => &mut decoder.sink,
         };
         sink.refused.take().unwrap_or_else(|| ScrapeError::Encoding(error.to_string()))
     }
@@ -209,6 +207,45 @@ impl Write for Sink {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+/// Decodes zstd into a [`Sink`]. The `zstd` crate's own writer does not tell when a frame is cut off.
+struct Zstd {
+    decoder: zstd::stream::raw::Decoder<'static>,
+    sink: Sink,
+    /// Decoded bytes on their way into the sink.
+    buffer: Vec<u8>,
+    /// Whether the last frame is complete.
+    complete: bool,
+}
+
+impl Zstd {
+    fn new(sink: Sink) -> io::Result<Self> {
+        let mut decoder = zstd::stream::raw::Decoder::new()?;
+        decoder.set_parameter(DParameter::WindowLogMax(ZSTD_WINDOW_LOG_MAX))?;
+        Ok(Self { decoder, sink, buffer: vec![0; 32 << 10], complete: true })
+    }
+
+    fn write_all(&mut self, mut data: &[u8]) -> io::Result<()> {
+        loop {
+            let status = self.decoder.run_on_buffers(data, &mut self.buffer)?;
+            self.sink.write_all(&self.buffer[..status.bytes_written])?;
+            data = &data[status.bytes_read..];
+            self.complete = status.remaining == 0;
+            // A full buffer means that the decoder may hold more.
+            if data.is_empty() && status.bytes_written < self.buffer.len() {
+                return Ok(());
+            }
+        }
+    }
+
+    fn check_complete(&self) -> io::Result<()> {
+        if self.complete {
+            Ok(())
+        } else {
+            Err(io::Error::new(io::ErrorKind::UnexpectedEof, "it ends too early"))
+        }
     }
 }
 

@@ -76,7 +76,7 @@ mod tests {
 
     #[test]
     fn timestamps_near_their_slot_are_the_slot() {
-        let check = |interval_ms, late_ms: i64, want_late_ms| {
+        let check = |interval_ms, late_ms: i64, want_late_ms: i64| {
             assert_eq!(Grid::new(interval_ms, 0).align(900_000 + late_ms, 900_000), 900_000 + want_late_ms);
         };
         check(15_000, 0, 0);
