@@ -1,0 +1,411 @@
+//! The way in: limits, series lookup, journal, head.
+//!
+//! A batch is dealt to the shards of its tenant's head. For each shard, under its lock: series are looked up or
+//! created, samples are encoded into the journal, then applied. Nothing is allocated per sample.
+
+use std::sync::Arc;
+
+use model::TenantId;
+use storage::{Appended, Appender, BatchSeries, Error, ErrorKind, RejectReason, Rejected, WriteBatch};
+use xxhash_rust::xxh3::xxh3_64;
+
+use chunk::varint::{write_bytes, write_i64, write_u64};
+
+use crate::engine::Tsdb;
+use crate::head::series::Tally;
+use crate::head::{SHARDS, SeriesLimits, Shard, series_bytes, series_number, shard_of};
+use crate::journal::{Ticket, record};
+use crate::tenant::Tenant;
+
+/// Buffers of one writer, kept from batch to batch.
+#[derive(Debug, Default)]
+pub(crate) struct Scratch {
+    /// By series of the batch.
+    series: Vec<Resolved>,
+    /// Float samples by shard, in order of the batch within one.
+    floats: Deal,
+    histograms: Deal,
+    /// Samples of the shard at hand that will be written: slot and place in the batch.
+    accepted: Vec<(u32, u32)>,
+    accepted_histograms: Vec<(u32, u32)>,
+    /// Slots of the shard at hand that the journal's segment does not know yet.
+    undefined: Vec<u32>,
+    histogram_bytes: Vec<u8>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Resolved {
+    hash: u64,
+    slot: Slot,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Slot {
+    Unknown,
+    At(u32),
+    Refused(RejectReason),
+}
+
+/// Places of a batch sorted by shard, keeping their order (a counting sort).
+#[derive(Debug, Default)]
+struct Deal {
+    places: Vec<u32>,
+    ends: [u32; SHARDS],
+}
+
+impl Deal {
+    fn sort(&mut self, count: usize, shard_of_place: impl Fn(usize) -> Option<usize>) {
+        let mut next = [0u32; SHARDS];
+        for place in 0..count {
+            if let Some(shard) = shard_of_place(place) {
+                next[shard] += 1;
+            }
+        }
+        let mut sum = 0;
+        for (next, end) in next.iter_mut().zip(&mut self.ends) {
+            sum += std::mem::replace(next, sum);
+            *end = sum;
+        }
+        self.places.clear();
+        self.places.resize(sum as usize, 0);
+        for place in 0..count {
+            if let Some(shard) = shard_of_place(place) {
+                self.places[next[shard] as usize] = place as u32;
+                next[shard] += 1;
+            }
+        }
+    }
+
+    fn of(&self, shard: usize) -> &[u32] {
+        let start = if shard == 0 { 0 } else { self.ends[shard - 1] };
+        &self.places[start as usize..self.ends[shard] as usize]
+    }
+}
+
+/// Which timestamps are accepted.
+#[derive(Debug, Clone, Copy)]
+struct Bounds {
+    oldest_ms: i64,
+    newest_ms: i64,
+}
+
+impl Bounds {
+    fn check(&self, timestamp_ms: i64) -> Result<(), RejectReason> {
+        if (self.oldest_ms..=self.newest_ms).contains(&timestamp_ms) {
+            return Ok(());
+        }
+        if timestamp_ms.unsigned_abs() > chunk::TIMESTAMP_MS_ABS_MAX.unsigned_abs() {
+            Err(RejectReason::InvalidTimestamp)
+        } else if timestamp_ms < self.oldest_ms {
+            Err(RejectReason::TooOld)
+        } else {
+            Err(RejectReason::TooFarInFuture)
+        }
+    }
+}
+
+/// What happens to a batch, counted.
+#[derive(Debug, Default)]
+struct Outcome {
+    accepted_count: usize,
+    created_count: usize,
+    rejected: Vec<Rejected>,
+    tally: Tally,
+}
+
+impl Outcome {
+    fn reject(&mut self, series: BatchSeries, timestamp_ms: i64, reason: RejectReason) {
+        self.rejected.push(Rejected { series, timestamp_ms, reason });
+    }
+}
+
+/// One batch on its way in.
+struct Append<'a> {
+    tsdb: &'a Tsdb,
+    tenant: &'a Tenant,
+    batch: &'a WriteBatch,
+    limits: SeriesLimits,
+    ticket: Ticket,
+    outcome: Outcome,
+}
+
+impl Appender for Tsdb {
+    fn append(&self, tenant: &TenantId, batch: &WriteBatch) -> Result<Appended, Error> {
+        let ticket = self.journal.begin()?;
+        if self.memory.is_overfull() {
+            self.schedule.request_flush();
+            let message = "the head is over its share of memory until a flush is done; retry later";
+            return Err(Error::new(ErrorKind::Unavailable, message));
+        }
+        let tenant = self.tenant_or_new(tenant)?;
+        let limits = self.series_limits();
+        let mut scratch = self.take_scratch();
+        let outcome = Outcome::default();
+        let mut append = Append { tsdb: self, tenant: &tenant, batch, limits, ticket, outcome };
+        append.deal(&mut scratch, self.bounds());
+        for shard in 0..SHARDS {
+            if !(scratch.floats.of(shard).is_empty() && scratch.histograms.of(shard).is_empty()) {
+                append.write_shard(shard, &mut scratch);
+            }
+        }
+        append.write_exemplars(&scratch);
+        append.write_metadata();
+        let (outcome, ticket) = (append.outcome, append.ticket);
+        self.give_scratch(scratch);
+        self.count(&outcome);
+        Ok(Appended {
+            accepted_count: outcome.accepted_count,
+            duplicate_count: outcome.tally.duplicate_count as usize,
+            created_series_count: outcome.created_count,
+            rejected: outcome.rejected,
+            durable: ticket.durability(),
+        })
+    }
+}
+
+impl Tsdb {
+    fn series_limits(&self) -> SeriesLimits {
+        SeriesLimits {
+            series_max: self.settings.series_per_tenant_max,
+            labels_max: self.settings.labels_max,
+            name_bytes_max: self.settings.label_name_bytes_max,
+            value_bytes_max: self.settings.label_value_bytes_max,
+            full: self.memory.is_full(),
+        }
+    }
+
+    fn bounds(&self) -> Bounds {
+        let now_ms = self.deps.clock.now_ms();
+        let limit_ms = chunk::TIMESTAMP_MS_ABS_MAX;
+        Bounds {
+            oldest_ms: now_ms.saturating_sub(self.retention.read().retention_ms).max(-limit_ms),
+            newest_ms: now_ms.saturating_add(self.settings.future_ms_max).min(limit_ms),
+        }
+    }
+
+    fn count(&self, outcome: &Outcome) {
+        let tally = &outcome.tally;
+        self.metrics.samples_appended.inc_by(outcome.accepted_count as u64);
+        self.metrics.head_series.add(outcome.created_count as i64);
+        self.metrics.head_series_created.inc_by(outcome.created_count as u64);
+        for rejected in &outcome.rejected {
+            self.metrics.samples_rejected.with_label_values(&[rejected.reason.as_str()]).inc();
+        }
+        self.count_tally(tally);
+    }
+
+    /// Counts what a write did to the head, and asks for a flush if memory is getting short.
+    pub(crate) fn count_tally(&self, tally: &Tally) {
+        self.metrics.duplicates.inc_by(tally.duplicate_count);
+        self.metrics.out_of_order.inc_by(tally.out_of_order_count);
+        self.metrics.overwrites.inc_by(tally.overwrite_count);
+        self.metrics.head_chunks.add(tally.chunk_count);
+        if self.memory.change(tally.bytes) {
+            self.schedule.request_flush();
+        }
+    }
+}
+
+impl Append<'_> {
+    /// Hashes the series, refuses samples out of bounds, deals the others to shards.
+    fn deal(&mut self, scratch: &mut Scratch, bounds: Bounds) {
+        let batch = self.batch;
+        scratch.series.clear();
+        scratch.series.extend((0..batch.series_count()).map(|at| Resolved {
+            hash: hash_labels(batch.series(at as BatchSeries).packed()),
+            slot: Slot::Unknown,
+        }));
+        let (series, timestamps_ms, _) = batch.float_columns();
+        let resolved = &scratch.series;
+        let shard = |at: u32| shard_of(resolved[at as usize].hash);
+        let check = |at: usize| bounds.check(timestamps_ms[at]).is_ok().then(|| shard(series[at]));
+        scratch.floats.sort(series.len(), check);
+        let histograms = batch.histograms();
+        let check = |at: usize| {
+            bounds.check(histograms[at].timestamp_ms).is_ok().then(|| shard(histograms[at].series))
+        };
+        scratch.histograms.sort(histograms.len(), check);
+        let accepted_count = scratch.floats.places.len() + scratch.histograms.places.len();
+        if accepted_count < batch.sample_count() {
+            let floats = series.iter().copied().zip(timestamps_ms.iter().copied());
+            for (series, timestamp_ms) in floats.chain(histograms.iter().map(|h| (h.series, h.timestamp_ms)))
+            {
+                if let Err(reason) = bounds.check(timestamp_ms) {
+                    self.outcome.reject(series, timestamp_ms, reason);
+                }
+            }
+        }
+    }
+
+    fn write_shard(&mut self, shard_number: usize, scratch: &mut Scratch) {
+        let Scratch { series: resolved, floats, histograms, accepted, accepted_histograms, .. } = scratch;
+        let mut shard = self.tenant.head.shards[shard_number].write();
+        let (series, timestamps_ms, values) = self.batch.float_columns();
+        accepted.clear();
+        for place in floats.of(shard_number) {
+            let at = *place as usize;
+            match self.resolve(&mut shard, shard_number, series[at], resolved) {
+                Ok(slot) => accepted.push((slot, *place)),
+                Err(reason) => self.outcome.reject(series[at], timestamps_ms[at], reason),
+            }
+        }
+        accepted_histograms.clear();
+        for place in histograms.of(shard_number) {
+            let sample = &self.batch.histograms()[*place as usize];
+            match self.resolve(&mut shard, shard_number, sample.series, resolved) {
+                Ok(slot) => accepted_histograms.push((slot, *place)),
+                Err(reason) => self.outcome.reject(sample.series, sample.timestamp_ms, reason),
+            }
+        }
+        if accepted.is_empty() && accepted_histograms.is_empty() {
+            return;
+        }
+        self.journal_shard(&mut shard, shard_number, scratch);
+        let tally = &mut self.outcome.tally;
+        for (slot, place) in &scratch.accepted {
+            let at = *place as usize;
+            let series = shard.slots[*slot as usize].as_mut().expect("resolved under the same lock");
+            series.append_float(timestamps_ms[at], values[at], tally);
+        }
+        for (slot, place) in &scratch.accepted_histograms {
+            let sample = &self.batch.histograms()[*place as usize];
+            let series = shard.slots[*slot as usize].as_mut().expect("resolved under the same lock");
+            series.append_histogram(sample.timestamp_ms, Arc::new(sample.histogram.clone()), tally);
+        }
+        self.outcome.accepted_count += scratch.accepted.len() + scratch.accepted_histograms.len();
+    }
+
+    fn resolve(
+        &mut self,
+        shard: &mut Shard,
+        shard_number: usize,
+        series: BatchSeries,
+        resolved: &mut [Resolved],
+    ) -> Result<u32, RejectReason> {
+        let known = &mut resolved[series as usize];
+        match known.slot {
+            Slot::At(slot) => return Ok(slot),
+            Slot::Refused(reason) => return Err(reason),
+            Slot::Unknown => {}
+        }
+        let labels = self.batch.series(series);
+        if let Some(slot) = self.tenant.head.find(shard, known.hash, labels) {
+            known.slot = Slot::At(slot);
+            return Ok(slot);
+        }
+        match self.tenant.head.create(shard, shard_number, known.hash, labels, &self.limits) {
+            Ok(slot) => {
+                known.slot = Slot::At(slot);
+                self.outcome.created_count += 1;
+                self.outcome.tally.bytes += series_bytes(labels.packed()) as i64;
+                Ok(slot)
+            }
+            Err(reason) => {
+                known.slot = Slot::Refused(reason);
+                Err(reason)
+            }
+        }
+    }
+
+    /// Encodes the accepted samples of a shard, in columns; defines series that the segment does not know.
+    fn journal_shard(&mut self, shard: &mut Shard, shard_number: usize, scratch: &mut Scratch) {
+        let (_, timestamps_ms, values) = self.batch.float_columns();
+        let Scratch { accepted, accepted_histograms, undefined, histogram_bytes, .. } = scratch;
+        let mut entry = self.tsdb.journal.entry(self.tenant.number, self.tenant.id.as_str(), record::SAMPLES);
+        let segment = entry.segment();
+        undefined.clear();
+        for (slot, _) in accepted.iter().chain(accepted_histograms.iter()) {
+            let series = shard.slots[*slot as usize].as_mut().expect("resolved under the same lock");
+            if series.defined_in != segment {
+                series.defined_in = segment;
+                undefined.push(*slot);
+            }
+        }
+        let out = entry.out();
+        write_u64(out, undefined.len() as u64);
+        for slot in undefined.iter() {
+            let series = shard.slots[*slot as usize].as_ref().expect("resolved under the same lock");
+            write_u64(out, u64::from(series_number(shard_number, *slot)));
+            write_bytes(out, series.labels.packed().as_bytes());
+        }
+        write_u64(out, accepted.len() as u64);
+        record::write_refs(out, accepted.iter().map(|(slot, _)| series_number(shard_number, *slot)));
+        record::write_timestamps(out, accepted.iter().map(|(_, place)| timestamps_ms[*place as usize]));
+        record::write_values(out, accepted.iter().map(|(_, place)| values[*place as usize]));
+        write_u64(out, accepted_histograms.len() as u64);
+        for (slot, place) in accepted_histograms.iter() {
+            let sample = &self.batch.histograms()[*place as usize];
+            write_u64(out, u64::from(series_number(shard_number, *slot)));
+            write_i64(out, sample.timestamp_ms);
+            histogram_bytes.clear();
+            chunk::histograms::encode(&[Arc::new(sample.histogram.clone())], histogram_bytes);
+            write_bytes(out, histogram_bytes);
+        }
+        entry.finish(&mut self.ticket);
+    }
+
+    /// Exemplars of series that exist; without a sample there is nothing to attach them to.
+    fn write_exemplars(&mut self, scratch: &Scratch) {
+        if self.batch.exemplars().is_empty() {
+            return;
+        }
+        let count_max = self.tsdb.settings.exemplars_per_tenant_max;
+        let mut extras = self.tenant.extras.lock();
+        let mut new = Vec::new();
+        for item in self.batch.exemplars() {
+            let (labels, resolved) = (self.batch.series(item.series), scratch.series[item.series as usize]);
+            let exists = match resolved.slot {
+                Slot::At(_) => true,
+                Slot::Refused(_) => false,
+                Slot::Unknown => {
+                    let shard = self.tenant.head.shards[shard_of(resolved.hash)].read();
+                    self.tenant.head.find(&shard, resolved.hash, labels).is_some()
+                }
+            };
+            let sane = item.exemplar.timestamp_ms.is_some_and(|t| t.abs() <= chunk::TIMESTAMP_MS_ABS_MAX);
+            if exists && sane && !extras.has_exemplar(labels.packed(), &item.exemplar) {
+                new.push(item);
+            }
+        }
+        if new.is_empty() {
+            return;
+        }
+        self.tsdb.metrics.exemplars_appended.inc_by(new.len() as u64);
+        let mut entry =
+            self.tsdb.journal.entry(self.tenant.number, self.tenant.id.as_str(), record::EXEMPLARS);
+        for item in &new {
+            record::write_exemplar(entry.out(), self.batch.series(item.series), &item.exemplar);
+        }
+        entry.finish(&mut self.ticket);
+        for item in new {
+            extras.add_exemplar(self.batch.series(item.series).to_labels(), item.exemplar.clone(), count_max);
+        }
+    }
+
+    fn write_metadata(&mut self) {
+        if self.batch.metadata().is_empty() {
+            return;
+        }
+        let families_max = self.tsdb.settings.metadata_per_tenant_max;
+        let mut extras = self.tenant.extras.lock();
+        if !self.batch.metadata().iter().any(|(metric, metadata)| extras.is_news(metric, metadata)) {
+            return;
+        }
+        let mut entry =
+            self.tsdb.journal.entry(self.tenant.number, self.tenant.id.as_str(), record::METADATA);
+        for (metric, metadata) in self.batch.metadata() {
+            if extras.is_news(metric, metadata) {
+                record::write_metadata(entry.out(), metric, metadata);
+            }
+        }
+        entry.finish(&mut self.ticket);
+        for (metric, metadata) in self.batch.metadata() {
+            extras.add_metadata(metric, metadata.clone(), families_max);
+        }
+    }
+}
+
+/// The hash by which a series is looked up.
+pub(crate) fn hash_labels(packed: &str) -> u64 {
+    xxh3_64(packed.as_bytes())
+}

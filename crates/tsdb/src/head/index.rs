@@ -1,0 +1,177 @@
+//! The head's index: for each label name its values, sorted, and for each value the series that have it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
+
+use model::Labels;
+use roaring::RoaringBitmap;
+use storage::Error;
+
+use crate::postings::LabelIndex;
+
+/// Index of one tenant's head.
+#[derive(Debug, Default)]
+pub(crate) struct HeadIndex {
+    all: RoaringBitmap,
+    pub(crate) names: BTreeMap<Box<str>, NameIndex>,
+}
+
+/// Values of one label name.
+#[derive(Debug, Default)]
+pub(crate) struct NameIndex {
+    /// Series that have the label.
+    any: RoaringBitmap,
+    pub(crate) values: BTreeMap<Box<str>, Postings>,
+}
+
+/// Series that have one value. Most values of a large index have one or few series.
+#[derive(Debug)]
+pub(crate) enum Postings {
+    /// Sorted.
+    Few(Vec<u32>),
+    Many(RoaringBitmap),
+}
+
+/// From here on a bitmap is smaller.
+const FEW_MAX: usize = 16;
+
+impl Postings {
+    fn add(&mut self, series: u32) {
+        match self {
+            Self::Few(few) => {
+                let Err(at) = few.binary_search(&series) else { return };
+                if few.len() < FEW_MAX {
+                    few.reserve_exact(1);
+                    few.insert(at, series);
+                } else {
+                    let mut many: RoaringBitmap = few.iter().copied().collect();
+                    many.insert(series);
+                    *self = Self::Many(many);
+                }
+            }
+            Self::Many(many) => {
+                many.insert(series);
+            }
+        }
+    }
+
+    fn remove(&mut self, series: u32) {
+        match self {
+            Self::Few(few) => few.retain(|other| *other != series),
+            Self::Many(many) => {
+                many.remove(series);
+            }
+        }
+    }
+
+    pub(crate) fn len(&self) -> u64 {
+        match self {
+            Self::Few(few) => few.len() as u64,
+            Self::Many(many) => many.len(),
+        }
+    }
+
+    fn add_to(&self, set: &mut RoaringBitmap) {
+        match self {
+            Self::Few(few) => set.extend(few.iter().copied()),
+            Self::Many(many) => *set |= many,
+        }
+    }
+
+    fn meets(&self, set: &RoaringBitmap) -> bool {
+        match self {
+            Self::Few(few) => few.iter().any(|series| set.contains(*series)),
+            Self::Many(many) => !many.is_disjoint(set),
+        }
+    }
+}
+
+impl HeadIndex {
+    pub(super) fn add(&mut self, series: u32, labels: &Labels) {
+        self.all.insert(series);
+        for (name, value) in labels {
+            if !self.names.contains_key(name) {
+                self.names.insert(Box::from(name), NameIndex::default());
+            }
+            let index = self.names.get_mut(name).expect("just inserted");
+            index.any.insert(series);
+            match index.values.get_mut(value) {
+                Some(postings) => postings.add(series),
+                None => {
+                    index.values.insert(Box::from(value), Postings::Few(vec![series]));
+                }
+            }
+        }
+    }
+
+    pub(super) fn remove(&mut self, series: u32, labels: &Labels) {
+        self.all.remove(series);
+        for (name, value) in labels {
+            let Some(index) = self.names.get_mut(name) else { continue };
+            index.any.remove(series);
+            if let Some(postings) = index.values.get_mut(value) {
+                postings.remove(series);
+                if postings.len() == 0 {
+                    index.values.remove(value);
+                }
+            }
+            if index.values.is_empty() {
+                self.names.remove(name);
+            }
+        }
+    }
+}
+
+impl LabelIndex for HeadIndex {
+    fn all(&self) -> Result<RoaringBitmap, Error> {
+        Ok(self.all.clone())
+    }
+
+    fn with_name(&self, name: &str) -> Result<RoaringBitmap, Error> {
+        Ok(self.names.get(name).map(|index| index.any.clone()).unwrap_or_default())
+    }
+
+    fn equal(&self, name: &str, value: &str) -> Result<RoaringBitmap, Error> {
+        let mut found = RoaringBitmap::new();
+        if let Some(postings) = self.names.get(name).and_then(|index| index.values.get(value)) {
+            postings.add_to(&mut found);
+        }
+        Ok(found)
+    }
+
+    fn union_where(
+        &self,
+        name: &str,
+        prefix: &str,
+        wanted: &mut dyn FnMut(&str) -> bool,
+    ) -> Result<RoaringBitmap, Error> {
+        let mut found = RoaringBitmap::new();
+        let Some(index) = self.names.get(name) else { return Ok(found) };
+        let from = (Bound::Included(prefix), Bound::Unbounded);
+        for (value, postings) in index.values.range::<str, _>(from).take_while(|(v, _)| v.starts_with(prefix))
+        {
+            if wanted(value) {
+                postings.add_to(&mut found);
+            }
+        }
+        Ok(found)
+    }
+
+    fn names(&self, among: Option<&RoaringBitmap>, into: &mut BTreeSet<String>) -> Result<(), Error> {
+        let wanted = |index: &NameIndex| among.is_none_or(|among| !index.any.is_disjoint(among));
+        into.extend(self.names.iter().filter(|(_, index)| wanted(index)).map(|(name, _)| name.to_string()));
+        Ok(())
+    }
+
+    fn values(
+        &self,
+        name: &str,
+        among: Option<&RoaringBitmap>,
+        into: &mut BTreeSet<String>,
+    ) -> Result<(), Error> {
+        let Some(index) = self.names.get(name) else { return Ok(()) };
+        let wanted = |postings: &Postings| among.is_none_or(|among| postings.meets(among));
+        into.extend(index.values.iter().filter(|(_, p)| wanted(p)).map(|(value, _)| value.to_string()));
+        Ok(())
+    }
+}

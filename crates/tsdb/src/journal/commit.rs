@@ -1,0 +1,150 @@
+//! The journal's thread: group commit. While one sync runs, the next group fills.
+
+use std::sync::Arc;
+
+use storage::CommitGroup;
+
+use super::segment::SegmentWriter;
+use super::{Pending, Shared, unavailable};
+use crate::settings::FsyncPolicy;
+
+pub(super) struct Committer {
+    shared: Arc<Shared>,
+    writer: Option<SegmentWriter>,
+}
+
+impl Committer {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared, writer: None }
+    }
+
+    /// Works until the journal is stopped and nothing waits.
+    pub(super) fn run(mut self) {
+        while let Some(work) = self.next_work() {
+            match work {
+                Work::Write(pending) => self.write(pending),
+                Work::Recover => self.recover(),
+            }
+        }
+    }
+
+    fn next_work(&self) -> Option<Work> {
+        let mut queue = self.shared.queue.lock();
+        loop {
+            if queue.broken.is_some() && queue.nudged && !queue.stopping {
+                queue.nudged = false;
+                return Some(Work::Recover);
+            }
+            if let Some(pending) = queue.pending.pop_front() {
+                queue.pending_bytes -= pending.bytes.len().min(queue.pending_bytes);
+                queue.in_flight = Some(pending.segment);
+                return Some(Work::Write(pending));
+            }
+            if queue.stopping {
+                return None;
+            }
+            queue.idle = true;
+            self.shared.wake.wait(&mut queue);
+            queue.idle = false;
+        }
+    }
+
+    fn write(&mut self, mut pending: Pending) {
+        match self.try_write(&pending) {
+            Ok(file_bytes) => {
+                self.shared.config.metrics.wal_commit_batches.observe(f64::from(pending.batch_count));
+                let mut queue = self.shared.queue.lock();
+                queue.in_flight = None;
+                queue.segments.entry(pending.segment).or_default().bytes = file_bytes;
+                pending.bytes.clear();
+                queue.spare = pending.bytes;
+                self.shared.publish(&queue);
+                drop(queue);
+                pending.group.complete(Ok(()));
+            }
+            Err(error) => self.fail(&pending, &error),
+        }
+    }
+
+    fn try_write(&mut self, pending: &Pending) -> std::io::Result<u64> {
+        let config = &self.shared.config;
+        if self.writer.as_ref().is_none_or(|w| w.number() != pending.segment) {
+            self.writer = None;
+            self.writer = Some(SegmentWriter::create(&*config.fs, self.shared.directory(), pending.segment)?);
+        }
+        let writer = self.writer.as_mut().expect("a writer was just made");
+        let written = writer.write(&pending.bytes)?;
+        config.metrics.wal_written_bytes.inc_by(written);
+        if config.fsync == FsyncPolicy::BeforeAck {
+            let start = config.clock.monotonic();
+            writer.sync()?;
+            let took = config.clock.monotonic().saturating_sub(start);
+            config.metrics.wal_fsync_seconds.observe(took.as_secs_f64());
+        }
+        Ok(writer.len())
+    }
+
+    /// Gives up the file (nothing is known about what a failed sync left of it), tells all who wait for this
+    /// segment, and begins the next one.
+    fn fail(&mut self, failed: &Pending, error: &std::io::Error) {
+        let config = &self.shared.config;
+        config.metrics.wal_failures.inc();
+        tracing::error!(segment = failed.segment, %error, "the journal could not be written; writes are refused");
+        let why = error.to_string();
+        let mut groups: Vec<Arc<CommitGroup>> = vec![Arc::clone(&failed.group)];
+        {
+            let mut queue = self.shared.queue.lock();
+            queue.failures += 1;
+            queue.in_flight = None;
+            groups.extend(queue.pending.drain(..).map(|pending| pending.group));
+            queue.pending_bytes = 0;
+            queue.broken = Some(why.clone());
+            queue.next_segment();
+        }
+        let kept =
+            self.writer.take().map_or(0, |writer| writer.give_up(&*config.fs, self.shared.directory()));
+        {
+            let mut queue = self.shared.queue.lock();
+            if kept == 0 {
+                queue.segments.remove(&failed.segment);
+            } else {
+                queue.segments.entry(failed.segment).or_default().bytes = kept;
+            }
+            // Segments that were begun in memory only.
+            queue.segments.retain(|number, segment| *number <= failed.segment || segment.bytes > 0);
+            self.shared.publish(&queue);
+        }
+        for group in groups {
+            group.complete(Err(unavailable(&why)));
+        }
+        self.recover();
+    }
+
+    /// Begins a new segment; if that works, so will writing again.
+    fn recover(&mut self) {
+        let number = self.shared.queue.lock().segment + 1;
+        let made = SegmentWriter::create(&*self.shared.config.fs, self.shared.directory(), number)
+            .and_then(|mut writer| writer.sync().map(|()| writer));
+        let mut queue = self.shared.queue.lock();
+        match made {
+            Ok(writer) => {
+                // A number of its own: entries that were discarded meanwhile believe in the one before.
+                queue.segment = number;
+                queue.segment_bytes = 0;
+                queue.broken = None;
+                queue.segments.entry(number).or_default().bytes = writer.len();
+                self.writer = Some(writer);
+                self.shared.publish(&queue);
+                tracing::info!(segment = number, "the journal can be written again");
+            }
+            Err(error) => {
+                queue.broken = Some(error.to_string());
+            }
+        }
+    }
+}
+
+enum Work {
+    Write(Pending),
+    Recover,
+}

@@ -1,0 +1,226 @@
+//! Entries: what a frame of the journal holds, one after the other.
+//!
+//! Each is a length, a kind and a body. Samples of one shard of a batch make one entry, in columns: series,
+//! timestamps, values. A series is a number that its segment defines before it is used.
+
+use std::sync::Arc;
+
+use chunk::Corrupt;
+use chunk::varint::{Reader, write_bytes, write_i64, write_u64};
+use model::{Exemplar, FloatHistogram, Labels, LabelsRef, Metadata, MetricType};
+
+pub(crate) const TENANT: u8 = 1;
+pub(crate) const SAMPLES: u8 = 2;
+pub(crate) const EXEMPLARS: u8 = 3;
+pub(crate) const METADATA: u8 = 4;
+
+const LEN_BYTES: usize = 4;
+
+/// Begins an entry; [`end_entry`] fills in its length.
+pub(super) fn begin_entry(out: &mut Vec<u8>, kind: u8) {
+    out.extend_from_slice(&[0; LEN_BYTES]);
+    out.push(kind);
+}
+
+/// Ends the entry that began at `start`.
+pub(super) fn end_entry(out: &mut [u8], start: usize) {
+    let len =
+        u32::try_from(out.len() - start - LEN_BYTES).expect("request limits keep entries far below 4 GiB");
+    out[start..start + LEN_BYTES].copy_from_slice(&len.to_le_bytes());
+}
+
+pub(super) fn write_tenant(out: &mut Vec<u8>, number: u32, name: &str) {
+    let start = out.len();
+    begin_entry(out, TENANT);
+    write_u64(out, u64::from(number));
+    write_bytes(out, name.as_bytes());
+    end_entry(out, start);
+}
+
+/// Where to cut `entries` so that the first part has whole entries and about `bytes`, at least one entry.
+pub(super) fn split(entries: &[u8], bytes: usize) -> usize {
+    let mut at = 0;
+    while let Some(head) = entries.get(at..at + LEN_BYTES) {
+        let len = u32::from_le_bytes(head.try_into().expect("four bytes")) as usize + LEN_BYTES;
+        if at > 0 && at + len > bytes {
+            break;
+        }
+        at += len;
+    }
+    at.min(entries.len())
+}
+
+/// A column of numbers that are near one another.
+pub(crate) fn write_refs(out: &mut Vec<u8>, refs: impl Iterator<Item = u32>) {
+    let mut last = 0;
+    for series in refs {
+        write_i64(out, i64::from(series) - last);
+        last = i64::from(series);
+    }
+}
+
+/// A column of timestamps, mostly equal ones.
+pub(crate) fn write_timestamps(out: &mut Vec<u8>, timestamps_ms: impl Iterator<Item = i64>) {
+    let mut last_ms = 0;
+    for timestamp_ms in timestamps_ms {
+        write_i64(out, timestamp_ms - last_ms);
+        last_ms = timestamp_ms;
+    }
+}
+
+/// A column of values, each without its trailing zero bytes: whole numbers take two to four bytes.
+pub(crate) fn write_values(out: &mut Vec<u8>, values: impl Iterator<Item = f64>) {
+    for value in values {
+        let bytes = value.to_bits().to_be_bytes();
+        let len = 8 - (value.to_bits().trailing_zeros() / 8) as usize;
+        out.push(len as u8);
+        out.extend_from_slice(&bytes[..len]);
+    }
+}
+
+/// One exemplar with the labels of its series.
+pub(crate) fn write_exemplar(out: &mut Vec<u8>, series: LabelsRef<'_>, exemplar: &Exemplar) {
+    write_bytes(out, series.packed().as_bytes());
+    write_bytes(out, exemplar.labels.packed().as_bytes());
+    write_i64(out, exemplar.timestamp_ms.unwrap_or(0));
+    out.extend_from_slice(&exemplar.value.to_bits().to_le_bytes());
+}
+
+/// The inverse of [`write_exemplar`].
+pub(crate) fn read_exemplar(reader: &mut Reader<'_>) -> Result<(Labels, Exemplar), Corrupt> {
+    let series = read_labels(reader)?.to_labels();
+    let labels = read_labels(reader)?.to_labels();
+    let timestamp_ms = Some(reader.i64()?);
+    Ok((series, Exemplar { labels, value: f64::from_bits(reader.fixed_u64()?), timestamp_ms }))
+}
+
+/// What is known about one metric family.
+pub(crate) fn write_metadata(out: &mut Vec<u8>, metric: &str, metadata: &Metadata) {
+    write_bytes(out, metric.as_bytes());
+    out.push(METRIC_TYPES.iter().position(|t| *t == metadata.metric_type).unwrap_or(0) as u8);
+    write_bytes(out, metadata.unit.as_bytes());
+    write_bytes(out, metadata.help.as_bytes());
+}
+
+/// The inverse of [`write_metadata`].
+pub(crate) fn read_metadata(reader: &mut Reader<'_>) -> Result<(String, Metadata), Corrupt> {
+    let metric = reader.text()?.to_owned();
+    let metric_type =
+        *METRIC_TYPES.get(usize::from(reader.u8()?)).ok_or(Corrupt("an unknown type of metric"))?;
+    Ok((metric, Metadata { metric_type, unit: reader.text()?.to_owned(), help: reader.text()?.to_owned() }))
+}
+
+/// Their order is part of the format.
+const METRIC_TYPES: [MetricType; 8] = [
+    MetricType::Unknown,
+    MetricType::Counter,
+    MetricType::Gauge,
+    MetricType::Histogram,
+    MetricType::GaugeHistogram,
+    MetricType::Summary,
+    MetricType::Info,
+    MetricType::StateSet,
+];
+
+fn read_labels<'a>(reader: &mut Reader<'a>) -> Result<LabelsRef<'a>, Corrupt> {
+    LabelsRef::from_packed(reader.text()?).ok_or(Corrupt("labels are not in packed form"))
+}
+
+/// An entry, decoded.
+#[derive(Debug)]
+pub(crate) enum Entry<'a> {
+    Tenant { number: u32, name: &'a str },
+    Samples { tenant: u32, samples: Samples<'a> },
+    Exemplars { tenant: u32, exemplars: Vec<(Labels, Exemplar)> },
+    Metadata { tenant: u32, metadata: Vec<(String, Metadata)> },
+}
+
+/// Samples of one entry, in columns.
+#[derive(Debug, Default)]
+pub(crate) struct Samples<'a> {
+    pub(crate) defined: Vec<(u32, LabelsRef<'a>)>,
+    pub(crate) series: Vec<u32>,
+    pub(crate) timestamps_ms: Vec<i64>,
+    pub(crate) values: Vec<f64>,
+    pub(crate) histograms: Vec<(u32, i64, Arc<FloatHistogram>)>,
+}
+
+/// Takes the first entry off `entries`; `None` at their end.
+///
+/// # Errors
+/// If it was not written by this module, although its frame was sound.
+pub(crate) fn read_entry<'a>(entries: &mut &'a [u8]) -> Option<Result<Entry<'a>, Corrupt>> {
+    if entries.is_empty() {
+        return None;
+    }
+    let ends_early = Corrupt("an entry ends early");
+    let Some((head, rest)) = entries.split_at_checked(LEN_BYTES) else {
+        *entries = &[];
+        return Some(Err(ends_early));
+    };
+    let len = u32::from_le_bytes(head.try_into().expect("four bytes")) as usize;
+    let Some((body, rest)) = rest.split_at_checked(len) else {
+        *entries = &[];
+        return Some(Err(ends_early));
+    };
+    *entries = rest;
+    Some(read_body(Reader::new(body)))
+}
+
+fn read_body(mut reader: Reader<'_>) -> Result<Entry<'_>, Corrupt> {
+    let kind = reader.u8()?;
+    let tenant = reader.u32()?;
+    Ok(match kind {
+        TENANT => Entry::Tenant { number: tenant, name: reader.text()? },
+        SAMPLES => Entry::Samples { tenant, samples: read_samples(&mut reader)? },
+        EXEMPLARS => {
+            let mut exemplars = Vec::new();
+            while !reader.is_empty() {
+                exemplars.push(read_exemplar(&mut reader)?);
+            }
+            Entry::Exemplars { tenant, exemplars }
+        }
+        METADATA => {
+            let mut metadata = Vec::new();
+            while !reader.is_empty() {
+                metadata.push(read_metadata(&mut reader)?);
+            }
+            Entry::Metadata { tenant, metadata }
+        }
+        _ => return Err(Corrupt("an entry of unknown kind")),
+    })
+}
+
+fn read_samples<'a>(reader: &mut Reader<'a>) -> Result<Samples<'a>, Corrupt> {
+    let mut samples = Samples::default();
+    let bytes_left = reader.rest().len();
+    for _ in 0..reader.count(bytes_left)? {
+        samples.defined.push((reader.u32()?, read_labels(reader)?));
+    }
+    let count = reader.count(bytes_left)?;
+    let mut last = 0i64;
+    for _ in 0..count {
+        last = last.wrapping_add(reader.i64()?);
+        samples.series.push(u32::try_from(last).map_err(|_| Corrupt("a series number is out of range"))?);
+    }
+    let mut last_ms = 0i64;
+    for _ in 0..count {
+        last_ms = last_ms.wrapping_add(reader.i64()?);
+        samples.timestamps_ms.push(last_ms);
+    }
+    for _ in 0..count {
+        let len = usize::from(reader.u8()?);
+        let mut bytes = [0; 8];
+        let place = bytes.get_mut(..len).ok_or(Corrupt("a value has more than eight bytes"))?;
+        place.copy_from_slice(reader.take(len)?);
+        samples.values.push(f64::from_be_bytes(bytes));
+    }
+    let mut decoded = Vec::new();
+    for _ in 0..reader.count(bytes_left)? {
+        let (series, timestamp_ms) = (reader.u32()?, reader.i64()?);
+        decoded.clear();
+        chunk::histograms::decode(reader.bytes()?, 1, &mut decoded)?;
+        samples.histograms.extend(decoded.pop().map(|histogram| (series, timestamp_ms, histogram)));
+    }
+    Ok(samples)
+}

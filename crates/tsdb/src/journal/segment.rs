@@ -1,0 +1,210 @@
+//! One file of the journal: a header and frames. Written by the journal's thread, read back at start.
+//!
+//! A frame holds the entries of one commit, compressed where that pays, under one CRC32C. Frames begin with a
+//! mark, so that behind a damaged one the next can be found.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use stdx::fs::{File, Fs};
+
+const MAGIC: &[u8; 8] = b"KYMOWAL1";
+const HEADER_BYTES: usize = 16;
+const FRAME_MARK: [u8; 4] = *b"\xf5KJ\n";
+/// Mark, CRC32C of all that follows, stored length, raw length (0 if not compressed).
+const FRAME_HEADER_BYTES: usize = 16;
+/// Entries are gathered into frames of about this size.
+const FRAME_BYTES: usize = 1 << 20;
+/// No frame is larger; a length beyond is damage.
+const FRAME_BYTES_MAX: usize = 512 << 20;
+/// Below this, compression does not pay.
+const COMPRESS_BYTES_MIN: usize = 256;
+const COMPRESSION_LEVEL: i32 = 1;
+
+/// Where a segment is.
+pub(crate) fn path(directory: &Path, number: u64) -> PathBuf {
+    directory.join(format!("{number:012}.wal"))
+}
+
+/// Segments on disk, in order.
+///
+/// # Errors
+/// As the file system says.
+pub(crate) fn list(fs: &dyn Fs, directory: &Path) -> io::Result<BTreeMap<u64, u64>> {
+    let entries = fs.read_dir(directory)?;
+    let number = |name: &str| name.strip_suffix(".wal")?.parse::<u64>().ok();
+    Ok(entries.into_iter().filter_map(|e| Some((number(&e.name)?, e.len))).collect())
+}
+
+pub(super) struct SegmentWriter {
+    number: u64,
+    file: Box<dyn File>,
+    len: u64,
+    synced_len: u64,
+    compressor: zstd::bulk::Compressor<'static>,
+    frame: Vec<u8>,
+}
+
+impl SegmentWriter {
+    /// A new file. Its name is durable; its content is after [`Self::sync`].
+    pub(super) fn create(fs: &dyn Fs, directory: &Path, number: u64) -> io::Result<Self> {
+        let path = path(directory, number);
+        let file = fs.create(&path)?;
+        let mut header = [0; HEADER_BYTES];
+        header[..8].copy_from_slice(MAGIC);
+        header[8..].copy_from_slice(&number.to_le_bytes());
+        if let Err(error) = file.write_all_at(&header, 0).and_then(|()| fs.sync_dir(directory)) {
+            // Best effort: a segment without frames is also deleted at the next start.
+            let _ = fs.remove_file(&path);
+            return Err(error);
+        }
+        let compressor = zstd::bulk::Compressor::new(COMPRESSION_LEVEL)?;
+        Ok(Self { number, file, len: HEADER_BYTES as u64, synced_len: 0, compressor, frame: Vec::new() })
+    }
+
+    pub(super) fn number(&self) -> u64 {
+        self.number
+    }
+
+    pub(super) fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Writes entries as frames; returns the bytes written.
+    pub(super) fn write(&mut self, entries: &[u8]) -> io::Result<u64> {
+        let before = self.len;
+        let mut rest = entries;
+        while !rest.is_empty() {
+            let (head, tail) = rest.split_at(super::record::split(rest, FRAME_BYTES));
+            self.write_frame(head)?;
+            rest = tail;
+        }
+        Ok(self.len - before)
+    }
+
+    fn write_frame(&mut self, raw: &[u8]) -> io::Result<()> {
+        if raw.len() > FRAME_BYTES_MAX {
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, "a write is too large for the journal"));
+        }
+        self.frame.clear();
+        self.frame.resize(FRAME_HEADER_BYTES, 0);
+        let mut raw_len = 0;
+        if raw.len() >= COMPRESS_BYTES_MIN {
+            self.frame.resize(FRAME_HEADER_BYTES + zstd::zstd_safe::compress_bound(raw.len()), 0);
+            let stored_len =
+                self.compressor.compress_to_buffer(raw, &mut self.frame[FRAME_HEADER_BYTES..])?;
+            self.frame.truncate(FRAME_HEADER_BYTES + stored_len);
+            raw_len = raw.len();
+        }
+        if raw_len == 0 {
+            self.frame.extend_from_slice(raw);
+        }
+        let stored_len = (self.frame.len() - FRAME_HEADER_BYTES) as u32;
+        self.frame[..4].copy_from_slice(&FRAME_MARK);
+        self.frame[8..12].copy_from_slice(&stored_len.to_le_bytes());
+        self.frame[12..16].copy_from_slice(&(raw_len as u32).to_le_bytes());
+        let crc = crc32c::crc32c(&self.frame[8..]);
+        self.frame[4..8].copy_from_slice(&crc.to_le_bytes());
+        self.file.write_all_at(&self.frame, self.len)?;
+        self.len += self.frame.len() as u64;
+        Ok(())
+    }
+
+    /// Makes all that was written durable.
+    pub(super) fn sync(&mut self) -> io::Result<()> {
+        self.file.sync()?;
+        self.synced_len = self.len;
+        Ok(())
+    }
+
+    /// Cuts off what was never acknowledged, as far as the file system lets us. Returns what is left.
+    pub(super) fn give_up(self, fs: &dyn Fs, directory: &Path) -> u64 {
+        if self.synced_len <= HEADER_BYTES as u64 {
+            let path = path(directory, self.number);
+            if let Err(error) = fs.remove_file(&path) {
+                tracing::warn!(path = %path.display(), %error, "cannot delete a segment that was given up");
+            }
+            return 0;
+        }
+        if let Err(error) = self.file.set_len(self.synced_len) {
+            tracing::warn!(segment = self.number, %error, "cannot cut a segment that was given up");
+        }
+        self.synced_len
+    }
+}
+
+/// What reading a segment found besides sound frames.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Damage {
+    /// Damaged places with sound frames behind them, or anywhere in a segment that was closed.
+    pub(crate) corruption_count: u64,
+    /// Where the torn end begins, if there is one.
+    pub(crate) torn_at: Option<u64>,
+}
+
+/// Gives the entries of all sound frames to `visit`, in order. `last` says that nothing was written after this segment, so
+/// that a damaged end is what a crash left.
+///
+/// # Errors
+/// As the file system says.
+pub(crate) fn read(fs: &dyn Fs, path: &Path, last: bool, mut visit: impl FnMut(&[u8])) -> io::Result<Damage> {
+    let data = stdx::fs::read(fs, path)?;
+    let mut damage = Damage::default();
+    let mut at = HEADER_BYTES;
+    if data.is_empty() {
+        return Ok(damage);
+    }
+    if data.len() < HEADER_BYTES || data[..8] != *MAGIC {
+        // Frames carry their own mark, so a damaged header costs nothing but the report.
+        damage.torn_at = Some(0);
+        at = 0;
+    }
+    let mut raw = Vec::new();
+    while at < data.len() {
+        match read_frame(&data[at..], &mut raw) {
+            Some(len) => {
+                if damage.torn_at.take().is_some() {
+                    damage.corruption_count += 1;
+                }
+                visit(&raw);
+                at += len;
+            }
+            None => {
+                damage.torn_at.get_or_insert(at as u64);
+                at += 1;
+                at += find_mark(&data[at..]).unwrap_or(data.len() - at);
+            }
+        }
+    }
+    if damage.torn_at.is_some() && !last {
+        damage.torn_at = None;
+        damage.corruption_count += 1;
+    }
+    Ok(damage)
+}
+
+fn find_mark(data: &[u8]) -> Option<usize> {
+    data.windows(FRAME_MARK.len()).position(|window| window == FRAME_MARK)
+}
+
+/// Decodes the frame at the front of `data` into `raw`; returns its length on disk, `None` if it is damaged.
+fn read_frame(data: &[u8], raw: &mut Vec<u8>) -> Option<usize> {
+    let (header, rest) = data.split_at_checked(FRAME_HEADER_BYTES)?;
+    let word = |at: usize| u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
+    if header[..4] != FRAME_MARK {
+        return None;
+    }
+    let (stored_len, raw_len) = (word(8) as usize, word(12) as usize);
+    let stored = rest.get(..stored_len)?;
+    if raw_len > FRAME_BYTES_MAX || word(4) != crc32c::crc32c(&data[8..FRAME_HEADER_BYTES + stored_len]) {
+        return None;
+    }
+    raw.clear();
+    if raw_len == 0 {
+        raw.extend_from_slice(stored);
+    } else {
+        *raw = zstd::bulk::decompress(stored, raw_len).ok().filter(|raw| raw.len() == raw_len)?;
+    }
+    Some(FRAME_HEADER_BYTES + stored_len)
+}

@@ -1,0 +1,163 @@
+//! What the engine does on its own: flush, compaction, retention, and the thread that does them in time.
+//!
+//! Map: this file when · [`flush`] head to blocks · [`compact`] blocks to fewer blocks · [`retain`] what is
+//! too old or too much goes.
+//!
+//! Invariants: one of them at a time (`Tsdb::maintenance`). None changes an answer. A failure leaves everything readable
+//! and is tried again at the next turn.
+
+mod compact;
+mod flush;
+mod retain;
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex};
+use storage::{Error, ErrorKind};
+
+use crate::engine::Tsdb;
+
+/// The thread looks around at least this often, because the clock may jump.
+const PERIOD: Duration = Duration::from_secs(30);
+/// After a failed turn, the next comes not before this.
+const RETRY: Duration = Duration::from_secs(5);
+/// A window is flushed this fraction of its span after its end, when its last samples have come.
+const GRACE_DIVISOR: i64 = 24;
+
+/// Tells the maintenance thread what to do next.
+#[derive(Debug, Default)]
+pub(crate) struct Schedule {
+    state: Mutex<State>,
+    wake: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    stopping: bool,
+    flush_requested: bool,
+    woken: bool,
+}
+
+impl Schedule {
+    /// Asks for a flush soon.
+    pub(crate) fn request_flush(&self) {
+        let mut state = self.state.lock();
+        if !state.flush_requested {
+            state.flush_requested = true;
+            self.wake.notify_all();
+        }
+    }
+
+    /// Asks for a turn soon.
+    pub(crate) fn wake(&self) {
+        self.state.lock().woken = true;
+        self.wake.notify_all();
+    }
+
+    /// Ends the thread.
+    pub(crate) fn stop(&self) {
+        self.state.lock().stopping = true;
+        self.wake.notify_all();
+    }
+
+    /// Waits until somebody asks or time is up. `None` once stopped; else whether a flush was asked for.
+    fn wait(&self, timeout: Duration, minimum: Duration) -> Option<bool> {
+        let mut state = self.state.lock();
+        let start = std::time::Instant::now();
+        while !state.stopping && start.elapsed() < timeout {
+            let asked = state.flush_requested || state.woken;
+            if asked && start.elapsed() >= minimum {
+                break;
+            }
+            let until = if asked { minimum } else { timeout };
+            self.wake.wait_for(&mut state, until.saturating_sub(start.elapsed()));
+        }
+        state.woken = false;
+        (!state.stopping).then(|| std::mem::take(&mut state.flush_requested))
+    }
+}
+
+/// The window of the span that has closed last.
+fn closed_window(now_ms: i64, span_ms: i64) -> i64 {
+    now_ms.saturating_sub(span_ms / GRACE_DIVISOR).div_euclid(span_ms)
+}
+
+impl Tsdb {
+    pub(crate) fn start_maintenance(self: &Arc<Self>) -> Result<(), Error> {
+        let weak = Arc::downgrade(self);
+        let schedule = Arc::clone(&self.schedule);
+        let window = closed_window(self.deps.clock.now_ms(), self.settings.block_span_ms);
+        let thread = std::thread::Builder::new()
+            .name("tsdb-maintain".to_owned())
+            .spawn(move || run(&weak, &schedule, window))
+            .map_err(|e| {
+                Error::new(ErrorKind::Unavailable, format!("cannot start the maintenance thread: {e}"))
+            })?;
+        *self.thread.lock() = Some(thread);
+        Ok(())
+    }
+
+    /// One turn of maintenance. Returns whether all of it worked.
+    fn maintain(&self, flush: bool) -> bool {
+        let mut all_worked = true;
+        let mut check = |what: &str, result: Result<(), Error>| {
+            if let Err(error) = result {
+                tracing::error!(%error, "{what} failed and will be tried again");
+                all_worked = false;
+            }
+        };
+        if flush {
+            check("flush", self.flush());
+        }
+        check("retention", self.enforce_retention());
+        check("compaction", self.compact());
+        all_worked
+    }
+
+    /// How long until the window that is open now is due.
+    fn until_next_window(&self) -> Duration {
+        let (now_ms, span_ms) = (self.deps.clock.now_ms(), self.settings.block_span_ms);
+        let due_ms = (closed_window(now_ms, span_ms) + 1) * span_ms + span_ms / GRACE_DIVISOR;
+        Duration::from_millis(due_ms.saturating_sub(now_ms).max(1).unsigned_abs())
+    }
+}
+
+fn run(weak: &Weak<Tsdb>, schedule: &Schedule, mut window: i64) {
+    let (mut timeout, mut minimum) = (PERIOD, Duration::ZERO);
+    while let Some(requested) = schedule.wait(timeout, minimum) {
+        let Some(tsdb) = weak.upgrade() else { return };
+        let now = closed_window(tsdb.deps.clock.now_ms(), tsdb.settings.block_span_ms);
+        let journal_full = tsdb.journal.bytes() > tsdb.settings.wal_bytes_max;
+        if tsdb.maintain(requested || now > window || journal_full) {
+            window = now;
+            (timeout, minimum) = (PERIOD.min(tsdb.until_next_window()), Duration::ZERO);
+        } else {
+            (timeout, minimum) = (RETRY, RETRY);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_window_closes_a_little_after_its_end() {
+        let span_ms = 7_200_000;
+        assert_eq!(closed_window(2 * span_ms, span_ms), 1);
+        assert_eq!(closed_window(2 * span_ms + 299_999, span_ms), 1);
+        assert_eq!(closed_window(2 * span_ms + 300_000, span_ms), 2);
+    }
+
+    #[test]
+    fn a_request_wakes_the_thread_and_stopping_ends_it() {
+        let schedule = Schedule::default();
+        schedule.request_flush();
+        assert_eq!(schedule.wait(Duration::from_secs(60), Duration::ZERO), Some(true));
+        schedule.wake();
+        assert_eq!(schedule.wait(Duration::from_secs(60), Duration::ZERO), Some(false));
+        schedule.stop();
+        assert_eq!(schedule.wait(Duration::from_secs(60), Duration::ZERO), None);
+    }
+}

@@ -1,0 +1,166 @@
+//! Pieces of one series made one: floats and histograms, oldest write first, the last write winning.
+
+use std::sync::Arc;
+
+use chunk::stream::StreamDecoder;
+use model::FloatHistogram;
+use storage::merge::merge_floats;
+use storage::{FloatColumn, HistogramColumn, SeriesSamples};
+
+/// Adds pieces to the samples of one series, cut to a range.
+pub(crate) struct Merger<'a> {
+    into: &'a mut SeriesSamples,
+    start_ms: i64,
+    end_ms: i64,
+    scratch: FloatColumn,
+}
+
+impl<'a> Merger<'a> {
+    /// Begins with nothing. The range is inclusive.
+    pub(crate) fn new(into: &'a mut SeriesSamples, start_ms: i64, end_ms: i64) -> Self {
+        into.clear();
+        Self { into, start_ms, end_ms, scratch: FloatColumn::default() }
+    }
+
+    /// Adds floats, whose timestamps rise strictly.
+    pub(crate) fn add_floats(&mut self, timestamps_ms: &[i64], values: &[f64]) {
+        let from = timestamps_ms.partition_point(|t| *t < self.start_ms);
+        let to = timestamps_ms.partition_point(|t| *t <= self.end_ms).max(from);
+        let (timestamps_ms, values) = (&timestamps_ms[from..to], &values[from..to]);
+        if timestamps_ms.is_empty() {
+            return;
+        }
+        drop_histograms_at(&mut self.into.histograms, timestamps_ms);
+        merge_floats(&mut self.into.floats, timestamps_ms, values);
+    }
+
+    /// Adds what a stream encoder wrote.
+    ///
+    /// # Errors
+    /// If the bytes are no such stream.
+    pub(crate) fn add_stream(&mut self, bytes: &[u8]) -> Result<(), chunk::Corrupt> {
+        let floats = &mut self.into.floats;
+        let mut samples = StreamDecoder::new(bytes).peekable();
+        let Some(Ok((first_ms, _))) = samples.peek() else {
+            return samples.next().map_or(Ok(()), |sample| sample.map(drop));
+        };
+        // The usual case: the piece follows all before it, and can be decoded in place.
+        let follows = floats.timestamps_ms.last().is_none_or(|last| last < first_ms);
+        if follows && self.into.histograms.timestamps_ms.is_empty() {
+            for sample in samples {
+                let (timestamp_ms, value) = sample?;
+                if timestamp_ms > self.end_ms {
+                    break;
+                }
+                if timestamp_ms >= self.start_ms {
+                    floats.timestamps_ms.push(timestamp_ms);
+                    floats.values.push(value);
+                }
+            }
+            return Ok(());
+        }
+        let mut scratch = std::mem::take(&mut self.scratch);
+        scratch.clear();
+        for sample in samples {
+            let (timestamp_ms, value) = sample?;
+            scratch.timestamps_ms.push(timestamp_ms);
+            scratch.values.push(value);
+        }
+        self.add_floats(&scratch.timestamps_ms, &scratch.values);
+        self.scratch = scratch;
+        Ok(())
+    }
+
+    /// Adds histograms, whose timestamps rise strictly.
+    pub(crate) fn add_histograms(&mut self, timestamps_ms: &[i64], values: &[Arc<FloatHistogram>]) {
+        let from = timestamps_ms.partition_point(|t| *t < self.start_ms);
+        let to = timestamps_ms.partition_point(|t| *t <= self.end_ms).max(from);
+        let (timestamps_ms, values) = (&timestamps_ms[from..to], &values[from..to]);
+        if timestamps_ms.is_empty() {
+            return;
+        }
+        drop_floats_at(&mut self.into.floats, timestamps_ms);
+        let column = &mut self.into.histograms;
+        let keep = column.timestamps_ms.partition_point(|t| *t < timestamps_ms[0]);
+        let old: Vec<(i64, Arc<FloatHistogram>)> =
+            column.timestamps_ms.drain(keep..).zip(column.values.drain(keep..)).collect();
+        let mut old = old.into_iter().peekable();
+        for (timestamp_ms, value) in timestamps_ms.iter().zip(values) {
+            while let Some((old_ms, old_value)) = old.next_if(|(t, _)| t <= timestamp_ms) {
+                if old_ms < *timestamp_ms {
+                    column.timestamps_ms.push(old_ms);
+                    column.values.push(old_value);
+                }
+            }
+            column.timestamps_ms.push(*timestamp_ms);
+            column.values.push(Arc::clone(value));
+        }
+        for (old_ms, old_value) in old {
+            column.timestamps_ms.push(old_ms);
+            column.values.push(old_value);
+        }
+    }
+}
+
+/// Both columns' entries at any of `gone`, which is sorted, go.
+fn drop_histograms_at(column: &mut HistogramColumn, gone: &[i64]) {
+    if column.timestamps_ms.is_empty() {
+        return;
+    }
+    let keep: Vec<bool> = column.timestamps_ms.iter().map(|t| gone.binary_search(t).is_err()).collect();
+    retain(&mut column.timestamps_ms, &keep);
+    retain(&mut column.values, &keep);
+}
+
+fn drop_floats_at(column: &mut FloatColumn, gone: &[i64]) {
+    if column.timestamps_ms.is_empty() {
+        return;
+    }
+    let keep: Vec<bool> = column.timestamps_ms.iter().map(|t| gone.binary_search(t).is_err()).collect();
+    retain(&mut column.timestamps_ms, &keep);
+    retain(&mut column.values, &keep);
+}
+
+fn retain<T>(items: &mut Vec<T>, keep: &[bool]) {
+    let mut keep = keep.iter();
+    items.retain(|_| *keep.next().expect("one flag for each item"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
+
+    proptest! {
+        #[test]
+        fn pieces_of_both_kinds_merge_as_a_map_would(pieces in proptest::collection::vec(
+            (any::<bool>(), proptest::collection::btree_map(0i64..50, 0u32..9, 0..15)), 0..6), start in 0i64..20, end in 20i64..60) {
+            let mut samples = SeriesSamples::default();
+            let mut merger = Merger::new(&mut samples, start, end);
+            let mut want: BTreeMap<i64, (bool, u32)> = BTreeMap::new();
+            for (floats, piece) in &pieces {
+                let timestamps_ms: Vec<i64> = piece.keys().copied().collect();
+                if *floats {
+                    let values: Vec<f64> = piece.values().map(|v| f64::from(*v)).collect();
+                    merger.add_floats(&timestamps_ms, &values);
+                } else {
+                    let histogram = |v: &u32| Arc::new(FloatHistogram { sum: f64::from(*v), ..FloatHistogram::default() });
+                    let values: Vec<Arc<FloatHistogram>> = piece.values().map(histogram).collect();
+                    merger.add_histograms(&timestamps_ms, &values);
+                }
+                want.extend(piece.iter().map(|(t, v)| (*t, (*floats, *v))));
+            }
+            want.retain(|t, _| (start..=end).contains(t));
+            let mut got: BTreeMap<i64, (bool, u32)> = BTreeMap::new();
+            for (t, v) in samples.floats.timestamps_ms.iter().zip(&samples.floats.values) {
+                prop_assert!(got.insert(*t, (true, *v as u32)).is_none());
+            }
+            for (t, h) in samples.histograms.timestamps_ms.iter().zip(&samples.histograms.values) {
+                prop_assert!(got.insert(*t, (false, h.sum as u32)).is_none());
+            }
+            prop_assert!(samples.floats.timestamps_ms.is_sorted() && samples.histograms.timestamps_ms.is_sorted());
+            prop_assert_eq!(got, want);
+        }
+    }
+}

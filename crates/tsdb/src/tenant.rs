@@ -1,0 +1,97 @@
+//! One tenant's data: head, blocks, exemplars and metadata.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use model::TenantId;
+use parking_lot::{Mutex, RwLock};
+use stdx::fs::Fs;
+
+use crate::block::Block;
+use crate::extras::Extras;
+use crate::head::Head;
+
+/// One tenant's data.
+#[derive(Debug)]
+pub(crate) struct Tenant {
+    pub(crate) id: TenantId,
+    /// Names the tenant within this process and its journal segments.
+    pub(crate) number: u32,
+    pub(crate) directory: PathBuf,
+    pub(crate) head: Head,
+    pub(crate) extras: Mutex<Extras>,
+    /// Sorted by age. Replaced as a whole, so that a query keeps what it took.
+    blocks: RwLock<Arc<Vec<Arc<Block>>>>,
+    next_block_id: AtomicU64,
+    /// Records in journal segments below this one are in blocks.
+    journal_before: AtomicU64,
+}
+
+/// Name of the file with exemplars and metadata.
+pub(crate) const EXTRAS_FILE: &str = "extras";
+/// What block files end with.
+pub(crate) const BLOCK_SUFFIX: &str = ".block";
+
+impl Tenant {
+    /// A tenant with `blocks`, whose directory exists.
+    pub(crate) fn new(
+        id: TenantId,
+        number: u32,
+        directory: PathBuf,
+        mut blocks: Vec<Arc<Block>>,
+        extras: Extras,
+    ) -> Self {
+        blocks.sort_by_key(|block| block.meta().age);
+        let next_block_id = blocks.iter().map(|b| b.meta().id + 1).max().unwrap_or(1);
+        let journal_before = blocks.iter().map(|b| b.meta().journal_before).max().unwrap_or(0);
+        Self {
+            id,
+            number,
+            directory,
+            head: Head::default(),
+            extras: Mutex::new(extras),
+            blocks: RwLock::new(Arc::new(blocks)),
+            next_block_id: AtomicU64::new(next_block_id),
+            journal_before: AtomicU64::new(journal_before),
+        }
+    }
+
+    /// The blocks there are now, by age.
+    pub(crate) fn blocks(&self) -> Arc<Vec<Arc<Block>>> {
+        Arc::clone(&self.blocks.read())
+    }
+
+    /// Takes away blocks with an id in `gone` and adds `new` ones, at once for all who ask.
+    pub(crate) fn replace_blocks(&self, gone: &[u64], new: Vec<Arc<Block>>) {
+        let mut blocks = self.blocks.write();
+        let mut next: Vec<Arc<Block>> =
+            blocks.iter().filter(|b| !gone.contains(&b.meta().id)).map(Arc::clone).chain(new).collect();
+        next.sort_by_key(|block| block.meta().age);
+        *blocks = Arc::new(next);
+    }
+
+    /// An id that no block of the tenant ever had, and the path for it. Ids of files that could not be opened are
+    /// skipped too, so that nothing is overwritten.
+    pub(crate) fn next_block(&self, fs: &dyn Fs) -> (u64, PathBuf) {
+        loop {
+            let id = self.next_block_id.fetch_add(1, Ordering::Relaxed);
+            let path = block_path(&self.directory, id);
+            if !fs.exists(&path) {
+                return (id, path);
+            }
+        }
+    }
+
+    pub(crate) fn journal_before(&self) -> u64 {
+        self.journal_before.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn set_journal_before(&self, segment: u64) {
+        self.journal_before.fetch_max(segment, Ordering::AcqRel);
+    }
+}
+
+fn block_path(directory: &Path, id: u64) -> PathBuf {
+    directory.join(format!("{id:012}{BLOCK_SUFFIX}"))
+}

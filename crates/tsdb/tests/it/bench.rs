@@ -1,0 +1,92 @@
+//! An engine on a simulated disk, with an oracle beside it.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use model::TenantId;
+use sim::fs::SimFs;
+use sim::oracle::{Oracle, Ticket};
+use sim::workload::{Settings as WorkloadSettings, Workload};
+use stdx::clock::ManualClock;
+use storage::{Appended, Appender, Error, WriteBatch};
+use tsdb::{Deps, Settings, Tsdb};
+
+/// Small enough that segments, blocks and compactions all happen within a few batches.
+pub(crate) fn settings() -> Settings {
+    Settings {
+        directory: PathBuf::from("/var/kymo"),
+        block_span_ms: 300_000,
+        wal_segment_bytes_max: 8 << 10,
+        ..Settings::default()
+    }
+}
+
+pub(crate) fn open(fs: &SimFs, clock: &Arc<ManualClock>) -> Result<Arc<Tsdb>, Error> {
+    let clock: Arc<ManualClock> = Arc::clone(clock);
+    Tsdb::open(settings(), Deps { fs: fs.shared(), clock, ..Deps::system() })
+}
+
+pub(crate) struct Bench {
+    pub(crate) fs: SimFs,
+    pub(crate) clock: Arc<ManualClock>,
+    pub(crate) tsdb: Arc<Tsdb>,
+    pub(crate) oracle: Oracle,
+    workload: Workload,
+    batch: WriteBatch,
+    tenants: [TenantId; 2],
+    batch_count: usize,
+}
+
+impl Bench {
+    pub(crate) fn new(fs: SimFs, seed: u64, series_count: usize) -> Self {
+        let workload = Workload::new(WorkloadSettings { seed, series_count, ..WorkloadSettings::default() });
+        let clock = ManualClock::at(workload.now_ms());
+        stdx::fs::create_dir_durably(&fs, std::path::Path::new("/var/kymo")).expect("made");
+        let tsdb = open(&fs, &clock).expect("an empty disk can be opened");
+        let tenants = [TenantId::anonymous(), TenantId::new("other").expect("valid")];
+        Self {
+            fs,
+            clock,
+            tsdb,
+            oracle: Oracle::new(),
+            workload,
+            batch: WriteBatch::new(),
+            tenants,
+            batch_count: 0,
+        }
+    }
+
+    /// Hands in the next batch, and does not wait.
+    pub(crate) fn append(&mut self) -> Result<(Ticket, Appended), Error> {
+        self.workload.next_batch(&mut self.batch);
+        self.clock.set_ms(self.workload.now_ms());
+        // Most batches are of one tenant.
+        let tenant = &self.tenants[usize::from(self.batch_count % 4 == 3)];
+        self.batch_count += 1;
+        let ticket = self.oracle.submit(tenant, &self.batch, self.fs.op_count());
+        self.tsdb.append(tenant, &self.batch).map(|appended| (ticket, appended))
+    }
+
+    /// Waits until a batch is durable.
+    pub(crate) fn settle(&mut self, (ticket, mut appended): (Ticket, Appended)) -> Result<(), Error> {
+        std::mem::replace(&mut appended.durable, storage::Durability::done()).wait()?;
+        self.oracle.acknowledge(ticket, &appended, self.fs.op_count());
+        Ok(())
+    }
+
+    /// Writes the next batch durably.
+    pub(crate) fn write(&mut self) -> Result<(), Error> {
+        let written = self.append()?;
+        self.settle(written)
+    }
+
+    /// Ends the engine in order (or not), and opens it again.
+    pub(crate) fn restart(&mut self, in_order: bool) {
+        if in_order {
+            self.tsdb.stop().expect("stopped");
+        } else {
+            self.tsdb.abandon();
+        }
+        self.tsdb = open(&self.fs, &self.clock).expect("opened again");
+    }
+}
