@@ -7,13 +7,20 @@
 //!
 //! Invariants: never imports an engine of storage; answers are those of Prometheus 3.14.
 
+mod annotations;
 pub mod ast;
 pub mod ast_json;
 pub mod engine;
 pub mod error;
+mod eval;
 pub mod functions;
+mod histogram_math;
+mod kahan;
+mod metrics;
 pub mod parser;
+mod plan;
 pub mod printer;
+pub mod script;
 pub mod value;
 
 pub use engine::{Engine, QueryOptions, Settings};

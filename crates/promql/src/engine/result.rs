@@ -1,0 +1,129 @@
+//! From columns to the shapes the API prints.
+
+use std::sync::Arc;
+
+use model::Labels;
+
+use crate::ast::ValueType;
+use crate::error::QueryError;
+use crate::eval::column::{Cell, Column, Series};
+use crate::eval::grid::Grid;
+use crate::eval::merge::finish;
+use crate::eval::select::ReadBuffer;
+use crate::eval::{Evaluator, Scalars};
+use crate::plan::{Kind, Node};
+use crate::value::{MatrixSeries, SampleValue, Value, VectorSample};
+
+/// The result of a query, before it is given its shape.
+#[derive(Debug)]
+pub(super) enum Evaluated {
+    Scalar(Scalars),
+    Text(String),
+    Vector(Vec<Series>),
+    Matrix(Vec<MatrixSeries>),
+}
+
+impl Evaluator<'_> {
+    pub(super) fn evaluate(&mut self, node: &Node, grid: &Grid) -> Result<Evaluated, QueryError> {
+        match (&node.kind, node.value_type) {
+            (Kind::Text(text), _) => Ok(Evaluated::Text(text.clone())),
+            (_, ValueType::Scalar) => Ok(Evaluated::Scalar(self.scalars(node, grid)?)),
+            (Kind::Window(_), _) => Ok(Evaluated::Matrix(self.matrix(node, grid)?)),
+            _ => Ok(Evaluated::Vector(finish(self.collect(node, grid)?)?)),
+        }
+    }
+
+    /// A range vector as it is, at the one time of an instant query.
+    fn matrix(&mut self, node: &Node, grid: &Grid) -> Result<Vec<MatrixSeries>, QueryError> {
+        let Kind::Window(window) = &node.kind else { return Ok(Vec::new()) };
+        let ranges = self.ranges(window, grid)?;
+        let mut buffer = ReadBuffer::default();
+        let mut series = Vec::new();
+        for at in 0..ranges.len() {
+            self.check()?;
+            ranges.read(at, &mut buffer, &self.ledger)?;
+            let samples = &buffer.samples;
+            if samples.is_empty() {
+                continue;
+            }
+            self.stats.add(0, samples.len() as u64);
+            let charge = self.ledger.take(samples.len() as u64, samples.len() as u64 * 16)?;
+            let floats = samples
+                .floats
+                .timestamps_ms
+                .iter()
+                .copied()
+                .zip(samples.floats.values.iter().copied())
+                .collect();
+            let histograms = &samples.histograms;
+            let histograms = histograms
+                .timestamps_ms
+                .iter()
+                .copied()
+                .zip(histograms.values.iter().map(Arc::clone))
+                .collect();
+            let mut labels = ranges.labels(at).clone();
+            if ranges.drop_name(at) {
+                labels = crate::eval::merge::without_metadata(&labels);
+            }
+            series.push((MatrixSeries { labels, floats, histograms }, charge));
+        }
+        Ok(series.into_iter().map(|(series, _)| series).collect())
+    }
+}
+
+impl Evaluated {
+    /// Gives the result its shape. Matrices are sorted by labels; vectors keep the order of evaluation.
+    pub(super) fn into_value(self, grid: &Grid, is_range: bool) -> Result<Value, QueryError> {
+        let timestamp_ms = grid.start_ms;
+        let mut matrix = match self {
+            Self::Text(value) => return Ok(Value::String { timestamp_ms, value }),
+            Self::Scalar(scalars) if !is_range => {
+                return Ok(Value::Scalar { timestamp_ms, value: scalars.get(0) });
+            }
+            Self::Scalar(scalars) => {
+                let floats = (0..grid.count).map(|at| (grid.time_ms(at), scalars.get(at))).collect();
+                vec![MatrixSeries { labels: Labels::empty(), floats, histograms: Vec::new() }]
+            }
+            Self::Vector(series) if !is_range => {
+                return Ok(Value::Vector(
+                    series.into_iter().filter_map(|one| vector_sample(one, timestamp_ms)).collect(),
+                ));
+            }
+            Self::Vector(series) => {
+                series.into_iter().map(|one| matrix_series(one.labels, &one.column, grid)).collect()
+            }
+            Self::Matrix(matrix) => matrix,
+        };
+        matrix.sort_by(|a, b| a.labels.cmp(&b.labels));
+        if matrix.windows(2).any(|pair| pair[0].labels == pair[1].labels) {
+            return Err(crate::eval::merge::same_labelset());
+        }
+        Ok(Value::Matrix(matrix))
+    }
+}
+
+fn vector_sample(series: Series, timestamp_ms: i64) -> Option<VectorSample> {
+    let value = match series.column.get(0)? {
+        Cell::Float(value) => SampleValue::Float(value),
+        Cell::Histogram(histogram) => SampleValue::Histogram(Arc::clone(histogram)),
+    };
+    Some(VectorSample { labels: series.labels, timestamp_ms, value })
+}
+
+fn matrix_series(labels: Labels, column: &Column, grid: &Grid) -> MatrixSeries {
+    let mut series = MatrixSeries { labels, floats: Vec::new(), histograms: Vec::new() };
+    if !column.has_histograms() {
+        series.floats.reserve_exact(column.present.count_ones());
+    }
+    for at in column.present.ones() {
+        match column.get(at) {
+            Some(Cell::Float(value)) => series.floats.push((grid.time_ms(at), value)),
+            Some(Cell::Histogram(histogram)) => {
+                series.histograms.push((grid.time_ms(at), Arc::clone(histogram)));
+            }
+            None => {}
+        }
+    }
+    series
+}

@@ -1,0 +1,237 @@
+//! Evaluates a plan: for all steps of the grid at once, series by series.
+//!
+//! Series are pushed from operator to operator as they come out of storage, so that what is aggregated is never
+//! held; operators that need all of their input (joins, `topk`, sorting) collect it first.
+//!
+//! Map: [`grid`] points in time · [`column`] a series' result · [`ledger`] what a query holds · [`select`] instant
+//! selectors · [`window`] range selectors and subqueries · [`aggregate`] · [`binary`] and [`join`] · [`functions`]
+//! · [`merge`] series that end up with the same labels.
+
+pub(crate) mod aggregate;
+pub(crate) mod binary;
+pub(crate) mod column;
+pub(crate) mod functions;
+pub(crate) mod grid;
+pub(crate) mod join;
+pub(crate) mod ledger;
+pub(crate) mod merge;
+pub(crate) mod select;
+pub(crate) mod stats;
+pub(crate) mod window;
+
+use std::time::Instant;
+
+use model::TenantId;
+use stdx::cancel::Stopped;
+use storage::{Querier, QueryContext};
+
+use crate::annotations::Annotations;
+use crate::ast::ValueType;
+use crate::engine::stopped_in;
+use crate::error::QueryError;
+use crate::plan::{Kind, Node};
+
+use column::{Bits, Column, Series};
+use grid::Grid;
+use ledger::Ledger;
+use stats::SampleStats;
+
+/// Takes one series after the other. It may take the series' content or leave it; the producer fills it anew.
+pub(crate) type Sink<'s> = dyn FnMut(&mut Series) -> Result<(), QueryError> + 's;
+
+/// Where the time of a query is spent, for error texts.
+const PHASE: &str = "expression evaluation";
+
+/// Evaluates one query.
+pub(crate) struct Evaluator<'a> {
+    pub(crate) querier: &'a dyn Querier,
+    pub(crate) tenant: &'a TenantId,
+    pub(crate) context: QueryContext,
+    /// The engine's own time limit; that of the client is part of `context.cancel`.
+    pub(crate) deadline: Option<Instant>,
+    pub(crate) lookback_ms: i64,
+    /// Whether the query has (or could have) more than one step; sorting has no effect then.
+    pub(crate) is_range: bool,
+    pub(crate) ledger: Ledger,
+    pub(crate) annotations: Annotations,
+    pub(crate) stats: SampleStats,
+}
+
+/// A scalar at each step.
+#[derive(Debug, Clone)]
+pub(crate) enum Scalars {
+    /// The same at all steps.
+    Constant(f64),
+    /// One for each step.
+    Steps(Vec<f64>),
+}
+
+impl Scalars {
+    /// The value at a step.
+    pub(crate) fn get(&self, at: usize) -> f64 {
+        match self {
+            Self::Constant(value) => *value,
+            Self::Steps(values) => values[at],
+        }
+    }
+
+    /// The same function applied to all steps.
+    pub(crate) fn map(self, f: impl Fn(f64) -> f64) -> Self {
+        match self {
+            Self::Constant(value) => Self::Constant(f(value)),
+            Self::Steps(mut values) => {
+                values.iter_mut().for_each(|value| *value = f(*value));
+                Self::Steps(values)
+            }
+        }
+    }
+
+    /// A function of two, applied to all steps.
+    pub(crate) fn zip(self, other: &Self, f: impl Fn(f64, f64) -> f64) -> Self {
+        match (self, other) {
+            (Self::Constant(a), Self::Constant(b)) => Self::Constant(f(a, *b)),
+            (Self::Constant(a), Self::Steps(b)) => Self::Steps(b.iter().map(|b| f(a, *b)).collect()),
+            (Self::Steps(mut a), b) => {
+                a.iter_mut().enumerate().for_each(|(at, value)| *value = f(*value, b.get(at)));
+                Self::Steps(a)
+            }
+        }
+    }
+}
+
+impl Evaluator<'_> {
+    /// Whether the query must stop.
+    ///
+    /// # Errors
+    /// Says why it must.
+    pub(crate) fn check(&self) -> Result<(), QueryError> {
+        self.context.cancel.check().map_err(|stopped| stopped_in(stopped, PHASE))?;
+        match self.deadline {
+            Some(deadline) if Instant::now() >= deadline => Err(stopped_in(Stopped::TimedOut, PHASE)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Evaluates a vector expression; each series goes to `sink` with at least one cell filled.
+    ///
+    /// # Errors
+    /// What the query ran into.
+    pub(crate) fn stream(&mut self, node: &Node, grid: &Grid, sink: &mut Sink<'_>) -> Result<(), QueryError> {
+        self.check()?;
+        if grid.count == 0 {
+            return Ok(());
+        }
+        if node.fixed && grid.count > 1 {
+            return self.stream_fixed(node, grid, sink);
+        }
+        match &node.kind {
+            Kind::Select(select) => self.stream_select(select, grid, sink),
+            Kind::Negate(inner) => self.stream(inner, grid, &mut |series| {
+                binary::negate(&mut series.column);
+                series.drop_name = true;
+                sink(series)
+            }),
+            Kind::Binary(binary) => self.stream_binary(binary, &node.span, grid, sink),
+            Kind::Aggregate(aggregate) => self.stream_aggregate(aggregate, &node.span, grid, sink),
+            Kind::Call(call) => self.stream_call(call, &node.span, grid, sink),
+            Kind::Number(_) | Kind::Text(_) | Kind::Window(_) => Err(not_a(ValueType::Vector, node)),
+        }
+    }
+
+    /// Evaluates once and repeats the result at every step.
+    fn stream_fixed(&mut self, node: &Node, grid: &Grid, sink: &mut Sink<'_>) -> Result<(), QueryError> {
+        let before = self.stats.begin();
+        let mut repeated = Series::default();
+        let result = self.stream(node, &grid.first(), &mut |series| {
+            repeated.labels = series.labels.clone();
+            repeated.drop_name = series.drop_name;
+            repeated.charge = None;
+            repeated.column.reset(grid.count);
+            for at in 0..grid.count {
+                repeated.column.copy_cell(at, &series.column, 0);
+            }
+            sink(&mut repeated)
+        });
+        self.stats.end_fixed(before, grid.count);
+        result
+    }
+
+    /// Evaluates a vector expression and keeps its series.
+    ///
+    /// # Errors
+    /// What the query ran into.
+    pub(crate) fn collect(&mut self, node: &Node, grid: &Grid) -> Result<Vec<Series>, QueryError> {
+        let ledger = self.ledger.clone();
+        let mut all = Vec::new();
+        self.stream(node, grid, &mut |series| {
+            all.push(keep(series, &ledger)?);
+            Ok(())
+        })?;
+        Ok(all)
+    }
+
+    /// Evaluates a scalar expression.
+    ///
+    /// # Errors
+    /// What the query ran into.
+    pub(crate) fn scalars(&mut self, node: &Node, grid: &Grid) -> Result<Scalars, QueryError> {
+        match &node.kind {
+            Kind::Number(value) => return Ok(Scalars::Constant(*value)),
+            Kind::Negate(inner) => return Ok(self.scalars(inner, grid)?.map(|value| -value)),
+            _ => {}
+        }
+        if node.fixed && grid.count > 1 {
+            let before = self.stats.begin();
+            let result = self.scalars(node, &grid.first());
+            self.stats.end_fixed(before, grid.count);
+            return Ok(Scalars::Constant(result?.get(0)));
+        }
+        match &node.kind {
+            Kind::Binary(binary) => {
+                let lhs = self.scalars(&binary.lhs, grid)?;
+                let rhs = self.scalars(&binary.rhs, grid)?;
+                let op = binary.op;
+                Ok(lhs.zip(&rhs, |a, b| binary::scalar(op, a, b)))
+            }
+            Kind::Call(call) => self.scalar_call(call, grid),
+            _ => Err(not_a(ValueType::Scalar, node)),
+        }
+    }
+}
+
+/// Takes a series out of a stream, with its memory charged.
+///
+/// # Errors
+/// If it would be more than the query may hold.
+pub(crate) fn keep(series: &mut Series, ledger: &Ledger) -> Result<Series, QueryError> {
+    let mut kept = std::mem::take(series);
+    if kept.charge.is_none() {
+        kept.charge = Some(ledger.take(kept.column.sample_count(), kept.column.size_bytes())?);
+    }
+    Ok(kept)
+}
+
+/// A series without labels, with a value at each step.
+pub(crate) fn unlabelled(scalars: &Scalars, grid: &Grid) -> Series {
+    let mut present = Bits::none(grid.count);
+    present.fill();
+    let mut column = Column::constant(0.0, present);
+    for (at, value) in column.values.iter_mut().enumerate() {
+        *value = scalars.get(at);
+    }
+    Series { column, ..Series::default() }
+}
+
+pub(crate) fn storage_error(error: storage::Error) -> QueryError {
+    match error.kind() {
+        storage::ErrorKind::Cancelled => stopped_in(Stopped::Cancelled, PHASE),
+        storage::ErrorKind::TimedOut => stopped_in(Stopped::TimedOut, PHASE),
+        _ => QueryError::Storage(error),
+    }
+}
+
+/// The parser lets no such tree through.
+fn not_a(wanted: ValueType, node: &Node) -> QueryError {
+    let (wanted, got) = (wanted.documented(), node.value_type.documented());
+    QueryError::Execution(format!("BUG: expected an expression of type {wanted}, got {got}"))
+}

@@ -1,0 +1,75 @@
+//! Series that end up with the same labels: one series, if no two of them have a sample at the same step.
+
+use hashbrown::HashMap;
+
+use model::{Labels, METRIC_NAME};
+
+use crate::error::QueryError;
+
+use super::column::Series;
+
+/// Whether a label describes the metric rather than the series: dropped where a result is another metric.
+pub(crate) fn is_metadata_label(name: &str) -> bool {
+    name == METRIC_NAME || name == "__type__" || name == "__unit__"
+}
+
+/// Labels without name, type and unit.
+pub(crate) fn without_metadata(labels: &Labels) -> Labels {
+    if labels.iter().any(|(name, _)| is_metadata_label(name)) {
+        labels.without(is_metadata_label)
+    } else {
+        labels.clone()
+    }
+}
+
+/// Two samples with the same labels at the same time.
+pub(crate) fn same_labelset() -> QueryError {
+    QueryError::Execution("vector cannot contain metrics with the same labelset".to_owned())
+}
+
+/// Merges series with equal labels, which keep the place of the first of them.
+///
+/// # Errors
+/// If two have a sample at the same step.
+pub(crate) fn merge_same_labels(series: Vec<Series>) -> Result<Vec<Series>, QueryError> {
+    if series.len() < 2 {
+        return Ok(series);
+    }
+    let mut places: HashMap<Labels, usize> = HashMap::with_capacity(series.len());
+    let mut merged: Vec<Series> = Vec::with_capacity(series.len());
+    for one in series {
+        match places.get(one.labels.packed()) {
+            None => {
+                places.insert(one.labels.clone(), merged.len());
+                merged.push(one);
+            }
+            Some(place) => absorb(&mut merged[*place], &one)?,
+        }
+    }
+    Ok(merged)
+}
+
+fn absorb(into: &mut Series, other: &Series) -> Result<(), QueryError> {
+    if into.column.present.first_common(&other.column.present).is_some() {
+        return Err(same_labelset());
+    }
+    // The earliest sample says whether the name is dropped, as in an evaluation step by step.
+    if other.column.present.first() < into.column.present.first() {
+        into.drop_name = other.drop_name;
+    }
+    into.column.absorb(&other.column);
+    Ok(())
+}
+
+/// The end of a query: drops the names that are to be dropped.
+///
+/// # Errors
+/// If two samples then have the same labels.
+pub(crate) fn finish(mut series: Vec<Series>) -> Result<Vec<Series>, QueryError> {
+    for one in &mut series {
+        if one.drop_name {
+            one.labels = without_metadata(&one.labels);
+        }
+    }
+    merge_same_labels(series)
+}

@@ -1,0 +1,163 @@
+//! Instant selectors: the latest sample of each series at each step, if it is recent and no staleness marker.
+
+use model::is_stale;
+use storage::{SelectHints, SelectRequest, SeriesSamples, SeriesSet};
+
+use crate::error::QueryError;
+use crate::plan::Select;
+
+use super::column::{Cell, Series, histogram_samples};
+use super::grid::{Grid, Shift};
+use super::ledger::{Charge, Ledger};
+use super::{Evaluator, Sink, storage_error};
+
+/// Samples of one series after the other, with their memory charged.
+#[derive(Debug, Default)]
+pub(crate) struct ReadBuffer {
+    pub(crate) samples: SeriesSamples,
+    charge: Option<Charge>,
+    charged_bytes: u64,
+}
+
+impl ReadBuffer {
+    /// Reads a series.
+    pub(crate) fn read(&mut self, set: &dyn SeriesSet, at: usize, ledger: &Ledger) -> Result<(), QueryError> {
+        set.read(at, &mut self.samples).map_err(storage_error)?;
+        self.settle(ledger)
+    }
+
+    /// Charges what the buffer has grown to.
+    pub(crate) fn settle(&mut self, ledger: &Ledger) -> Result<(), QueryError> {
+        let floats = self.samples.floats.values.capacity() * 16;
+        let histograms = self.samples.histograms.values.capacity() * 16;
+        let bytes = (floats + histograms) as u64;
+        if bytes > self.charged_bytes {
+            self.charge = None;
+            self.charge = Some(ledger.take(0, bytes)?);
+            self.charged_bytes = bytes;
+        }
+        Ok(())
+    }
+}
+
+impl Evaluator<'_> {
+    pub(crate) fn stream_select(
+        &mut self,
+        select: &Select,
+        grid: &Grid,
+        sink: &mut Sink<'_>,
+    ) -> Result<(), QueryError> {
+        self.for_each_selected(select, grid, sink, |samples, lookback_ms, series| {
+            pick_latest(samples, grid, &select.shift, lookback_ms, |step, _, cell| match cell {
+                Cell::Float(value) => series.column.set(step, value),
+                Cell::Histogram(histogram) => series.column.set_histogram(step, histogram.clone()),
+            });
+        })
+    }
+
+    /// `timestamp()` of a selector: when the latest sample was taken.
+    pub(crate) fn stream_timestamps(
+        &mut self,
+        select: &Select,
+        grid: &Grid,
+        sink: &mut Sink<'_>,
+    ) -> Result<(), QueryError> {
+        self.for_each_selected(select, grid, sink, |samples, lookback_ms, series| {
+            series.drop_name = true;
+            pick_latest(samples, grid, &select.shift, lookback_ms, |step, timestamp_ms, _| {
+                series.column.set(step, timestamp_ms as f64 / 1000.0);
+            });
+        })
+    }
+
+    fn for_each_selected(
+        &mut self,
+        select: &Select,
+        grid: &Grid,
+        sink: &mut Sink<'_>,
+        mut fill: impl FnMut(&SeriesSamples, i64, &mut Series),
+    ) -> Result<(), QueryError> {
+        let lookback_ms = self.lookback_ms;
+        // Samples exactly as old as the lookback are too old, hence the millisecond.
+        let start_ms = select.shift.apply(grid.start_ms).saturating_sub(lookback_ms - 1);
+        let end_ms = select.shift.apply(grid.end_ms());
+        let set = self.select(select, grid, 0, start_ms, end_ms)?;
+        let mut buffer = ReadBuffer::default();
+        let mut series = Series::default();
+        for at in 0..set.len() {
+            self.check()?;
+            buffer.read(set.as_ref(), at, &self.ledger)?;
+            if buffer.samples.is_empty() {
+                continue;
+            }
+            series.drop_name = false;
+            series.charge = None;
+            series.column.reset(grid.count);
+            fill(&buffer.samples, lookback_ms, &mut series);
+            if !series.column.present.any() {
+                continue;
+            }
+            series.labels = set.labels(at).clone();
+            self.ledger.pass(series.column.sample_count())?;
+            for step in series.column.present.ones() {
+                self.stats.add(step, series.column.histogram(step).map_or(1, |h| histogram_samples(h)));
+            }
+            sink(&mut series)?;
+        }
+        Ok(())
+    }
+
+    /// Asks storage for series.
+    pub(crate) fn select(
+        &self,
+        select: &Select,
+        grid: &Grid,
+        window_ms: i64,
+        start_ms: i64,
+        end_ms: i64,
+    ) -> Result<Box<dyn SeriesSet>, QueryError> {
+        let step_ms = if grid.count > 1 { grid.step_ms } else { 0 };
+        let hints = SelectHints { step_ms, window_ms, function: select.hint, series_max: 0 };
+        let request = SelectRequest { matchers: &select.matchers, start_ms, end_ms, hints };
+        self.querier.select(self.tenant, &request, &self.context).map_err(storage_error)
+    }
+}
+
+/// Finds the latest sample at each step. Steps whose sample is too old or a staleness marker are left out.
+pub(crate) fn pick_latest(
+    samples: &SeriesSamples,
+    grid: &Grid,
+    shift: &Shift,
+    lookback_ms: i64,
+    mut picked: impl FnMut(usize, i64, Cell<'_>),
+) {
+    let (float_ms, floats) = (&samples.floats.timestamps_ms, &samples.floats.values);
+    let (histogram_ms, histograms) = (&samples.histograms.timestamps_ms, &samples.histograms.values);
+    // How many samples of each kind are not after the step.
+    let (mut floats_seen, mut histograms_seen) = (0, 0);
+    for step in 0..grid.count {
+        let time_ms = shift.apply(grid.time_ms(step));
+        while floats_seen < float_ms.len() && float_ms[floats_seen] <= time_ms {
+            floats_seen += 1;
+        }
+        while histograms_seen < histogram_ms.len() && histogram_ms[histograms_seen] <= time_ms {
+            histograms_seen += 1;
+        }
+        let float = floats_seen.checked_sub(1).map(|at| (float_ms[at], at));
+        let histogram = histograms_seen.checked_sub(1).map(|at| (histogram_ms[at], at));
+        let oldest_ms = time_ms.saturating_sub(lookback_ms);
+        let float_is_later = match (float, histogram) {
+            (Some((float_ms, _)), Some((histogram_ms, _))) => float_ms > histogram_ms,
+            (float, _) => float.is_some(),
+        };
+        let Some((timestamp_ms, at)) = (if float_is_later { float } else { histogram }) else { continue };
+        if timestamp_ms <= oldest_ms {
+            continue;
+        }
+        if float_is_later && !is_stale(floats[at]) {
+            picked(step, timestamp_ms, Cell::Float(floats[at]));
+        } else if !float_is_later && !is_stale(histograms[at].sum) {
+            picked(step, timestamp_ms, Cell::Histogram(&histograms[at]));
+        }
+    }
+}

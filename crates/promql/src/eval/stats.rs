@@ -1,0 +1,48 @@
+//! Counts the samples a query looks at, as Prometheus' query statistics have it.
+
+/// Samples looked at.
+#[derive(Debug, Default)]
+pub(crate) struct SampleStats {
+    total: u64,
+    per_step: Option<Vec<u64>>,
+}
+
+impl SampleStats {
+    /// Counts for `steps` steps, each on its own if `per_step`.
+    pub(crate) fn new(steps: usize, per_step: bool) -> Self {
+        Self { total: 0, per_step: per_step.then(|| vec![0; steps]) }
+    }
+
+    /// Adds samples looked at in one step.
+    pub(crate) fn add(&mut self, step: usize, samples: u64) {
+        self.total += samples;
+        if let Some(of_step) = self.per_step.as_mut().and_then(|per_step| per_step.get_mut(step)) {
+            *of_step += samples;
+        }
+    }
+
+    /// Sets the counts aside, while a part on another grid is evaluated.
+    pub(crate) fn begin(&mut self) -> Self {
+        std::mem::take(self)
+    }
+
+    /// Ends a part that was evaluated once instead of at each of `steps`: it counts in each of them.
+    pub(crate) fn end_fixed(&mut self, before: Self, steps: usize) {
+        let once = self.total;
+        *self = before;
+        self.total += once * steps as u64;
+        for of_step in self.per_step.iter_mut().flatten() {
+            *of_step += once;
+        }
+    }
+
+    /// Ends the inside of a subquery, whose samples are counted by the function that looks at its result.
+    pub(crate) fn end_subquery(&mut self, before: Self) {
+        *self = before;
+    }
+
+    /// Adds the samples of a step on its own to the total and the last step.
+    pub(crate) fn finish(self) -> (u64, Option<Vec<u64>>) {
+        (self.total, self.per_step)
+    }
+}

@@ -1,0 +1,280 @@
+//! Range selectors and subqueries: the samples in front of each step, from one cursor over each series.
+//!
+//! A window is open on the left: it holds the samples after its start, up to and including its end.
+
+use std::sync::Arc;
+
+use model::{CounterResetHint, FloatHistogram, Labels, is_stale};
+use storage::{SeriesSamples, SeriesSet};
+
+use crate::error::QueryError;
+use crate::plan::{Window, WindowSource};
+
+use super::Evaluator;
+use super::column::{Cell, Series};
+use super::grid::Grid;
+use super::ledger::Ledger;
+use super::select::ReadBuffer;
+
+/// The series of a range selector or subquery.
+pub(crate) enum Ranges {
+    /// From storage.
+    Stored(Box<dyn SeriesSet>),
+    /// The result of a subquery on its own grid.
+    Computed(Grid, Vec<Series>),
+}
+
+impl Ranges {
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::Stored(set) => set.len(),
+            Self::Computed(_, series) => series.len(),
+        }
+    }
+
+    pub(crate) fn labels(&self, at: usize) -> &Labels {
+        match self {
+            Self::Stored(set) => set.labels(at),
+            Self::Computed(_, series) => &series[at].labels,
+        }
+    }
+
+    pub(crate) fn drop_name(&self, at: usize) -> bool {
+        match self {
+            Self::Stored(_) => false,
+            Self::Computed(_, series) => series[at].drop_name,
+        }
+    }
+
+    /// Reads a series; staleness markers are left out.
+    pub(crate) fn read(&self, at: usize, into: &mut ReadBuffer, ledger: &Ledger) -> Result<(), QueryError> {
+        match self {
+            Self::Stored(set) => {
+                into.read(set.as_ref(), at, ledger)?;
+                drop_stale(&mut into.samples);
+            }
+            Self::Computed(grid, series) => {
+                computed_samples(grid, &series[at], &mut into.samples);
+                into.settle(ledger)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn computed_samples(grid: &Grid, series: &Series, into: &mut SeriesSamples) {
+    into.clear();
+    for at in series.column.present.ones() {
+        let timestamp_ms = grid.time_ms(at);
+        match series.column.get(at) {
+            Some(Cell::Float(value)) => into.floats.push(timestamp_ms, value),
+            Some(Cell::Histogram(histogram)) => {
+                into.histograms.timestamps_ms.push(timestamp_ms);
+                into.histograms.values.push(without_reset_hint(histogram));
+            }
+            None => {}
+        }
+    }
+}
+
+/// A subquery may skip or repeat samples, so what they say about the sample before them is void.
+fn without_reset_hint(histogram: &Arc<FloatHistogram>) -> Arc<FloatHistogram> {
+    match histogram.counter_reset_hint {
+        CounterResetHint::Unknown | CounterResetHint::Gauge => Arc::clone(histogram),
+        CounterResetHint::Reset | CounterResetHint::NotReset => {
+            let mut histogram = FloatHistogram::clone(histogram);
+            histogram.counter_reset_hint = CounterResetHint::Unknown;
+            Arc::new(histogram)
+        }
+    }
+}
+
+fn drop_stale(samples: &mut SeriesSamples) {
+    let floats = &mut samples.floats;
+    if floats.values.iter().any(|value| is_stale(*value)) {
+        let mut kept = 0;
+        for at in 0..floats.values.len() {
+            if !is_stale(floats.values[at]) {
+                floats.values[kept] = floats.values[at];
+                floats.timestamps_ms[kept] = floats.timestamps_ms[at];
+                kept += 1;
+            }
+        }
+        floats.values.truncate(kept);
+        floats.timestamps_ms.truncate(kept);
+    }
+    let histograms = &mut samples.histograms;
+    if histograms.values.iter().any(|histogram| is_stale(histogram.sum)) {
+        let mut keep = histograms
+            .values
+            .iter()
+            .map(|histogram| !is_stale(histogram.sum))
+            .collect::<Vec<_>>()
+            .into_iter();
+        histograms.timestamps_ms.retain(|_| keep.next().unwrap_or(true));
+        histograms.values.retain(|histogram| !is_stale(histogram.sum));
+    }
+}
+
+/// The samples in front of one step.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct View<'a> {
+    pub(crate) float_ms: &'a [i64],
+    pub(crate) floats: &'a [f64],
+    pub(crate) histogram_ms: &'a [i64],
+    pub(crate) histograms: &'a [Arc<FloatHistogram>],
+    /// Position of the first float in its series.
+    pub(crate) first_float: usize,
+    /// The window's start, exclusive.
+    pub(crate) start_ms: i64,
+    /// The window's end, inclusive.
+    pub(crate) end_ms: i64,
+    /// The time of evaluation.
+    pub(crate) eval_ms: i64,
+    /// Which step.
+    pub(crate) step: usize,
+}
+
+impl View<'_> {
+    /// The window's width in seconds.
+    pub(crate) fn range_s(&self) -> f64 {
+        (self.end_ms - self.start_ms) as f64 / 1000.0
+    }
+}
+
+/// Calls `visit` for each step whose window holds samples.
+pub(crate) fn for_each_view(
+    samples: &SeriesSamples,
+    grid: &Grid,
+    window: &Window,
+    mut visit: impl FnMut(View<'_>) -> Result<(), QueryError>,
+) -> Result<(), QueryError> {
+    let (float_ms, floats) = (&samples.floats.timestamps_ms[..], &samples.floats.values[..]);
+    let (histogram_ms, histograms) = (&samples.histograms.timestamps_ms[..], &samples.histograms.values[..]);
+    let mut float_at = 0..0;
+    let mut histogram_at = 0..0;
+    for step in 0..grid.count {
+        let eval_ms = grid.time_ms(step);
+        let end_ms = window.shift.apply(eval_ms);
+        let start_ms = end_ms.saturating_sub(window.range_ms);
+        float_at = advance(float_ms, float_at, start_ms, end_ms);
+        histogram_at = advance(histogram_ms, histogram_at, start_ms, end_ms);
+        if float_at.is_empty() && histogram_at.is_empty() {
+            continue;
+        }
+        visit(View {
+            float_ms: &float_ms[float_at.clone()],
+            floats: &floats[float_at.clone()],
+            histogram_ms: &histogram_ms[histogram_at.clone()],
+            histograms: &histograms[histogram_at.clone()],
+            first_float: float_at.start,
+            start_ms,
+            end_ms,
+            eval_ms,
+            step,
+        })?;
+    }
+    Ok(())
+}
+
+/// Moves a window on; times only rise from step to step.
+fn advance(
+    timestamps_ms: &[i64],
+    mut at: std::ops::Range<usize>,
+    start_ms: i64,
+    end_ms: i64,
+) -> std::ops::Range<usize> {
+    while at.end < timestamps_ms.len() && timestamps_ms[at.end] <= end_ms {
+        at.end += 1;
+    }
+    while at.start < at.end && timestamps_ms[at.start] <= start_ms {
+        at.start += 1;
+    }
+    at
+}
+
+impl Evaluator<'_> {
+    /// The series whose samples the windows of `grid` look at.
+    pub(crate) fn ranges(&mut self, window: &Window, grid: &Grid) -> Result<Ranges, QueryError> {
+        let first_ms = window.shift.apply(grid.start_ms).saturating_sub(window.range_ms);
+        let last_ms = window.shift.apply(grid.end_ms());
+        match &window.source {
+            WindowSource::Stored(select) => Ok(Ranges::Stored(self.select(
+                select,
+                grid,
+                window.range_ms,
+                first_ms.saturating_add(1),
+                last_ms,
+            )?)),
+            WindowSource::Subquery { node, step_ms } => {
+                let inner = subquery_grid(first_ms, last_ms, *step_ms);
+                let before = self.stats.begin();
+                let series = self.collect(node, &inner);
+                self.stats.end_subquery(before);
+                Ok(Ranges::Computed(inner, series?))
+            }
+        }
+    }
+}
+
+/// Multiples of the step after `first_ms`, up to `last_ms`.
+fn subquery_grid(first_ms: i64, last_ms: i64, step_ms: i64) -> Grid {
+    let start_ms = step_ms.saturating_mul(first_ms / step_ms);
+    let start_ms = if start_ms <= first_ms { start_ms.saturating_add(step_ms) } else { start_ms };
+    Grid::range(start_ms, last_ms, step_ms)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::eval::grid::Shift;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn windows_hold_what_a_filter_would_find(
+            times in proptest::collection::btree_set(-200i64..400, 0..80),
+            start_ms in -100i64..100, step_ms in 1i64..60, count in 1usize..20,
+            range_ms in 1i64..150, offset_ms in -50i64..50, at_ms in proptest::option::of(0i64..200),
+        ) {
+            let mut samples = SeriesSamples::default();
+            for time in &times {
+                if time % 3 == 0 {
+                    samples.histograms.timestamps_ms.push(*time);
+                    samples.histograms.values.push(Arc::new(FloatHistogram::default()));
+                } else {
+                    samples.floats.push(*time, *time as f64);
+                }
+            }
+            let grid = Grid { start_ms, step_ms, count };
+            let shift = Shift { at_ms, offset_ms };
+            let node = WindowSource::Stored(crate::plan::Select { matchers: Vec::new(), shift, hint: "" });
+            let window = Window { source: node, range_ms, shift };
+            let mut seen = vec![Vec::new(); count];
+            for_each_view(&samples, &grid, &window, |view| {
+                prop_assert_views(&view);
+                seen[view.step] = view.float_ms.iter().chain(view.histogram_ms).copied().collect();
+                seen[view.step].sort_unstable();
+                Ok(())
+            }).expect("visiting does not fail");
+            for (step, seen) in seen.iter().enumerate() {
+                let end = at_ms.unwrap_or(start_ms + step as i64 * step_ms) - offset_ms;
+                let want: Vec<i64> = times.iter().copied().filter(|t| *t > end - range_ms && *t <= end).collect();
+                prop_assert_eq!(seen, &want);
+            }
+        }
+    }
+
+    fn prop_assert_views(view: &View<'_>) {
+        assert!(!view.float_ms.is_empty() || !view.histogram_ms.is_empty());
+        assert!(view.float_ms.iter().zip(view.floats).all(|(t, v)| *t as f64 == *v));
+    }
+
+    #[test]
+    fn subqueries_step_on_multiples_of_their_step() {
+        assert_eq!(subquery_grid(70, 100, 10), Grid { start_ms: 80, step_ms: 10, count: 3 });
+        assert_eq!(subquery_grid(-75, 50, 25), Grid { start_ms: -50, step_ms: 25, count: 5 });
+        assert_eq!(subquery_grid(-80, 50, 25), Grid { start_ms: -75, step_ms: 25, count: 6 });
+        assert_eq!(subquery_grid(12, 18, 10).count, 0);
+    }
+}

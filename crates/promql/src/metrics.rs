@@ -1,0 +1,86 @@
+//! What the engine says about itself.
+
+use std::time::Duration;
+
+use prometheus::{Histogram, HistogramOpts, IntCounterVec, IntGauge, Opts, Registry};
+
+use crate::error::QueryError;
+
+/// Self-metrics of an engine.
+#[derive(Debug, Clone)]
+pub(crate) struct Metrics {
+    queries: IntCounterVec,
+    errors: IntCounterVec,
+    duration: Histogram,
+    queue_duration: Histogram,
+    pub(crate) active: IntGauge,
+}
+
+impl Metrics {
+    pub(crate) fn new() -> Self {
+        const NAMES: &str = "BUG: metric names and labels are constants and valid";
+        let buckets = prometheus::exponential_buckets(0.001, 4.0, 9).expect(NAMES);
+        let histogram = |name: &str, help: &str| {
+            Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets.clone())).expect(NAMES)
+        };
+        let counter = |name: &str, help: &str, label: &str| {
+            IntCounterVec::new(Opts::new(name, help), &[label]).expect(NAMES)
+        };
+        let metrics = Self {
+            queries: counter("kymo_promql_queries_total", "Queries evaluated, instant and range.", "kind"),
+            errors: counter(
+                "kymo_promql_query_errors_total",
+                "Queries that failed, by what they ran into.",
+                "kind",
+            ),
+            duration: histogram(
+                "kymo_promql_query_duration_seconds",
+                "Time from arrival of a query to its answer.",
+            ),
+            queue_duration: histogram(
+                "kymo_promql_queue_duration_seconds",
+                "Time queries waited for a slot.",
+            ),
+            active: IntGauge::new("kymo_promql_queries_active", "Queries running or waiting.").expect(NAMES),
+        };
+        // All series exist from the start, so that rates over them are right from the first event.
+        for kind in ["instant", "range"] {
+            metrics.queries.with_label_values(&[kind]);
+        }
+        for kind in ["parse", "bad_request", "execution", "timeout", "cancelled", "storage"] {
+            metrics.errors.with_label_values(&[kind]);
+        }
+        metrics
+    }
+
+    pub(crate) fn register(&self, registry: &Registry) -> Result<(), prometheus::Error> {
+        registry.register(Box::new(self.queries.clone()))?;
+        registry.register(Box::new(self.errors.clone()))?;
+        registry.register(Box::new(self.duration.clone()))?;
+        registry.register(Box::new(self.queue_duration.clone()))?;
+        registry.register(Box::new(self.active.clone()))
+    }
+
+    pub(crate) fn done(&self, is_range: bool, took: Duration, error: Option<&QueryError>) {
+        self.queries.with_label_values(&[if is_range { "range" } else { "instant" }]).inc();
+        self.duration.observe(took.as_secs_f64());
+        if let Some(error) = error {
+            self.errors.with_label_values(&[kind(error)]).inc();
+        }
+    }
+
+    pub(crate) fn queued(&self, waited: Duration) {
+        self.queue_duration.observe(waited.as_secs_f64());
+    }
+}
+
+fn kind(error: &QueryError) -> &'static str {
+    match error {
+        QueryError::Parse(_) => "parse",
+        QueryError::BadRequest(_) => "bad_request",
+        QueryError::Execution(_) => "execution",
+        QueryError::TimedOut(_) => "timeout",
+        QueryError::Cancelled(_) => "cancelled",
+        QueryError::Storage(_) => "storage",
+    }
+}

@@ -1,0 +1,79 @@
+//! Samples of a script into storage.
+
+use model::{CounterResetHint, FloatHistogram, TenantId, is_stale};
+use storage::memory::MemoryStorage;
+use storage::{Appender, WriteBatch};
+
+use crate::histogram_math;
+
+use super::classic;
+use super::command::Load;
+use super::points::{Point, SeriesPoints};
+
+pub(super) fn load(load: &Load, storage: &MemoryStorage, tenant: &TenantId) -> Result<(), String> {
+    let mut batch = WriteBatch::new();
+    let native = if load.with_native { classic::to_native(&load.series) } else { Vec::new() };
+    for series in load.series.iter().chain(&native).filter(|series| !series.start_timestamps) {
+        add(series, load.interval_ms, &mut batch);
+    }
+    let appended = storage.append(tenant, &batch).map_err(|error| error.to_string())?;
+    match appended.rejected.first() {
+        Some(rejected) => Err(rejected.reason.message().to_owned()),
+        None => Ok(()),
+    }
+}
+
+fn add(series: &SeriesPoints, interval_ms: i64, batch: &mut WriteBatch) {
+    let number = batch.add_series(series.labels.as_ref());
+    let mut before: Option<FloatHistogram> = None;
+    for (at, point) in series.points.iter().enumerate() {
+        let timestamp_ms = at as i64 * interval_ms;
+        match point {
+            Point::None => {}
+            // A marker ends a series of histograms as a histogram.
+            Point::Float(value) if is_stale(*value) && before.is_some() => {
+                let stale = FloatHistogram { sum: *value, ..FloatHistogram::default() };
+                batch.add_histogram(number, timestamp_ms, stale.clone());
+                before = Some(stale);
+            }
+            Point::Float(value) => {
+                batch.add_float(number, timestamp_ms, *value);
+                before = None;
+            }
+            Point::Histogram(histogram) => {
+                let mut stored = FloatHistogram::clone(histogram);
+                stored.counter_reset_hint = stored_hint(histogram, before.as_ref());
+                batch.add_histogram(number, timestamp_ms, stored);
+                before = Some(FloatHistogram::clone(histogram));
+            }
+        }
+    }
+}
+
+/// What storage knows about resets of a histogram when it has stored it after `before`: in one run of counters,
+/// all but the first did not start again; a new run begins where they cannot follow one another.
+fn stored_hint(histogram: &FloatHistogram, before: Option<&FloatHistogram>) -> CounterResetHint {
+    use CounterResetHint::{Gauge, NotReset, Reset, Unknown};
+    match (histogram.counter_reset_hint, before) {
+        (Gauge, _) => Gauge,
+        (Reset, _) => Reset,
+        (_, None) => Unknown,
+        (_, Some(before)) if before.counter_reset_hint == Gauge || is_stale(before.sum) => Unknown,
+        (_, Some(before)) => {
+            let unhinted = FloatHistogram { counter_reset_hint: Unknown, ..histogram.clone() };
+            let same_layout =
+                histogram.schema == before.schema && histogram.zero_threshold == before.zero_threshold;
+            if histogram.count < before.count {
+                Reset
+            } else if !same_layout {
+                Unknown
+            } else if histogram.custom_values != before.custom_values
+                || histogram_math::detect_reset(&unhinted, before)
+            {
+                Reset
+            } else {
+                NotReset
+            }
+        }
+    }
+}
