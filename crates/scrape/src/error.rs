@@ -1,5 +1,6 @@
 //! Why a scrape fails, and why scraping cannot start.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use wire::exposition::{ParseError, negotiation::UnsupportedContentType};
@@ -14,6 +15,16 @@ pub enum Error {
         job: String,
         /// Why.
         source: http_client::BuildError,
+    },
+    /// The file that failed scrapes are listed in cannot be opened.
+    #[error("scrape job {job:?}: cannot open scrape_failure_log_file {}: {source}", path.display())]
+    FailureLog {
+        /// The job's name.
+        job: String,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
     },
     /// Metrics of the same names are registered already.
     #[error("cannot register scrape metrics: {0}")]

@@ -3,7 +3,7 @@
 //! Map, from the door inwards: [`run`] start, reload, stop · [`settings`] what a configuration file says ·
 //! `pool` the targets of a job: follows discovery, starts and retires loops · `target` what discovery and relabelling
 //! make a target · `scrape_loop` the life of one target · `schedule` its slots · `recipe` how a pool's targets are
-//! scraped · `fetch` and `body` getting an answer, bounded · `ingest` parse, relabel, batch, staleness, report ·
+//! scraped · `fetch` and `body` getting an answer, bounded · `failure_log` failed scrapes in a file · `ingest` parse, relabel, batch, staleness, report ·
 //! `series_labels` a series' labels and their limits · `cache` what is known of a target's series · [`collector`] and
 //! [`host`] targets within this process · [`status`] what can be asked about targets · `env` what all share.
 //!
@@ -21,6 +21,7 @@ mod body;
 mod cache;
 mod env;
 mod error;
+mod failure_log;
 mod fetch;
 mod ingest;
 mod metrics;

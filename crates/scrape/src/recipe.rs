@@ -8,6 +8,7 @@ use wire::exposition::negotiation;
 
 use crate::collector::Collector;
 use crate::error::{Error, ScrapeError};
+use crate::failure_log::FailureLog;
 use crate::settings::{EscapingScheme, Job, ScrapeProtocol};
 
 /// zstd costs a third of gzip to decode.
@@ -20,6 +21,8 @@ pub(crate) struct Recipe {
     /// Headers of each request.
     pub(crate) headers: HeaderMap,
     pub(crate) fallback: Option<negotiation::ScrapeProtocol>,
+    /// Where failed scrapes are listed, if anywhere.
+    pub(crate) failure_log: Option<FailureLog>,
     /// Set while the pool has more targets than it may: all its scrapes fail with this.
     pub(crate) target_limit_error: RwLock<Option<ScrapeError>>,
 }
@@ -36,19 +39,24 @@ impl Recipe {
     /// A recipe for targets that are reached over HTTP.
     ///
     /// # Errors
-    /// If the client cannot be made, for instance because a certificate file is missing.
+    /// If the client cannot be made, for instance because a certificate file is missing, or the log of failures
+    /// cannot be opened.
     pub(crate) fn http(job: Job) -> Result<Arc<Self>, Error> {
         let client = http_client::Client::new(job.http.clone())
             .map_err(|source| Error::Client { job: job.name.clone(), source })?;
-        Ok(Self::new(job, Source::Http(Box::new(client))))
+        let log = match job.failure_log_file.as_str() {
+            "" => None,
+            path => Some(FailureLog::open(&job.name, path)?),
+        };
+        Ok(Self::new(job, Source::Http(Box::new(client)), log))
     }
 
     /// A recipe for a built-in target.
     pub(crate) fn built_in(job: Job, collector: Arc<dyn Collector>) -> Arc<Self> {
-        Self::new(job, Source::BuiltIn(collector))
+        Self::new(job, Source::BuiltIn(collector), None)
     }
 
-    fn new(job: Job, source: Source) -> Arc<Self> {
+    fn new(job: Job, source: Source, failure_log: Option<FailureLog>) -> Arc<Self> {
         let mut headers = HeaderMap::new();
         // A format that cannot be read is not asked for, whatever the configuration lists.
         let readable: Vec<negotiation::ScrapeProtocol> = job
@@ -65,7 +73,7 @@ impl Recipe {
         let encodings = if job.compression { ENCODINGS } else { "identity" };
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static(encodings));
         let fallback = job.fallback_protocol.map(protocol);
-        Arc::new(Self { job, source, headers, fallback, target_limit_error: RwLock::default() })
+        Arc::new(Self { job, source, headers, fallback, failure_log, target_limit_error: RwLock::default() })
     }
 
     /// Whether series that were relabelled under `self` would come out the same under `other`.

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use stdx::clock::Clock;
+use tokio::runtime::RuntimeFlavor;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -21,6 +22,9 @@ use crate::recipe::Recipe;
 use crate::schedule::Grid;
 use crate::status::Health;
 use crate::target::{LastScrape, Target};
+
+/// Reading a larger answer takes long enough for other tasks to move to another thread.
+const LARGE_BODY_BYTES: usize = 1 << 20;
 
 /// What a pool tells the loop of a target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -130,7 +134,12 @@ impl Loop {
             Some(error) => Err(error),
             None => fetch(env, &self.recipe, target).await,
         };
-        let Ingested { error, kept_count, durable } = scrape.ingest(fetched);
+        let is_large = fetched.as_ref().is_ok_and(|answer| answer.body.bytes().len() > LARGE_BODY_BYTES);
+        let Ingested { error, kept_count, durable } = if is_large && may_block() {
+            tokio::task::block_in_place(|| scrape.ingest(fetched))
+        } else {
+            scrape.ingest(fetched)
+        };
         let error = match durable.await {
             Ok(()) => error,
             Err(lost) => error.or(Some(ScrapeError::Storage(lost))),
@@ -147,6 +156,9 @@ impl Loop {
         metrics.intervals_skipped.inc_by(u64::try_from(skipped).unwrap_or(u64::MAX));
         if let Some(error) = &error {
             tracing::debug!(target = %self.target.spec.url, %error, "scrape failed");
+        }
+        if let (Some(error), Some(log)) = (&error, &self.recipe.failure_log) {
+            log.add(began_ms, &self.target.spec.url, &error.to_string());
         }
         let health = if error.is_none() { Health::Up } else { Health::Down };
         let error = error.map_or(String::new(), |error| error.to_string());
@@ -172,6 +184,11 @@ impl Loop {
             tracing::warn!(target = %self.target.spec.url, %error, "cannot end the series of a vanished target");
         }
     }
+}
+
+/// Whether this runtime has other threads that go on with its tasks.
+fn may_block() -> bool {
+    tokio::runtime::Handle::current().runtime_flavor() == RuntimeFlavor::MultiThread
 }
 
 /// Waits until the clock shows `wall_ms`, and `extra_ms` more.

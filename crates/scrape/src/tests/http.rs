@@ -168,6 +168,26 @@ async fn a_target_that_refuses_connections_is_down() {
 }
 
 #[tokio::test]
+async fn failed_scrapes_are_listed_in_their_file() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("failures.json");
+    let listed = path.to_string_lossy().into_owned();
+    let status = Reply::Whole("404 Not Found", vec![], vec![]);
+    check_fails(status, |job| job.failure_log_file = listed, "404 Not Found").await;
+    let read = || std::fs::read_to_string(&path).unwrap_or_default();
+    eventually("a line is written", || read().ends_with('\n')).await;
+    let text = read();
+    let line: serde_json::Value = serde_json::from_str(text.lines().next().expect("a line")).expect("JSON");
+    assert_eq!(line["msg"], "server returned HTTP status 404 Not Found");
+    assert_eq!(line["job_name"], "j");
+    assert!(
+        line["time"].as_str().is_some_and(|time| time.starts_with("20") && time.ends_with('Z')),
+        "{line}"
+    );
+    assert!(line["target"].as_str().is_some_and(|target| target.ends_with("/metrics")), "{line}");
+}
+
+#[tokio::test]
 async fn redirects_are_followed_if_allowed() {
     let to = Exporter::start(Reply::text(TEXT, "a 1\n")).await;
     let there = vec![("location", format!("http://{}/metrics", to.address))];
