@@ -87,17 +87,24 @@ struct Fault {
 impl SimFs {
     /// An empty file system. `seed` decides how much of a failing write happens.
     pub fn new(seed: u64) -> Self {
-        Self::with_state(State::empty(), seed, None)
+        Self::with_state(State::empty(), seed)
     }
 
     /// As [`Self::new`], and remembers every change for [`Self::history`].
     pub fn recording(seed: u64) -> Self {
-        let state = State::empty();
-        let history = History::starting_from(state.clone());
-        Self::with_state(state, seed, Some(history))
+        let fs = Self::new(seed);
+        fs.record();
+        fs
     }
 
-    fn with_state(state: State, seed: u64, history: Option<History>) -> Self {
+    /// Remembers every change from now on for [`Self::history`], and counts operations from 0 again.
+    pub fn record(&self) {
+        let mut disk = self.disk.lock();
+        disk.history = Some(History::starting_from(disk.state.clone()));
+        disk.op_count = 0;
+    }
+
+    fn with_state(state: State, seed: u64) -> Self {
         let disk = Disk {
             state,
             random: SeededRandom::new(seed),
@@ -106,7 +113,7 @@ impl SimFs {
             faults: Vec::new(),
             space_bytes: None,
             locked: BTreeSet::new(),
-            history,
+            history: None,
         };
         Self { disk: Arc::new(Mutex::new(disk)) }
     }
@@ -135,7 +142,7 @@ impl SimFs {
     /// The files as a restarted machine finds them, if this one had stopped just now. `seed` decides what of the
     /// unsynced survived. This file system is not changed.
     pub fn after_crash(&self, seed: u64) -> Self {
-        Self::with_state(self.disk.lock().state.after_crash(seed), seed, None)
+        Self::with_state(self.disk.lock().state.after_crash(seed), seed)
     }
 
     /// Makes the `nth` operation of a kind from now (1 is the next) fail with an input/output error.
@@ -177,7 +184,7 @@ impl SimFs {
     /// Everything that was changed so far.
     ///
     /// # Panics
-    /// If this file system was not made by [`Self::recording`].
+    /// If this file system was not recording.
     pub fn history(&self) -> History {
         self.disk.lock().history.clone().expect("BUG: this file system does not record; use SimFs::recording")
     }

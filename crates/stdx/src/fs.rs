@@ -156,6 +156,29 @@ pub fn write_atomic(fs: &dyn Fs, path: &Path, data: &[u8]) -> io::Result<()> {
     fs.sync_dir(directory)
 }
 
+/// Creates a directory and its missing parents, durably: each new name is synced in the directory that holds it.
+///
+/// Crash guarantee: once this returned `Ok`, the directory is there after a crash. [`Fs::create_dir_all`] alone
+/// may lose it, and with it everything that was synced inside.
+///
+/// # Errors
+/// As the file system says.
+pub fn create_dir_durably(fs: &dyn Fs, path: &Path) -> io::Result<()> {
+    let missing: Vec<&Path> =
+        path.ancestors().take_while(|ancestor| !is_root(ancestor) && !fs.exists(ancestor)).collect();
+    fs.create_dir_all(path)?;
+    for created in missing.into_iter().rev() {
+        let parent = created.parent().filter(|parent| !is_root(parent) || parent.has_root());
+        fs.sync_dir(parent.unwrap_or_else(|| Path::new(".")))?;
+    }
+    Ok(())
+}
+
+/// `/`, or the empty path that stands for the working directory.
+fn is_root(path: &Path) -> bool {
+    path.parent().is_none()
+}
+
 /// The whole content of a file.
 ///
 /// # Errors
@@ -294,8 +317,19 @@ mod tests {
         write_atomic(&fs, &path, b"a longer first version").expect("written");
         write_atomic(&fs, &path, b"second").expect("written");
         assert_eq!(read(&fs, &path).expect("readable"), b"second");
-        let names: Vec<String> = fs.read_dir(dir.path()).expect("listed").into_iter().map(|e| e.name).collect();
+        let names: Vec<String> =
+            fs.read_dir(dir.path()).expect("listed").into_iter().map(|e| e.name).collect();
         assert_eq!(names, ["meta.json"]);
+    }
+
+    #[test]
+    fn directories_are_created_with_their_parents() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let path = dir.path().join("a/b/c");
+        for _ in 0..2 {
+            create_dir_durably(&RealFs, &path).expect("created");
+            assert!(path.is_dir());
+        }
     }
 
     #[test]

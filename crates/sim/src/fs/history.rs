@@ -69,6 +69,6 @@ impl Replay<'_> {
 
     /// The files as a restarted machine finds them if the machine had stopped here.
     pub fn after_crash(&self, seed: u64) -> SimFs {
-        SimFs::with_state(self.state.after_crash(seed), seed, None)
+        SimFs::with_state(self.state.after_crash(seed), seed)
     }
 }

@@ -1,6 +1,6 @@
 //! The simulated file system keeps the contract where it promises, and breaks everything else.
 
-use stdx::fs::{RealFs, Space, read, write_atomic};
+use stdx::fs::{RealFs, Space, create_dir_durably, read, write_atomic};
 
 use super::*;
 
@@ -118,6 +118,17 @@ fn an_unsynced_name_may_be_lost_with_all_its_synced_data() {
     assert_eq!(outcomes(&fs, "/d/f"), BTreeSet::from([Some(b"data".to_vec())]));
     fs.remove_file(&path("/d/f")).expect("removed");
     assert_eq!(outcomes(&fs, "/d/f"), want, "a removal is not durable either");
+}
+
+#[test]
+fn directories_made_durably_survive_every_crash() {
+    let fs = SimFs::new(1);
+    for text in ["/a/b/c", "/a/d", "e/f", "g"] {
+        create_dir_durably(&fs, &path(text)).expect("created");
+        for seed in 0..50 {
+            assert!(fs.after_crash(seed).exists(&path(text)), "{text} with seed {seed}");
+        }
+    }
 }
 
 #[test]
