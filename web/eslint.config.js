@@ -34,8 +34,11 @@ export default tseslint.config(
     ...reactHooks.configs.flat.recommended,
     rules: {
       ...reactHooks.configs.flat.recommended.rules,
-      // The compiler is not used, and the virtualizer is known not to suit it.
+      // These speak of the React compiler, which is not used.
       'react-hooks/incompatible-library': 'off',
+      'react-hooks/preserve-manual-memoization': 'off',
+      // Regions that scroll, and graphs whose crosshair arrows move, must be reachable by Tab.
+      'jsx-a11y/no-noninteractive-tabindex': ['error', { tags: [], roles: ['region', 'application'] }],
     },
   },
   {

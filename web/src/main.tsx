@@ -1,5 +1,5 @@
 // Where the pages begin.
-import '@mantine/core/styles.css';
+import '@mantine/core/styles.layer.css';
 import 'uplot/dist/uPlot.min.css';
 
 import { StrictMode } from 'react';

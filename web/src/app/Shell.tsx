@@ -57,6 +57,7 @@ export function Shell({ children }: { children: ReactNode }) {
       header={{ height: { base: page?.ranged ? 92 : 52, sm: 52 } }}
       navbar={{ width: narrow ? 60 : 188, breakpoint: 'sm', collapsed: { mobile: !drawer } }}
       padding="md"
+      layout="alt"
       transitionDuration={0}
     >
       <a className="skip-link" href="#page">

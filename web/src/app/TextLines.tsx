@@ -24,8 +24,6 @@ export function TextLines({
   });
   const digits = String(lines.length).length;
   return (
-    // A region that scrolls must be reachable by keyboard.
-    // eslint-disable-next-line jsx-a11y/no-noninteractive-tabindex
     <div
       ref={scroller}
       className="text-lines mono"

@@ -167,6 +167,7 @@ export function Plot(props: PlotProps) {
 
   return (
     // The graph is reached by Tab, so that arrows can move its crosshair.
+    // eslint-disable-next-line jsx-a11y/no-noninteractive-element-interactions -- an application is interactive
     <div
       className="plot"
       ref={host}
@@ -272,7 +273,8 @@ function options(wanted: Wanted): uPlot.Options {
         stroke: text,
         font,
         space: 84,
-        size: 40,
+        // A second line holds the date, where the day changes.
+        size: (_u, values) => ((values as string[] | null)?.some((value) => value.includes('\n')) ? 40 : 27),
         gap: 4,
         grid: { stroke: grid, width: 1 },
         ticks: { stroke: grid, width: 1, size: 4 },

@@ -47,7 +47,7 @@ export function plotRange(
   ceiling?: number,
 ): [number, number] {
   const [min, max] = extent(columns);
-  const [low, high] = yRange(min, max, stacked || unit === 'bool' ? true : 'auto');
+  const [low, high] = yRange(min, max, stacked || unit === 'bool' || ceiling !== undefined ? true : 'auto');
   return [low, ceiling !== undefined && ceiling > low ? Math.max(ceiling, max) : high];
 }
 

@@ -21,6 +21,8 @@ export interface Interval {
   endMs: number;
 }
 
+const DAY_MS = 86_400_000;
+
 export const DEFAULT_RANGE: TimeRange = { kind: 'relative', spanMs: 3_600_000 };
 export const SPAN_MIN_MS = 1_000;
 /** Ten years: beyond it a range is a typing error. */
@@ -88,11 +90,14 @@ function trimZeros(text: string): string {
   return text.includes('.') ? text.replace(/\.?0+$/, '') : text;
 }
 
-/** `5s ago`, `in 3m`, `just now`. */
+/** `5 s ago`, `in 3m`, `just now`: no finer than matters, or it would tick without saying anything. */
 export function ago(thenMs: number, nowMs: number): string {
   const span = nowMs - thenMs;
-  if (Math.abs(span) < 1_000) return 'just now';
-  return span > 0 ? `${readableSpan(span)} ago` : `in ${readableSpan(span)}`;
+  const abs = Math.abs(span);
+  if (abs < 1_000) return 'just now';
+  const grain = abs < 60_000 ? 1_000 : abs < DAY_MS ? 60_000 : 3_600_000;
+  const coarse = Math.floor(abs / grain) * grain;
+  return span > 0 ? `${readableSpan(coarse)} ago` : `in ${readableSpan(coarse)}`;
 }
 
 export function resolveRange(range: TimeRange, nowMs: number): Interval {
@@ -200,8 +205,6 @@ export function fromInputValue(text: string): number | null {
   const ms = Date.parse(text);
   return Number.isNaN(ms) ? null : ms;
 }
-
-const DAY_MS = 86_400_000;
 
 /** Labels of a time axis: as fine as the distance of its ticks asks, the date where the day changes. */
 export function axisTimes(ticksMs: number[], stepMs: number): string[] {

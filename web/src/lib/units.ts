@@ -262,11 +262,12 @@ export function tickBase(unit: Unit): 2 | 10 | 60 {
   return unit === 'seconds' ? 60 : 10;
 }
 
-/** Ticks of an axis share their digits: enough that two neighbours differ. */
+/** Ticks of an axis, with as few digits as say them exactly: 1.25 must not read 1.3. */
 export function axisValues(values: number[], unit: Unit): string[] {
-  for (let digits = 2; digits <= 6; digits += 1) {
+  const exact = values.map((v) => formatValue(v, unit, 9));
+  for (let digits = 2; digits <= 8; digits += 1) {
     const texts = values.map((v) => formatValue(v, unit, digits));
-    if (new Set(texts).size === texts.length) return texts;
+    if (texts.every((text, i) => text === exact[i])) return texts;
   }
-  return values.map((v) => formatValue(v, unit, 8));
+  return exact;
 }

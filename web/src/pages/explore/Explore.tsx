@@ -120,7 +120,7 @@ function Questions() {
             onFavourite={() => toggle(text)}
             onWrite={(next) => write(i, next)}
             onRun={(own) => run(texts.map((t, k) => (k === i ? own : t)))}
-            autoFocus={i === 0 && text === ''}
+            focusFirst={i === 0 && text === ''}
             {...(texts.length > 1
               ? { onRemove: () => change({ queries: state.queries.filter((_, k) => k !== i) }) }
               : {})}

@@ -46,14 +46,14 @@ export interface QueryEditorProps {
   label: string;
   promql: PromQLExtension;
   error: ErrorPlace | null;
-  autoFocus?: boolean;
+  focusFirst?: boolean;
   onChange: (text: string) => void;
   /** Enter; the text is handed over, for a state update may still be on its way. */
   onRun: (text: string) => void;
 }
 
 export default function QueryEditor(props: QueryEditorProps) {
-  const { value, label, promql, error, autoFocus = false } = props;
+  const { value, label, promql, error, focusFirst = false } = props;
   const host = useRef<HTMLDivElement>(null);
   const view = useRef<EditorView | null>(null);
   const latest = useRef(props);
@@ -121,7 +121,7 @@ export default function QueryEditor(props: QueryEditorProps) {
       }),
     });
     view.current = made;
-    if (autoFocus) made.focus();
+    if (focusFirst) made.focus();
     return () => {
       made.destroy();
       view.current = null;

@@ -26,7 +26,7 @@ export interface QueryRowProps {
   typeOf: (metric: string) => string | undefined;
   curl: (query: string) => string;
   favourite: boolean;
-  autoFocus: boolean;
+  focusFirst: boolean;
   onFavourite: () => void;
   onWrite: (text: string) => void;
   onRun: (text: string) => void;
@@ -53,12 +53,12 @@ export function QueryRow(props: QueryRowProps) {
             label={`Query ${letter}, PromQL`}
             promql={promql}
             error={place}
-            autoFocus={props.autoFocus}
+            focusFirst={props.focusFirst}
             onChange={props.onWrite}
             onRun={onRun}
           />
         </Suspense>
-        <Group gap={0} wrap="nowrap">
+        <Group gap={0} wrap="nowrap" className="query-tools">
           <Tooltip label="Run  ( Enter )">
             <ActionIcon aria-label={`Run query ${letter}`} onClick={() => onRun(text)} color="accent">
               <IconPlay size={15} />
@@ -153,7 +153,7 @@ function Outcome({ text, asked, result, typeOf, onRun }: QueryRowProps) {
     <Group gap="xs" wrap="wrap">
       <Facts result={result} />
       <Unit query={asked} />
-      <Suggest query={asked} typeOf={typeOf} onRun={onRun} />
+      {seriesCountOf(result.data) === 0 ? null : <Suggest query={asked} typeOf={typeOf} onRun={onRun} />}
       <Notes result={result} />
     </Group>
   );

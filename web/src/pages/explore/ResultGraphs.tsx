@@ -4,6 +4,7 @@ import { useMemo, useState } from 'react';
 
 import type { RangeAnswer } from '../../api/hooks';
 import { useTime } from '../../app/timeControl';
+import { useSameList } from '../../app/useSameList';
 import { Legend } from '../../graph/Legend';
 import { Plot } from '../../graph/Plot';
 import { clickLegend, type PlotSeries } from '../../graph/plotData';
@@ -28,14 +29,15 @@ interface Group {
 
 const LETTERS = 'ABCDEFGHIJKLMNOPQRST';
 
-function groupByUnit(results: readonly Asked<RangeAnswer>[]): Group[] {
-  const several = results.filter((result) => result.data !== undefined).length > 1;
+function groupByUnit(queries: readonly string[], answers: readonly (RangeAnswer | undefined)[]): Group[] {
+  const several = answers.filter((answer) => answer !== undefined).length > 1;
   const groups = new Map<string, Group>();
-  results.forEach((result, i) => {
-    const frame = result.data?.frame;
+  answers.forEach((answer, i) => {
+    const frame = answer?.frame;
+    const query = queries[i] ?? '';
     if (!frame || frame.columns.length === 0) return;
     const letter = LETTERS[i] ?? '?';
-    const { unit } = unitOfQuery(result.query);
+    const { unit } = unitOfQuery(query);
     // Answers on another grid (one is still the earlier range) do not share an axis.
     const key = `${unit}|${frame.times[0] ?? 0}|${frame.times.length}|${frame.stepMs}`;
     const group = groups.get(key) ?? { unit, times: frame.times, letters: [], series: [], cut: 0 };
@@ -48,7 +50,7 @@ function groupByUnit(results: readonly Asked<RangeAnswer>[]): Group[] {
         continue;
       }
       const name = shortName(column.labels, varying);
-      const label = name === '{}' ? result.query.trim() : name;
+      const label = name === '{}' ? query.trim() : name;
       group.series.push({
         key: `${letter}\u0000${column.key}`,
         label: several ? `${letter} · ${label}` : label,
@@ -71,9 +73,9 @@ export function ResultGraphs({
   stacked,
   onQuery,
 }: ResultProps<RangeAnswer> & { stacked: boolean }) {
-  const frames = results.map((result) => result.data);
-  // eslint-disable-next-line react-hooks/exhaustive-deps -- made anew when an answer is new, not at each render
-  const groups = useMemo(() => groupByUnit(results), [...frames, results.length]);
+  const answers = useSameList(results.map((result) => result.data));
+  const queries = useSameList(results.map((result) => result.query));
+  const groups = useMemo(() => groupByUnit(queries, answers), [queries, answers]);
   const waiting = results.some((result) => result.data === undefined && result.running);
   return (
     <Stack gap="lg" className="results-body">
@@ -98,6 +100,12 @@ export function ResultGraphs({
           />
         ) : null,
       )}
+      {results.some((result) => result.data === undefined && (result.error !== null || result.cancelled)) &&
+      groups.length === 0 ? (
+        <Text size="sm" c="dimmed" p="lg">
+          No answer to draw yet.
+        </Text>
+      ) : null}
       {groups.length === 0 && waiting ? (
         <Skeleton height={380} radius="sm" aria-label="Waiting for the answer" />
       ) : null}

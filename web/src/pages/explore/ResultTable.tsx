@@ -18,7 +18,7 @@ import { columnsOf, rowsOf, sortRows, type Row, type Sort } from './tableData';
 
 const LETTERS = 'ABCDEFGHIJKLMNOPQRST';
 const ROW_PX = 30;
-const CARD_PX = 64;
+const CARD_PX = 46;
 const HEIGHT_MAX_PX = 620;
 
 export function ResultTable({ results, range, onQuery }: ResultProps<Answer<InstantResult>>) {
@@ -178,7 +178,9 @@ function Cells({ row, names, narrow }: { row: Row; names: readonly string[]; nar
       <span role="cell" className="mono wrap-anywhere">
         {linked ? (
           <Anchor component={Link} to={link()} inherit>
-            {seriesText(row.labels)}
+            {names[0] === 'series'
+              ? seriesText(row.labels)
+              : names.map((name) => `${name}=${row.labels[name] ?? ''}`).join('  ')}
           </Anchor>
         ) : (
           'value'

@@ -5,7 +5,8 @@ import { Link } from 'react-router';
 
 import { useRangeQueries } from '../../api/asked';
 import { useTime } from '../../app/timeControl';
-import { Legend } from '../../graph/Legend';
+import { useSameList } from '../../app/useSameList';
+import { CompactLegend } from '../../graph/Legend';
 import { Plot } from '../../graph/Plot';
 import { clickLegend, type PlotSeries } from '../../graph/plotData';
 import { useColors } from '../../graph/useColors';
@@ -29,7 +30,7 @@ export function HostPanel({
   const [hidden, setHidden] = useState<ReadonlySet<string>>(new Set());
   const queries = useMemo(() => spec.queries.map((one) => one.query), [spec]);
   const results = useRangeQueries(queries, range, stepMs, refreshMs, true);
-  const frames = results.map((result) => result.data);
+  const frames = useSameList(results.map((result) => result.data));
   const error = results.find((result) => result.error !== null)?.error ?? null;
   const stale = results.some((result) => result.stale);
 
@@ -47,8 +48,7 @@ export function HostPanel({
       }
     });
     return { times: first.frame.times, series };
-    // eslint-disable-next-line react-hooks/exhaustive-deps -- made anew when an answer is new, not at each render
-  }, [...frames, spec]);
+  }, [frames, spec]);
 
   const keys = useMemo(() => merged?.series.map((one) => one.key) ?? [], [merged]);
   const slots = useColors(keys);
@@ -86,11 +86,10 @@ export function HostPanel({
             onZoomOut={zoomBack}
             {...(spec.ceiling === undefined ? {} : { ceiling: spec.ceiling })}
           />
-          <Legend
+          <CompactLegend
             series={series}
             hidden={hidden}
             unit={spec.unit}
-            compact
             onClick={(key, only) => setHidden((old) => clickLegend(old, keys, key, only))}
           />
         </div>

@@ -31,7 +31,8 @@ export function HostPart({
   const intervalMs = host ? intervalOf(host, targets) : 15_000;
   const stepMs = chooseStep(spanOf(range), 640);
   const windowMs = rateWindow(intervalMs, stepMs);
-  const panels = useMemo(() => (host ? panelsOf(host, windowMs) : []), [host, windowMs]);
+  const { job = '', instance = '' } = host ?? {};
+  const panels = useMemo(() => panelsOf({ job, instance }, windowMs), [job, instance, windowMs]);
   if (!host) return null;
   return (
     <div className={stale ? 'stale' : undefined}>

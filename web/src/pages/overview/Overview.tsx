@@ -1,5 +1,6 @@
 // Overview: is it well here, and if not, what, and since when.
 import { Skeleton, Stack, Text } from '@mantine/core';
+import { useMemo } from 'react';
 
 import { useInstant, useKept, useTargets, vectorOf } from '../../api/hooks';
 import { ErrorNote } from '../../app/parts';
@@ -23,7 +24,10 @@ export default function Overview() {
   const present = useInstant('node_memory_MemTotal_bytes', atMs, refreshMs);
   const uname = useInstant(`last_over_time(node_uname_info[${window}])`, atMs, refreshMs);
   const seenKept = useKept(seen);
-  const hosts = readHosts(vectorOf(seenKept.data), vectorOf(present.data), vectorOf(uname.data));
+  const hosts = useMemo(
+    () => readHosts(vectorOf(seenKept.data), vectorOf(present.data), vectorOf(uname.data)),
+    [seenKept.data, present.data, uname.data],
+  );
   const kept = useKept(targets);
 
   return (

@@ -89,7 +89,7 @@ export interface PanelSpec {
 }
 
 /** The vital signs of one host. */
-export function panelsOf(host: Host, windowMs: number): PanelSpec[] {
+export function panelsOf(host: Pick<Host, 'job' | 'instance'>, windowMs: number): PanelSpec[] {
   const h = `job=${quote(host.job)},instance=${quote(host.instance)}`;
   const w = formatDuration(windowMs);
   const label = (name: string) => (labels: Labels) => labels[name] ?? '';
@@ -125,17 +125,18 @@ export function panelsOf(host: Host, windowMs: number): PanelSpec[] {
       id: 'memory',
       title: 'Memory',
       unit: 'bytes',
+      // The last one stands at the bottom.
       stacked: true,
       queries: [
-        {
-          query: `node_memory_MemTotal_bytes{${h}} - node_memory_MemFree_bytes{${h}} - node_memory_Buffers_bytes{${h}} - node_memory_Cached_bytes{${h}} - node_memory_SReclaimable_bytes{${h}}`,
-          name: fixed('used'),
-        },
+        { query: `node_memory_MemFree_bytes{${h}}`, name: fixed('free') },
         {
           query: `node_memory_Buffers_bytes{${h}} + node_memory_Cached_bytes{${h}} + node_memory_SReclaimable_bytes{${h}}`,
           name: fixed('cache and buffers'),
         },
-        { query: `node_memory_MemFree_bytes{${h}}`, name: fixed('free') },
+        {
+          query: `node_memory_MemTotal_bytes{${h}} - node_memory_MemFree_bytes{${h}} - node_memory_Buffers_bytes{${h}} - node_memory_Cached_bytes{${h}} - node_memory_SReclaimable_bytes{${h}}`,
+          name: fixed('used'),
+        },
       ],
       missing: 'It reports no node_memory_MemTotal_bytes.',
     },

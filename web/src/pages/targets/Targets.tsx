@@ -92,7 +92,7 @@ function Loaded({ data }: { data: TargetsResult }) {
           size="xs"
           aria-label="State"
           value={state}
-          onChange={(value) => change({ state: value as StateFilter })}
+          onChange={(value) => change({ state: value })}
           data={[
             { value: 'all', label: `All ${data.activeTargets.length}` },
             { value: 'up', label: `Up ${total.up}` },
