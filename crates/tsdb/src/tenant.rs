@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use model::TenantId;
 use parking_lot::{Mutex, RwLock};
@@ -26,6 +26,8 @@ pub(crate) struct Tenant {
     next_block_id: AtomicU64,
     /// Records in journal segments below this one are in blocks.
     journal_before: AtomicU64,
+    /// Whether the directory was synced in its parent by this process. That it is there proves nothing.
+    is_directory_durable: AtomicBool,
 }
 
 /// Name of the file with exemplars and metadata.
@@ -54,7 +56,18 @@ impl Tenant {
             blocks: RwLock::new(Arc::new(blocks)),
             next_block_id: AtomicU64::new(next_block_id),
             journal_before: AtomicU64::new(journal_before),
+            is_directory_durable: AtomicBool::new(false),
         }
+    }
+
+    /// Makes the directory, if need be, and its name durable.
+    pub(crate) fn make_directory(&self, fs: &dyn Fs) -> std::io::Result<()> {
+        if !self.is_directory_durable.load(Ordering::Acquire) {
+            fs.create_dir_all(&self.directory)?;
+            fs.sync_dir(self.directory.parent().unwrap_or_else(|| Path::new(".")))?;
+            self.is_directory_durable.store(true, Ordering::Release);
+        }
+        Ok(())
     }
 
     /// The blocks there are now, by age.

@@ -2,6 +2,7 @@
 //! touches; then the journal's segments from before go.
 
 use std::collections::{BTreeSet, HashMap};
+use std::path::Path;
 use std::sync::Arc;
 
 use storage::{Error, ErrorKind, SeriesSamples};
@@ -80,8 +81,8 @@ impl Tsdb {
     ) -> std::io::Result<Vec<Arc<Block>>> {
         let fs = &*self.deps.fs;
         let dirty = tenant.extras.lock().dirty;
-        if (dirty || !frozen.is_empty()) && !fs.exists(&tenant.directory) {
-            crate::open::create_durably(fs, &tenant.directory)?;
+        if dirty || !frozen.is_empty() {
+            tenant.make_directory(fs)?;
         }
         if dirty {
             let file = {
@@ -101,12 +102,18 @@ impl Tsdb {
         for (at, window) in windows.iter().enumerate() {
             // A block that says "the journal is covered" comes last: a crash before it replays everything.
             let journal_before = if at + 1 == windows.len() { segment } else { tenant.journal_before() };
-            match self.write_window(tenant, frozen, *window, journal_before) {
+            let (id, path) = tenant.next_block(fs);
+            let meta = Meta { id, age: id, journal_before, ..Meta::default() };
+            match self.write_window(frozen, *window, meta, &path) {
                 Ok(block) => blocks.extend(block.map(Arc::new)),
                 Err(error) => {
-                    for block in blocks {
-                        // Best effort: left behind, it holds what will be written again, which harms nobody.
-                        let _ = fs.remove_file(block.path());
+                    // Once it has its name, the failed block may be found after a crash and say that the journal is
+                    // covered: those before it must be there then. Left behind, they hold what will be written
+                    // again, which harms nobody.
+                    if !fs.exists(&path) {
+                        for block in blocks {
+                            let _ = fs.remove_file(block.path());
+                        }
                     }
                     return Err(error);
                 }
@@ -117,17 +124,15 @@ impl Tsdb {
 
     fn write_window(
         &self,
-        tenant: &Tenant,
         frozen: &[FrozenSeries],
         window: i64,
-        journal_before: u64,
+        meta: Meta,
+        path: &Path,
     ) -> std::io::Result<Option<Block>> {
         let span_ms = self.settings.block_span_ms;
         let (start_ms, end_ms) = (window * span_ms, window * span_ms + (span_ms - 1));
         let fs = &*self.deps.fs;
-        let (id, path) = tenant.next_block(fs);
-        let meta = Meta { id, age: id, journal_before, ..Meta::default() };
-        let mut writer = BlockWriter::create(fs, &path, meta)?;
+        let mut writer = BlockWriter::create(fs, path, meta)?;
         let mut samples = SeriesSamples::default();
         for series in frozen {
             let mut merger = Merger::new(&mut samples, start_ms, end_ms);

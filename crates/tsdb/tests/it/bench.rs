@@ -9,7 +9,7 @@ use sim::oracle::{Oracle, Ticket};
 use sim::workload::{Settings as WorkloadSettings, Workload};
 use stdx::clock::ManualClock;
 use storage::{Appended, Appender, Error, WriteBatch};
-use tsdb::{Deps, Settings, Tsdb};
+use tsdb::{Deps, FsyncPolicy, Settings, Tsdb};
 
 /// Small enough that segments, blocks and compactions all happen within a few batches.
 pub(crate) fn settings() -> Settings {
@@ -22,8 +22,12 @@ pub(crate) fn settings() -> Settings {
 }
 
 pub(crate) fn open(fs: &SimFs, clock: &Arc<ManualClock>) -> Result<Arc<Tsdb>, Error> {
+    open_with(settings(), fs, clock)
+}
+
+fn open_with(settings: Settings, fs: &SimFs, clock: &Arc<ManualClock>) -> Result<Arc<Tsdb>, Error> {
     let clock: Arc<ManualClock> = Arc::clone(clock);
-    Tsdb::open(settings(), Deps { fs: fs.shared(), clock, ..Deps::system() })
+    Tsdb::open(settings, Deps { fs: fs.shared(), clock, ..Deps::system() })
 }
 
 pub(crate) struct Bench {
@@ -39,10 +43,15 @@ pub(crate) struct Bench {
 
 impl Bench {
     pub(crate) fn new(fs: SimFs, seed: u64, series_count: usize) -> Self {
+        Self::with_fsync(fs, seed, series_count, FsyncPolicy::BeforeAck)
+    }
+
+    pub(crate) fn with_fsync(fs: SimFs, seed: u64, series_count: usize, fsync: FsyncPolicy) -> Self {
         let workload = Workload::new(WorkloadSettings { seed, series_count, ..WorkloadSettings::default() });
         let clock = ManualClock::at(workload.now_ms());
         stdx::fs::create_dir_durably(&fs, std::path::Path::new("/var/kymo")).expect("made");
-        let tsdb = open(&fs, &clock).expect("an empty disk can be opened");
+        let tsdb =
+            open_with(Settings { fsync, ..settings() }, &fs, &clock).expect("an empty disk can be opened");
         let tenants = [TenantId::anonymous(), TenantId::new("other").expect("valid")];
         Self {
             fs,
@@ -89,4 +98,10 @@ impl Bench {
         }
         self.tsdb = open(&self.fs, &self.clock).expect("opened again");
     }
+}
+
+/// How much was tried, for who reads the test's output.
+#[expect(clippy::print_stdout, reason = "a matrix that tried nothing would pass too: its size must be seen")]
+pub(crate) fn report(text: &str) {
+    println!("{text}");
 }

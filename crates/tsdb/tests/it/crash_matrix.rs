@@ -6,14 +6,16 @@ use std::sync::Arc;
 use sim::fs::{Replay, SimFs};
 use sim::oracle::Oracle;
 use stdx::clock::ManualClock;
+use tsdb::FsyncPolicy;
 
-use crate::bench::{Bench, open};
+use crate::bench::{Bench, open, report};
+
+/// Crashes tried at each operation.
+const ROUNDS: u64 = 6;
 
 /// Writes, flushes, compactions and restarts, recorded.
-fn run(seed: u64) -> Bench {
-    let fs = SimFs::new(seed);
-    fs.record();
-    let mut bench = Bench::new(fs, seed, 12);
+fn run(seed: u64, fsync: FsyncPolicy) -> Bench {
+    let mut bench = Bench::with_fsync(SimFs::recording(seed), seed, 12, fsync);
     for turn in 0..48 {
         if turn % 3 == 0 {
             // Two batches under way at once.
@@ -37,7 +39,7 @@ fn run(seed: u64) -> Bench {
 }
 
 /// What a crash at this point leaves is opened and judged.
-fn check(replay: &Replay<'_>, seed: u64, clock: &Arc<ManualClock>, oracle: &Oracle) -> SimFs {
+fn check(replay: &Replay<'_>, seed: u64, clock: &Arc<ManualClock>, oracle: &Oracle) {
     let at = |fault: &str| {
         format!(
             "crash after operation {} ({}), seed {seed}: {fault}",
@@ -51,7 +53,6 @@ fn check(replay: &Replay<'_>, seed: u64, clock: &Arc<ManualClock>, oracle: &Orac
         panic!("{}", at(&complaints));
     }
     tsdb.abandon();
-    fs
 }
 
 fn seed_of(op_count: u64, round: u64) -> u64 {
@@ -60,12 +61,12 @@ fn seed_of(op_count: u64, round: u64) -> u64 {
 
 #[test]
 fn nothing_acknowledged_is_lost_wherever_the_machine_stops() {
-    let bench = run(1);
+    let bench = run(1, FsyncPolicy::BeforeAck);
     let history = bench.fs.history();
     let mut replay = history.replay();
     let mut crash_count = 0;
     loop {
-        for round in 0..2 {
+        for round in 0..ROUNDS {
             check(&replay, seed_of(replay.op_count(), round), &bench.clock, &bench.oracle);
             crash_count += 1;
         }
@@ -73,22 +74,22 @@ fn nothing_acknowledged_is_lost_wherever_the_machine_stops() {
             break;
         }
     }
-    println!(
+    report(&format!(
         "{crash_count} crashes at {} operations, {} batches",
         history.len() + 1,
         bench.oracle.acknowledged_count()
-    );
+    ));
     assert!(history.len() > 200, "the run has flushes, compactions and restarts in it");
 }
 
 #[test]
 fn a_crash_during_recovery_loses_nothing_either() {
-    let bench = run(2);
+    let bench = run(2, FsyncPolicy::BeforeAck);
     let history = bench.fs.history();
     let mut replay = history.replay();
     let mut crash_count = 0;
     while replay.advance() {
-        if replay.op_count() % 13 != 0 {
+        if !replay.op_count().is_multiple_of(13) {
             continue;
         }
         let seed = seed_of(replay.op_count(), 7);
@@ -113,6 +114,21 @@ fn a_crash_during_recovery_loses_nothing_either() {
             crash_count += 1;
         }
     }
-    println!("{crash_count} crashes during recovery");
+    report(&format!("{crash_count} crashes during recovery"));
     assert!(crash_count > 0);
+}
+
+#[test]
+fn an_engine_that_does_not_sync_is_caught() {
+    let bench = run(3, FsyncPolicy::Never);
+    let history = bench.fs.history();
+    let mut replay = history.replay();
+    let mut caught_count = 0;
+    while replay.advance() {
+        let fs = replay.after_crash(seed_of(replay.op_count(), 0));
+        let tsdb = open(&fs, &bench.clock).expect("opens");
+        caught_count += usize::from(bench.oracle.check(&*tsdb, replay.op_count()).is_err());
+        tsdb.abandon();
+    }
+    assert!(caught_count > 10, "the matrix bites: {caught_count}");
 }
