@@ -233,10 +233,10 @@ impl Rule {
     /// Says what is wrong with it, in Prometheus' words.
     pub fn new(settings: RelabelSettings) -> Result<Self, RelabelError> {
         let regex = compile_anchored(&settings.regex).map_err(|error| {
-            RelabelError::Regex(RegexError {
-                pattern: format!("^(?s:{})$", settings.regex),
-                message: error.message,
-            })
+            // Prometheus anchors before it parses, so where all is at fault, the anchors are named too.
+            let whole = error.pattern == settings.regex;
+            let pattern = if whole { format!("^(?s:{})$", settings.regex) } else { error.pattern };
+            RelabelError::Regex(RegexError { pattern, message: error.message })
         })?;
         let action = check(&settings)?;
         let target = Template::new(&settings.target_label, &regex);

@@ -221,11 +221,7 @@ fn matchers() {
     fails(r#"a{"b"=}"#, "1:7", r#"unexpected "}" in label matching, expected string"#);
     fails(r#"a{"b"!=}"#, "1:8", r#"unexpected "}" in label matching, expected string"#);
     fails(r#"a{b=~"("}"#, "1:3", "error parsing regexp: missing closing ): `(`");
-    fails(
-        r#"a{b=~"[z-a]"}"#,
-        "1:3",
-        "error parsing regexp: invalid character class range, the start must be <= the end: `[z-a]`",
-    );
+    fails(r#"a{b=~"[z-a]"}"#, "1:3", "error parsing regexp: invalid character class range: `z-a`");
     fails(r#"a{b!~"*"}"#, "1:3", "error parsing regexp: missing argument to repetition operator: `*`");
     fails("{}", "1:1", "vector selector must contain at least one non-empty matcher");
     fails(r#"{a=""}"#, "1:1", "vector selector must contain at least one non-empty matcher");
