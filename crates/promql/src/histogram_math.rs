@@ -49,14 +49,13 @@ pub(crate) fn subtract(a: &FloatHistogram, b: &FloatHistogram) -> Result<Combine
 }
 
 fn combine(a: &FloatHistogram, b: &FloatHistogram, sign: f64) -> Result<Combined, MixedSchemas> {
-    let (hint, reset_conflict) = combine_hints(a.counter_reset_hint, b.counter_reset_hint);
     let mut sum = Sparse::from(a);
     let mut other = Sparse::from(b);
     let reconciled = sum.align(&mut other)?;
     sum.add_scaled(&other, sign);
-    let mut histogram = sum.into_histogram();
-    histogram.counter_reset_hint = hint;
-    Ok(Combined { histogram, reset_conflict, reconciled })
+    let reset_conflict;
+    (sum.hint, reset_conflict) = combine_hints(a.counter_reset_hint, b.counter_reset_hint);
+    Ok(Combined { histogram: sum.to_histogram(), reset_conflict, reconciled })
 }
 
 fn combine_hints(a: CounterResetHint, b: CounterResetHint) -> (CounterResetHint, bool) {
@@ -103,14 +102,14 @@ fn scaled(histogram: &FloatHistogram, scale: impl Fn(f64) -> f64, to_gauge: bool
 
 /// Without empty buckets.
 pub(crate) fn compact(histogram: &FloatHistogram) -> FloatHistogram {
-    Sparse::from(histogram).into_histogram()
+    Sparse::from(histogram).to_histogram()
 }
 
 /// The same observations in fewer, wider exponential buckets; `schema` must not be above the histogram's.
 pub(crate) fn to_schema(histogram: &FloatHistogram, schema: i32) -> FloatHistogram {
     let mut sparse = Sparse::from(histogram);
     sparse.reduce_to(schema);
-    sparse.into_histogram()
+    sparse.to_histogram()
 }
 
 /// Whether two histograms are the same, whatever their spans look like and whatever is known about resets.
@@ -137,7 +136,7 @@ pub(crate) fn detect_reset(current: &FloatHistogram, previous: &FloatHistogram) 
             return true;
         }
         before.widen_zero_bucket(current.zero_threshold);
-        if before.zero_threshold != current.zero_threshold || current.zero_count < before.zero_count {
+        if before.zero_threshold != current.zero_threshold || current.zero_count < before.zero_count() {
             return true;
         }
         now.drop_inside_zero_bucket();
@@ -148,16 +147,75 @@ pub(crate) fn detect_reset(current: &FloatHistogram, previous: &FloatHistogram) 
     }
 }
 
-/// Whether a count or the sum became infinite.
-pub(crate) fn overflows(histogram: &FloatHistogram) -> bool {
-    histogram.zero_count.is_infinite()
-        || histogram.count.is_infinite()
-        || histogram.sum.is_infinite()
-        || histogram
-            .positive_buckets
-            .iter()
-            .chain(&histogram.negative_buckets)
-            .any(|count| count.is_infinite())
+/// The sum or the mean of many histograms.
+#[derive(Debug, Clone)]
+pub(crate) struct Accumulator {
+    /// The sum; once that would overflow, the mean.
+    total: Sparse,
+    count: f64,
+    incremental: bool,
+}
+
+impl Accumulator {
+    /// Begins with one histogram.
+    pub(crate) fn of(first: &FloatHistogram) -> Self {
+        Self { total: Sparse::from(first), count: 1.0, incremental: false }
+    }
+
+    /// Adds a histogram. Returns whether custom bounds differed.
+    ///
+    /// # Errors
+    /// If the histogram does not fit to the others.
+    pub(crate) fn add(&mut self, histogram: &FloatHistogram) -> Result<bool, MixedSchemas> {
+        self.add_share(Sparse::from(histogram))
+    }
+
+    /// As [`Self::add`], for a mean, whose sum must not overflow.
+    ///
+    /// # Errors
+    /// If the histogram does not fit to the others.
+    pub(crate) fn add_to_mean(&mut self, histogram: &FloatHistogram) -> Result<bool, MixedSchemas> {
+        let mut share = Sparse::from(histogram);
+        // Only where some number might overflow is it worth a copy to find out whether one does.
+        if !self.incremental && (self.total.magnitude() + share.magnitude()).is_infinite() {
+            let mut tried = self.clone();
+            let reconciled = tried.add_share(share.clone())?;
+            if tried.total.magnitude().is_finite() {
+                *self = tried;
+                return Ok(reconciled);
+            }
+            self.incremental = true;
+            self.total.scale(1.0 / self.count);
+        }
+        if self.incremental {
+            let count = self.count + 1.0;
+            self.total.scale(self.count / count);
+            share.scale(1.0 / count);
+        }
+        self.add_share(share)
+    }
+
+    fn add_share(&mut self, mut share: Sparse) -> Result<bool, MixedSchemas> {
+        self.count += 1.0;
+        let (hint, _) = combine_hints(self.total.hint, share.hint);
+        let reconciled = self.total.align(&mut share)?;
+        self.total.add_scaled(&share, 1.0);
+        self.total.hint = hint;
+        Ok(reconciled)
+    }
+
+    /// The sum of all.
+    pub(crate) fn sum(&self) -> FloatHistogram {
+        self.total.to_histogram()
+    }
+
+    /// The mean of all, if all were added to the mean.
+    pub(crate) fn mean(mut self) -> FloatHistogram {
+        if !self.incremental {
+            self.total.scale(1.0 / self.count);
+        }
+        self.total.to_histogram()
+    }
 }
 
 #[cfg(test)]

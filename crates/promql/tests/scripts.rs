@@ -53,22 +53,22 @@ scripts! {
     collision: "collision.test", 2, true;
     duration_expression: "duration_expression.test", 43, true;
     extended_vectors: "extended_vectors.test", 43, false;
-    fill_modifier: "fill-modifier.test", 26, false;
-    functions: "functions.test", 309, false;
+    fill_modifier: "fill-modifier.test", 28, true;
+    functions: "functions.test", 310, true;
     histograms: "histograms.test", 136, true;
     info: "info.test", 1, false;
     limit: "limit.test", 30, true;
     literals: "literals.test", 16, true;
     name_label_dropping: "name_label_dropping.test", 25, true;
-    native_histograms: "native_histograms.test", 314, false;
-    operators: "operators.test", 158, false;
-    range_queries: "range_queries.test", 0, false;
-    selectors: "selectors.test", 0, false;
-    staleness: "staleness.test", 0, false;
+    native_histograms: "native_histograms.test", 380, false;
+    operators: "operators.test", 159, true;
+    range_queries: "range_queries.test", 15, true;
+    selectors: "selectors.test", 19, true;
+    staleness: "staleness.test", 14, true;
     start_timestamps: "start_timestamps.test", 0, false;
-    subquery: "subquery.test", 0, false;
-    trig_functions: "trig_functions.test", 0, false;
-    type_and_unit: "type_and_unit.test", 0, false;
+    subquery: "subquery.test", 24, true;
+    trig_functions: "trig_functions.test", 12, true;
+    type_and_unit: "type_and_unit.test", 44, true;
 }
 
 /// Our own scripts pass whole.

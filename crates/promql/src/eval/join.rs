@@ -211,10 +211,10 @@ impl<'a> Join<'a> {
         }
     }
 
-    /// The value for a missing sample of the one side, and of the many side.
+    /// The value for a missing sample of the one side, and of the many side. As in Prometheus, `fill_right` is
+    /// for the one side and `fill_left` for the many, even where `group_right` turns them round.
     fn fills(&self) -> (Option<f64>, Option<f64>) {
-        let fill = &self.matching.fill;
-        if self.swapped { (fill.left, fill.right) } else { (fill.right, fill.left) }
+        (self.matching.fill.right, self.matching.fill.left)
     }
 
     fn run(mut self, notes: &mut Notes) -> Result<Vec<Series>, QueryError> {

@@ -37,7 +37,7 @@ pub(crate) fn merge_same_labels(series: Vec<Series>) -> Result<Vec<Series>, Quer
     }
     let mut places: HashMap<Labels, usize> = HashMap::with_capacity(series.len());
     let mut merged: Vec<Series> = Vec::with_capacity(series.len());
-    for one in series {
+    for one in series.into_iter().filter(|one| one.column.present.any()) {
         match places.get(one.labels.packed()) {
             None => {
                 places.insert(one.labels.clone(), merged.len());

@@ -48,7 +48,7 @@ pub(crate) fn quantile(q: f64, histogram: &FloatHistogram) -> (f64, NanEffect) {
         }
     }
     let Some((part, mut bucket)) = found else {
-        return (f64::NAN, NanEffect::None);
+        return (f64::NAN, if histogram.sum.is_nan() { NanEffect::Result } else { NanEffect::None });
     };
     if let Some(bound) = open_end(histogram, &mut bucket) {
         return (bound, NanEffect::None);
@@ -88,8 +88,8 @@ fn open_end(histogram: &FloatHistogram, bucket: &mut Bucket) -> Option<f64> {
 }
 
 /// In a histogram of only positive (or only negative) observations, zero bounds the zero bucket.
-fn narrow_zero_bucket(histogram: &FloatHistogram, bucket: &mut Bucket) {
-    if bucket.lower < 0.0 && bucket.upper > 0.0 {
+pub(super) fn narrow_zero_bucket(histogram: &FloatHistogram, bucket: &mut Bucket) {
+    if !histogram.uses_custom_buckets() && bucket.lower < 0.0 && bucket.upper > 0.0 {
         let (negative, positive) =
             (!histogram.negative_buckets.is_empty(), !histogram.positive_buckets.is_empty());
         if positive && !negative {

@@ -14,16 +14,15 @@ pub(crate) enum Keep {
     Above,
 }
 
-/// Keeps the observations on one side of `value`. Buckets that contain it are cut by interpolation, and the sum
-/// is estimated from what was cut off.
+/// Keeps the observations on one side of `value`. Buckets that contain it are cut by interpolation. If anything
+/// was cut off, the sum is estimated anew from where the kept observations are.
 pub(crate) fn trim(histogram: &FloatHistogram, value: f64, keep: Keep) -> FloatHistogram {
-    let custom = histogram.uses_custom_buckets();
     let mut result = histogram.clone();
-    let (mut count, mut removed_sum) = (0.0, 0.0);
-    let (mut has_positive, mut has_negative) = (false, false);
+    let (mut count, mut sum) = (0.0, 0.0);
+    let mut trimmed = false;
     let mut negative_at = result.negative_buckets.len();
     let mut positive_at = 0;
-    for (part, bucket) in full_width_buckets(histogram) {
+    for (part, mut bucket) in bounds::all(histogram) {
         let into = match part {
             Part::Negative => {
                 negative_at -= 1;
@@ -33,93 +32,78 @@ pub(crate) fn trim(histogram: &FloatHistogram, value: f64, keep: Keep) -> FloatH
                 positive_at += 1;
                 &mut result.positive_buckets[positive_at - 1]
             }
-            Part::Zero => continue,
+            Part::Zero => &mut result.zero_count,
         };
         if bucket.count == 0.0 {
             continue;
         }
-        has_negative |= part == Part::Negative || (custom && (bucket.upper <= 0.0 || bucket.lower < 0.0));
-        has_positive |= part == Part::Positive && !(custom && bucket.upper <= 0.0);
-        let (kept, removed_middle) = cut(&bucket, value, keep, part, custom);
-        removed_sum += (bucket.count - kept) * removed_middle;
+        quantiles::narrow_zero_bucket(histogram, &mut bucket);
+        let linear = histogram.uses_custom_buckets() || part == Part::Zero;
+        let (kept, middle) = cut(&bucket, value, keep, linear);
+        trimmed |= kept != bucket.count;
         count += kept;
+        sum += if kept == 0.0 { 0.0 } else { kept * middle };
         *into = kept;
     }
-    if histogram.zero_count > 0.0 {
-        let zero = bounds::zero(histogram);
-        let below = below_in(&zero, value, true);
-        result.zero_count = if keep == Keep::Below { below } else { zero.count - below };
-        count += result.zero_count;
-    }
-    let mut sum = if count == 0.0 { 0.0 } else { histogram.sum - removed_sum };
-    if (!has_negative && sum < 0.0) || (!has_positive && sum > 0.0) {
-        sum = 0.0;
+    if !trimmed {
+        return compact(histogram);
     }
     result.count = count;
     result.sum = sum;
     compact(&result)
 }
 
-/// All buckets but the zero bucket, not cut at its bounds.
-fn full_width_buckets(histogram: &FloatHistogram) -> Vec<(Part, Bucket)> {
-    let shell = FloatHistogram { zero_threshold: 0.0, zero_count: 0.0, ..histogram.clone() };
-    bounds::all(&shell)
-}
-
-/// How many observations of a bucket are kept, and where the removed ones are taken to have been.
-fn cut(bucket: &Bucket, value: f64, keep: Keep, part: Part, custom: bool) -> (f64, f64) {
-    let (whole_kept, whole_removed) = match keep {
-        Keep::Below => (bucket.upper <= value, bucket.lower >= value),
-        Keep::Above => (bucket.lower >= value, bucket.upper <= value),
-    };
-    if whole_kept {
-        return (bucket.count, 0.0);
-    }
+/// How many observations of a bucket are kept, and where they are taken to be.
+fn cut(bucket: &Bucket, value: f64, keep: Keep, linear: bool) -> (f64, f64) {
     if bucket.lower.is_infinite() || bucket.upper.is_infinite() {
         return cut_open(bucket, value, keep);
     }
-    if whole_removed {
-        return (0.0, middle(bucket.lower, bucket.upper, custom, part));
+    let (lower, upper) = match keep {
+        Keep::Below => (bucket.lower, bucket.upper.min(value)),
+        Keep::Above => (bucket.lower.max(value), bucket.upper),
+    };
+    if lower >= upper {
+        return (0.0, 0.0);
     }
-    let below = below_in(bucket, value, custom);
-    match keep {
-        Keep::Below => (below, middle(if custom { bucket.lower } else { value }, bucket.upper, custom, part)),
-        Keep::Above => (
-            bucket.count - below,
-            middle(bucket.lower, if custom { bucket.upper } else { value }, custom, part),
-        ),
-    }
-}
-
-/// A bucket that reaches to infinity says nothing about where inside it observations are; one that reaches down
-/// to minus infinity and ends above zero is taken to begin at zero.
-fn cut_open(bucket: &Bucket, value: f64, keep: Keep) -> (f64, f64) {
-    if bucket.lower == f64::NEG_INFINITY {
-        if value >= 0.0 && bucket.upper > value && bucket.upper.is_finite() {
-            return match keep {
-                Keep::Below => (bucket.count * value / bucket.upper, f64::midpoint(value, bucket.upper)),
-                Keep::Above => (bucket.count * (1.0 - value / bucket.upper), value / 2.0),
-            };
-        }
-        return (0.0, bucket.upper);
-    }
-    (0.0, bucket.lower)
-}
-
-fn middle(lower: f64, upper: f64, linear: bool, part: Part) -> f64 {
-    if linear {
-        return f64::midpoint(lower, upper);
-    }
-    let middle = (lower.abs() * upper.abs()).sqrt();
-    if part == Part::Negative { -middle } else { middle }
-}
-
-fn below_in(bucket: &Bucket, value: f64, linear: bool) -> f64 {
-    if value <= bucket.lower {
-        0.0
-    } else if value >= bucket.upper {
-        bucket.count
+    let kept = match keep {
+        Keep::Below if upper < bucket.upper => quantiles::inside(bucket, value, linear),
+        Keep::Above if lower > bucket.lower => bucket.count - quantiles::inside(bucket, value, linear),
+        _ => bucket.count,
+    };
+    let middle = if linear {
+        f64::midpoint(lower, upper)
     } else {
-        quantiles::inside(bucket, value, linear)
+        let middle = (lower * upper).sqrt();
+        if upper <= 0.0 { -middle } else { middle }
+    };
+    (kept, middle)
+}
+
+/// A bucket that reaches to infinity says little about where inside it observations are. One that begins at minus
+/// infinity and ends above zero is taken to begin at zero; other than that, observations are at the finite bound or
+/// at the value, and are kept where the infinite end is on the side that is kept.
+fn cut_open(bucket: &Bucket, value: f64, keep: Keep) -> (f64, f64) {
+    let from_below = bucket.lower == f64::NEG_INFINITY;
+    let to_above = bucket.upper == f64::INFINITY;
+    let nothing_cut = match keep {
+        Keep::Below => value == f64::INFINITY,
+        Keep::Above => value == f64::NEG_INFINITY,
+    };
+    if nothing_cut {
+        return (bucket.count, if from_below { bucket.upper } else { bucket.lower });
+    }
+    if (from_below && to_above) || value.is_infinite() {
+        return (0.0, 0.0);
+    }
+    match keep {
+        _ if from_below && bucket.upper > 0.0 => {
+            if value < 0.0 {
+                return (0.0, 0.0);
+            }
+            cut(&Bucket { lower: 0.0, ..*bucket }, value, keep, true)
+        }
+        Keep::Below if from_below => (bucket.count, bucket.upper.min(value)),
+        Keep::Above if to_above => (bucket.count, bucket.lower.max(value)),
+        _ => (0.0, 0.0),
     }
 }

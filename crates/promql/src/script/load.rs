@@ -51,29 +51,20 @@ fn add(series: &SeriesPoints, interval_ms: i64, batch: &mut WriteBatch) {
 }
 
 /// What storage knows about resets of a histogram when it has stored it after `before`: in one run of counters,
-/// all but the first did not start again; a new run begins where they cannot follow one another.
+/// all but the first did not start again; of the first of a run nothing is known.
 fn stored_hint(histogram: &FloatHistogram, before: Option<&FloatHistogram>) -> CounterResetHint {
     use CounterResetHint::{Gauge, NotReset, Reset, Unknown};
     match (histogram.counter_reset_hint, before) {
         (Gauge, _) => Gauge,
         (Reset, _) => Reset,
-        (_, None) => Unknown,
-        (_, Some(before)) if before.counter_reset_hint == Gauge || is_stale(before.sum) => Unknown,
-        (_, Some(before)) => {
+        (_, Some(before)) if before.counter_reset_hint != Gauge && !is_stale(before.sum) => {
             let unhinted = FloatHistogram { counter_reset_hint: Unknown, ..histogram.clone() };
-            let same_layout =
-                histogram.schema == before.schema && histogram.zero_threshold == before.zero_threshold;
-            if histogram.count < before.count {
-                Reset
-            } else if !same_layout {
-                Unknown
-            } else if histogram.custom_values != before.custom_values
-                || histogram_math::detect_reset(&unhinted, before)
-            {
-                Reset
-            } else {
-                NotReset
-            }
+            let same_layout = histogram.schema == before.schema
+                && histogram.zero_threshold == before.zero_threshold
+                && histogram.custom_values == before.custom_values;
+            let goes_on = same_layout && !histogram_math::detect_reset(&unhinted, before);
+            if goes_on { NotReset } else { Unknown }
         }
+        _ => Unknown,
     }
 }

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use hashbrown::HashMap;
+use hashbrown::hash_map::Entry;
 
-use model::{CounterResetHint, FloatHistogram};
+use model::CounterResetHint;
 
 use crate::annotations::{Annotations, quoted};
 use crate::ast::Span;
 use crate::eval::column::{Cell, Column};
-use crate::histogram_math::{self, Combined, MixedSchemas};
+use crate::histogram_math::{Accumulator, MixedSchemas};
 
 /// Cells by their number in the accumulator.
 pub(super) struct HistogramCells {
@@ -22,8 +23,7 @@ pub(super) struct HistogramCells {
 
 struct HistogramCell {
     /// `None` once the group has seen histograms that have no sum.
-    value: Option<FloatHistogram>,
-    count: f64,
+    value: Option<Accumulator>,
     reset_seen: bool,
     no_reset_seen: bool,
 }
@@ -38,30 +38,22 @@ impl HistogramCells {
     pub(super) fn add(&mut self, first: usize, column: &Column, metric: &str) {
         for at in column.present.ones() {
             let Some(Cell::Histogram(histogram)) = column.get(at) else { continue };
-            let cell = self.cells.entry(first + at).or_insert_with(|| HistogramCell {
-                value: None,
-                count: 0.0,
-                reset_seen: false,
-                no_reset_seen: false,
-            });
-            cell.reset_seen |= histogram.counter_reset_hint == CounterResetHint::Reset;
-            cell.no_reset_seen |= histogram.counter_reset_hint == CounterResetHint::NotReset;
-            cell.count += 1.0;
-            if cell.count == 1.0 {
-                cell.value = Some(FloatHistogram::clone(histogram));
-                continue;
-            }
-            let Some(value) = &cell.value else { continue };
-            let combined = if self.mean {
-                mean_step(value, histogram, cell.count)
-            } else {
-                histogram_math::add(value, histogram)
-            };
-            match combined {
-                Ok(combined) => {
-                    self.reconciled |= combined.reconciled;
-                    cell.value = Some(combined.histogram);
+            let hint = histogram.counter_reset_hint;
+            let (reset, no_reset) = (hint == CounterResetHint::Reset, hint == CounterResetHint::NotReset);
+            let cell = match self.cells.entry(first + at) {
+                Entry::Vacant(vacant) => {
+                    let value = Some(Accumulator::of(histogram));
+                    vacant.insert(HistogramCell { value, reset_seen: reset, no_reset_seen: no_reset });
+                    continue;
                 }
+                Entry::Occupied(occupied) => occupied.into_mut(),
+            };
+            cell.reset_seen |= reset;
+            cell.no_reset_seen |= no_reset;
+            let Some(value) = &mut cell.value else { continue };
+            let added = if self.mean { value.add_to_mean(histogram) } else { value.add(histogram) };
+            match added {
+                Ok(reconciled) => self.reconciled |= reconciled,
                 Err(MixedSchemas) => {
                     cell.value = None;
                     if !self.mixed.iter().any(|known| known == metric) {
@@ -108,17 +100,7 @@ impl HistogramCells {
             if cell.reset_seen && cell.no_reset_seen {
                 annotations.warn(span, "conflicting counter resets during histogram aggregation");
             }
-            column.set_histogram(at, Arc::new(histogram_math::compact(&value)));
+            column.set_histogram(at, Arc::new(if self.mean { value.mean() } else { value.sum() }));
         }
     }
-}
-
-/// The mean of `count` histograms from the mean of those before and the newest.
-fn mean_step(mean: &FloatHistogram, newest: &FloatHistogram, count: f64) -> Result<Combined, MixedSchemas> {
-    let newest = histogram_math::divide(newest, count);
-    let share = histogram_math::divide(mean, count);
-    let change = histogram_math::subtract(&newest, &share)?;
-    let mut combined = histogram_math::add(mean, &change.histogram)?;
-    combined.reconciled |= change.reconciled;
-    Ok(combined)
 }

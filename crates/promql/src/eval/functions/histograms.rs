@@ -74,8 +74,7 @@ impl Evaluator<'_> {
                     self.annotations.warn(&input.span, text);
                     continue;
                 }
-                let place =
-                    Place { number, family, step, grid, span: &input.span, first: &call.args[0].span };
+                let place = Place { number, family, step, grid, span: &input.span };
                 match native {
                     Some(histogram) => self.measure_native(&measure, histogram, &place, &mut out),
                     None if !buckets.is_empty() => {
@@ -178,7 +177,7 @@ impl Evaluator<'_> {
                     quantiles::fraction(lower.get(place.step), upper.get(place.step), histogram);
                 if effect != NanEffect::None {
                     let text = "input to histogram_fraction has NaN observations, which are excluded from all fractions";
-                    self.annotations.info(place.first, format!("{text}{metric}"));
+                    self.annotations.info(place.span, format!("{text}{metric}"));
                 }
                 out.set(place, None, fraction);
             }
@@ -194,7 +193,7 @@ impl Evaluator<'_> {
                     if let Some(result) = result {
                         let text =
                             format!("input to histogram_quantile has NaN observations, {result}{metric}");
-                        self.annotations.info(place.first, text);
+                        self.annotations.info(place.span, text);
                     }
                     out.set(place, label.as_deref().map(|label| (label, q)), quantile);
                 }
@@ -249,8 +248,6 @@ struct Place<'a> {
     grid: &'a Grid,
     /// The histograms' argument.
     span: &'a Span,
-    /// The first argument.
-    first: &'a Span,
 }
 
 /// Results by histogram, and by the value of the quantile label.

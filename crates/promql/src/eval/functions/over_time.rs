@@ -5,7 +5,7 @@ use std::sync::Arc;
 use model::{CounterResetHint, FloatHistogram};
 
 use crate::eval::window::View;
-use crate::histogram_math;
+use crate::histogram_math::{self, Accumulator, MixedSchemas};
 use crate::kahan::{Mean, Sum};
 
 use super::numbers;
@@ -24,7 +24,8 @@ pub(super) fn sum(view: &View<'_>, state: &mut KernelState) -> Out {
         return Out::Nothing;
     }
     if view.floats.is_empty() {
-        return histogram_sum(view.histograms, state)
+        return accumulate(view.histograms, state, Accumulator::add)
+            .map(|total| total.sum())
             .map_or(Out::Nothing, |sum| Out::Histogram(Box::new(sum)));
     }
     let mut sum = Sum::default();
@@ -39,7 +40,8 @@ pub(super) fn avg(view: &View<'_>, state: &mut KernelState) -> Out {
         return Out::Nothing;
     }
     let Some((first, rest)) = view.floats.split_first() else {
-        return histogram_mean(view.histograms, state)
+        return accumulate(view.histograms, state, Accumulator::add_to_mean)
+            .map(Accumulator::mean)
             .map_or(Out::Nothing, |mean| Out::Histogram(Box::new(mean)));
     };
     let mut mean = Mean::of(*first);
@@ -60,31 +62,25 @@ fn note_resets(histograms: &[Arc<FloatHistogram>], state: &mut KernelState) {
     state.notes.reset_conflict |= any(CounterResetHint::Reset) && any(CounterResetHint::NotReset);
 }
 
-fn histogram_sum(histograms: &[Arc<FloatHistogram>], state: &mut KernelState) -> Option<FloatHistogram> {
+/// Adds up the histograms of a range with `add`.
+fn accumulate(
+    histograms: &[Arc<FloatHistogram>],
+    state: &mut KernelState,
+    add: fn(&mut Accumulator, &FloatHistogram) -> Result<bool, MixedSchemas>,
+) -> Option<Accumulator> {
     note_resets(histograms, state);
     let (first, rest) = histograms.split_first()?;
-    let mut sum = FloatHistogram::clone(first);
+    let mut total = Accumulator::of(first);
     for histogram in rest {
-        let Ok(combined) = histogram_math::add(&sum, histogram) else {
-            state.notes.mixed_schemas = true;
-            return None;
-        };
-        state.notes.reconciled_aggregation |= combined.reconciled;
-        sum = combined.histogram;
+        match add(&mut total, histogram) {
+            Ok(reconciled) => state.notes.reconciled_aggregation |= reconciled,
+            Err(MixedSchemas) => {
+                state.notes.mixed_schemas = true;
+                return None;
+            }
+        }
     }
-    Some(sum)
-}
-
-fn histogram_mean(histograms: &[Arc<FloatHistogram>], state: &mut KernelState) -> Option<FloatHistogram> {
-    let count = histograms.len() as f64;
-    let sum = histogram_sum(histograms, state)?;
-    if !histogram_math::overflows(&sum) {
-        return Some(histogram_math::divide(&sum, count));
-    }
-    // The sum does not fit, but the mean may: each histogram is divided before it is added.
-    let shares: Vec<_> =
-        histograms.iter().map(|histogram| Arc::new(histogram_math::divide(histogram, count))).collect();
-    histogram_sum(&shares, state)
+    Some(total)
 }
 
 /// The value that `better` prefers, and when it was; NaN only if there is nothing else.
