@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use http_client::InvalidSettings;
 use model::Labels;
-use scrape::settings::{Global, HostCollector, Job, ScrapeConfig};
+use scrape::settings::{Global, Job, ScrapeConfig};
 use yaml::Document;
 
 use file::File;
@@ -108,28 +108,26 @@ pub fn load(path: &Path, variable: &dyn Fn(&str) -> Option<String>) -> Result<Co
     })
 }
 
-/// What runs without a file: this machine, and Kymo itself at `address`.
+/// What runs without a file: this machine is watched. (That Kymo watches itself, too, is the server's business.)
 ///
 /// # Errors
 /// None; the text is ours.
-pub fn without_file(address: &str) -> Result<Config, ConfigError> {
-    let text = format!(
-        "global:\n  scrape_interval: 15s\nhost_collector:\n  enabled: true\nscrape_configs:\n- job_name: kymo\n  \
-         static_configs:\n  - targets:\n    - \"{address}\"\n"
-    );
-    let path = Path::new("(built-in configuration)");
-    let document = Document::parse(&text).map_err(|fault| ConfigError::new(path, fault))?;
-    let mut file: File = document.read().map_err(|fault| ConfigError::new(path, fault))?;
-    let jobs = resolve_jobs(path, &document, std::mem::take(&mut file.scrape_configs), &file.global)?;
-    Ok(Config {
-        scrape: scrape::Settings {
-            jobs: jobs.into_iter().map(|job| job.job).collect(),
-            host_collector: Some(HostCollector::default()),
-        },
-        global: file.global,
-        redacted: document.print_redacted(),
-        ..Config::default()
-    })
+pub fn without_file() -> Result<Config, ConfigError> {
+    let text = "global:\n  scrape_interval: 15s\nhost_collector:\n  enabled: true\n";
+    let read = || {
+        let document = Document::parse(text)?;
+        let file: File = document.read()?;
+        Ok(Config {
+            scrape: scrape::Settings {
+                jobs: Vec::new(),
+                host_collector: file.host_collector.settings(&file.global),
+            },
+            global: file.global,
+            redacted: document.print_redacted(),
+            ..Config::default()
+        })
+    };
+    read().map_err(|fault| ConfigError::new(Path::new("(built-in configuration)"), fault))
 }
 
 /// A job, and where it was found.

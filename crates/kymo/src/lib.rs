@@ -1,5 +1,13 @@
 //! The binary's parts, as a library so that tests and fuzzing reach them.
 //!
-//! Map: [`config`] the configuration file.
+//! Map: [`cli`] the command line · [`commands`] one file a command · [`config`] the configuration file · [`run`] the server's life ·
+//! `output` tables and graphs on a terminal · `api_client` asking a running server · `version` what was built.
 
+pub mod cli;
+pub mod commands;
 pub mod config;
+pub mod run;
+
+mod api_client;
+mod output;
+mod version;

@@ -1,0 +1,10 @@
+//! One file a command.
+//!
+//! Map: [`serve`] the server · [`query`] asks a server · [`check`] looks for faults in files · [`tsdb`] looks at
+//! stored data · [`completions`] for shells.
+
+pub mod check;
+pub mod completions;
+pub mod query;
+pub mod serve;
+pub mod tsdb;

@@ -1,0 +1,79 @@
+//! `kymo check`: faults of files, found before a server finds them.
+
+use std::io::{Read, Write};
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::{Args, Subcommand};
+
+use crate::cli::Outcome;
+use crate::config;
+
+mod metrics;
+
+const CONFIG_EXAMPLES: &str = "\
+Examples:
+  kymo check config prometheus.yml
+  kymo check config /etc/prometheus/*.yml";
+
+const METRICS_EXAMPLES: &str = "\
+Examples:
+  curl -s localhost:9100/metrics | kymo check metrics
+  kymo check metrics < saved.txt
+
+Exit status: 0 fine, 1 a line cannot be read, 3 readable but unwise.";
+
+/// What can be said on the command line.
+#[derive(Debug, Args)]
+#[command(arg_required_else_help = true)]
+pub struct Arguments {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// Whether configuration files load, and what in them would not happen.
+    #[command(after_help = CONFIG_EXAMPLES)]
+    Config {
+        /// The files.
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+    },
+    /// Whether what an exporter answers can be read; it is taken from standard input.
+    #[command(after_help = METRICS_EXAMPLES)]
+    Metrics,
+}
+
+pub(crate) fn run(arguments: Arguments, out: &mut dyn Write, err: &mut dyn Write) -> anyhow::Result<Outcome> {
+    match arguments.what {
+        What::Config { files } => check_configs(&files, out, err),
+        What::Metrics => {
+            let mut text = Vec::new();
+            std::io::stdin().lock().read_to_end(&mut text).context("cannot read standard input")?;
+            metrics::check(&text, err)
+        }
+    }
+}
+
+fn check_configs(files: &[PathBuf], out: &mut dyn Write, err: &mut dyn Write) -> anyhow::Result<Outcome> {
+    let mut outcome = Outcome::Success;
+    for file in files {
+        match config::load(file, &|name| std::env::var(name).ok()) {
+            Ok(config) => {
+                let count = config.scrape.jobs.len();
+                let jobs =
+                    if count == 1 { "1 scrape job".to_owned() } else { format!("{count} scrape jobs") };
+                writeln!(out, "{}: ok, {jobs}", file.display())?;
+                for warning in &config.warnings {
+                    writeln!(out, "{}: warning: {warning}", file.display())?;
+                }
+            }
+            Err(error) => {
+                writeln!(err, "{error}")?;
+                outcome = Outcome::Faults;
+            }
+        }
+    }
+    Ok(outcome)
+}

@@ -1,0 +1,161 @@
+//! `kymo serve`: the server itself. Flags say what a process must know before it can read its configuration, and
+//! what cannot change while it runs; everything else is in the file.
+
+use std::collections::BTreeMap;
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::{Args, ValueEnum};
+use model::size::{format_size_bytes, parse_size_bytes};
+use model::time::{format_duration_ms, parse_duration_ms};
+
+use crate::cli::Outcome;
+use crate::run::{self, Options, memory_limit};
+
+const EXAMPLES: &str = "\
+Examples:
+  kymo serve                                       watch this machine and Kymo itself
+  kymo serve --config prometheus.yml --data /var/lib/kymo
+  kymo serve --listen 127.0.0.1:9091 --memory-limit 2GiB --retention 90d
+
+Without --config, this machine is watched (job \"node\", the metrics of node_exporter), and Kymo itself (job
+\"kymo\"), every 15 s. SIGHUP or POST /-/reload reads the file again; a bad file changes nothing.";
+
+/// What can be said on the command line.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Arguments {
+    /// Configuration file; prometheus.yml works unchanged.
+    #[arg(long, short, value_name = "FILE", env = "KYMO_CONFIG")]
+    config: Option<PathBuf>,
+    /// Where everything is kept.
+    #[arg(long, short, value_name = "DIR", default_value = "./data", env = "KYMO_DATA")]
+    data: PathBuf,
+    /// Where the UI and the API are; port 0 takes a free one.
+    #[arg(long, short, value_name = "ADDR:PORT", default_value = "0.0.0.0:9090", env = "KYMO_LISTEN")]
+    listen: String,
+    /// The most memory to use, such as 2GiB. Default: 70 % of the machine, or of the cgroup.
+    #[arg(long, value_name = "SIZE", value_parser = parse_size, env = "KYMO_MEMORY_LIMIT")]
+    memory_limit: Option<u64>,
+    /// How long samples are kept. The file's storage.tsdb.retention.time comes first.
+    #[arg(long, value_name = "DURATION", default_value = "15d", value_parser = parse_ms, env = "KYMO_RETENTION")]
+    retention: i64,
+    /// How much disk to use, such as 100GiB; 0: no limit. The file's storage.tsdb.retention.size comes first.
+    #[arg(long, value_name = "SIZE", default_value = "0", value_parser = parse_size)]
+    retention_size: u64,
+    /// Let POST /-/quit end the process.
+    #[arg(long)]
+    enable_quit: bool,
+    /// Refuse POST /-/reload; SIGHUP still works.
+    #[arg(long)]
+    disable_reload: bool,
+    /// Longest run of a query.
+    #[arg(long, value_name = "DURATION", default_value = "2m", value_parser = parse_ms)]
+    query_timeout: i64,
+    /// Queries that run at one time; others wait.
+    #[arg(long, value_name = "COUNT", default_value_t = 20)]
+    query_concurrency: usize,
+    /// The most samples a query may hold in memory.
+    #[arg(long, value_name = "COUNT", default_value_t = 50_000_000)]
+    query_max_samples: u64,
+    /// How far a query looks back for the last sample of a series.
+    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = parse_ms)]
+    query_lookback: i64,
+    /// How log lines look.
+    #[arg(long, value_enum, default_value = "text", env = "KYMO_LOG_FORMAT")]
+    log_format: LogFormat,
+    /// What is logged: error, warn, info, debug or trace; or by part, as in "info,scrape=debug".
+    #[arg(long, value_name = "LEVEL", default_value = "info", env = "KYMO_LOG_LEVEL")]
+    log_level: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+fn parse_size(text: &str) -> Result<u64, String> {
+    parse_size_bytes(text)
+        .map_err(|error| format!("{error}; write a number with a unit, such as 512MiB or 2GiB"))
+}
+
+fn parse_ms(text: &str) -> Result<i64, String> {
+    parse_duration_ms(text)
+        .map_err(|error| format!("{error}; write a number with a unit, such as 90s, 2h or 15d"))
+}
+
+pub(crate) fn run(arguments: Arguments) -> anyhow::Result<Outcome> {
+    start_logging(&arguments)?;
+    let memory_limit_bytes = arguments.memory_limit.unwrap_or_else(memory_limit::default_bytes);
+    let options = Options {
+        flags: arguments.flags(memory_limit_bytes),
+        config: arguments.config,
+        data: arguments.data,
+        memory_limit_bytes,
+        retention_ms: arguments.retention,
+        retention_bytes: (arguments.retention_size > 0).then_some(arguments.retention_size),
+        query: promql::Settings {
+            lookback_ms: arguments.query_lookback,
+            samples_max: arguments.query_max_samples,
+            timeout: Duration::from_millis(arguments.query_timeout.unsigned_abs()),
+            concurrent_max: arguments.query_concurrency.max(1),
+            ..promql::Settings::default()
+        },
+        api: api::Settings {
+            listen: arguments.listen,
+            allow_quit: arguments.enable_quit,
+            allow_reload: !arguments.disable_reload,
+            ..api::Settings::default()
+        },
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let result = runtime.block_on(run::run(options));
+    // A journal that is still being replayed when we are told to stop must not hold us up.
+    runtime.shutdown_background();
+    result.map(|()| Outcome::Success)
+}
+
+impl Arguments {
+    /// Every flag with its value in force, for the status page.
+    fn flags(&self, memory_limit_bytes: u64) -> BTreeMap<String, String> {
+        let config = self.config.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
+        let log_format = if self.log_format == LogFormat::Json { "json" } else { "text" };
+        [
+            ("config", config),
+            ("data", self.data.display().to_string()),
+            ("listen", self.listen.clone()),
+            ("memory-limit", format_size_bytes(memory_limit_bytes)),
+            ("retention", format_duration_ms(self.retention)),
+            ("retention-size", format_size_bytes(self.retention_size)),
+            ("enable-quit", self.enable_quit.to_string()),
+            ("disable-reload", self.disable_reload.to_string()),
+            ("query-timeout", format_duration_ms(self.query_timeout)),
+            ("query-concurrency", self.query_concurrency.to_string()),
+            ("query-max-samples", self.query_max_samples.to_string()),
+            ("query-lookback", format_duration_ms(self.query_lookback)),
+            ("log-format", log_format.to_owned()),
+            ("log-level", self.log_level.clone()),
+        ]
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect()
+    }
+}
+
+fn start_logging(arguments: &Arguments) -> anyhow::Result<()> {
+    let filter = tracing_subscriber::EnvFilter::try_new(&arguments.log_level);
+    let filter =
+        filter.with_context(|| format!("--log-level {:?} is not understood", arguments.log_level))?;
+    let color = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(color);
+    let started = match arguments.log_format {
+        LogFormat::Text => builder.with_target(false).try_init(),
+        LogFormat::Json => builder.json().flatten_event(true).try_init(),
+    };
+    started.map_err(|error| anyhow::anyhow!("cannot start logging: {error}"))
+}

@@ -1,0 +1,107 @@
+//! A server's life on one screen: what starts in which order, and stops in the opposite one.
+//!
+//! Map: here the order · `server` what is running, and how it answers and reloads · `memory_limit` how much
+//! memory there is, and who gets which share · `process` what the process measures about itself · `signals` what
+//! the operating system says · `welcome` what is printed when it is ready.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Context;
+use stdx::clock::SystemClock;
+use stdx::rand::SeededRandom;
+use tokio::task::spawn_blocking;
+
+pub(crate) mod memory_limit;
+mod process;
+mod server;
+mod signals;
+mod welcome;
+
+use memory_limit::Budgets;
+use server::{Opened, Server};
+
+/// What the command line says.
+#[derive(Debug)]
+pub struct Options {
+    /// The configuration file; `None`: this machine and Kymo itself are watched.
+    pub config: Option<PathBuf>,
+    /// Where everything is kept.
+    pub data: PathBuf,
+    /// The most memory to use.
+    pub memory_limit_bytes: u64,
+    /// How long samples are kept, unless the file says.
+    pub retention_ms: i64,
+    /// How much disk to use, unless the file says; `None`: no limit.
+    pub retention_bytes: Option<u64>,
+    /// Limits of queries.
+    pub query: promql::Settings,
+    /// How to listen.
+    pub api: api::Settings,
+    /// Every flag with its value, for the status page.
+    pub flags: BTreeMap<String, String>,
+}
+
+/// Runs a server until it is told to stop.
+///
+/// # Errors
+/// What kept it from starting; or that it could not stop cleanly, and what that means.
+pub async fn run(options: Options) -> anyhow::Result<()> {
+    // Start: each step needs those above it.
+    process::raise_file_limit();
+    let clock = SystemClock::shared();
+    let registry = prometheus::Registry::new();
+    let budgets = Budgets::new(options.memory_limit_bytes);
+    process::register(&registry, &clock, &budgets)?;
+    let server = Server::load(options, Arc::clone(&clock), registry.clone(), budgets)?;
+    let signals = signals::listen(&server)?;
+    let engine = server.engine()?;
+    let api = api::start(server.options.api.clone(), server.api_deps(engine)).await?;
+    let address = welcome::address(api.local_addr());
+    tracing::info!(address, "listening; not ready before the journal is replayed");
+
+    let (settings, deps) = server.tsdb();
+    let opening = spawn_blocking(move || tsdb::Tsdb::open(settings, deps));
+    let tsdb = tokio::select! {
+        opened = opening => opened.context("opening the storage panicked")??,
+        () = server.stop.cancelled() => {
+            tracing::info!("told to stop before storage was open; the journal is as it was");
+            api.stop().await;
+            return Ok(());
+        }
+    };
+    let scrape = scrape::start(
+        server.scrape_settings(),
+        scrape::Deps {
+            appender: Arc::<tsdb::Tsdb>::clone(&tsdb),
+            tenant: model::TenantId::anonymous(),
+            clock,
+            random: Arc::new(SeededRandom::from_os()),
+            registry,
+            host_name: process::host_name(),
+            self_metrics: server.self_metrics(),
+            body_budget: Arc::clone(&server.budgets.scrape),
+        },
+    )
+    .await?;
+    server.open(Opened { tsdb: Arc::clone(&tsdb), scrape: scrape.clone() });
+    api.open(api::Backends {
+        appender: Arc::<tsdb::Tsdb>::clone(&tsdb),
+        querier: Arc::<tsdb::Tsdb>::clone(&tsdb),
+        targets: scrape.targets(),
+    });
+    welcome::print(&server, &address)?;
+    server.stop.cancelled().await;
+
+    // Stop: the same in the opposite order.
+    tracing::info!("stopping");
+    server.close();
+    scrape.stop().await;
+    api.stop().await;
+    let stopped = spawn_blocking(move || tsdb.stop()).await.context("stopping the storage panicked")?;
+    stopped.context("storage did not stop cleanly; what was acknowledged is in the journal")?;
+    signals.abort();
+    tracing::info!("stopped");
+    Ok(())
+}

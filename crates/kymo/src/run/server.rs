@@ -1,0 +1,351 @@
+//! What is running: answers how it is, and reads its configuration again.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use api::{BuildInfo, Control, MemoryUse, ReplayProgress, RuntimeInfo, StatusView, StorageInfo, TsdbStats};
+use model::size::format_size_bytes;
+use model::time::format_duration_ms;
+use model::{Labels, TenantId};
+use parking_lot::{Mutex, RwLock};
+use prometheus::{Encoder as _, Registry, TextEncoder};
+use stdx::clock::Clock;
+use storage::{Error, ErrorKind};
+use tokio_util::sync::CancellationToken;
+use tsdb::{Retention, Tsdb};
+
+use super::Options;
+use super::memory_limit::Budgets;
+use super::process::{self, ConfigMetrics};
+use crate::cli::UsageError;
+use crate::config::{self, Config};
+use crate::version;
+
+/// What exists once storage is open.
+#[derive(Clone)]
+pub(super) struct Opened {
+    pub(super) tsdb: Arc<Tsdb>,
+    pub(super) scrape: scrape::Handle,
+}
+
+/// Everything that outlives a reload.
+pub(super) struct Server {
+    pub(super) options: Options,
+    pub(super) budgets: Budgets,
+    /// Cancelled when the process shall end.
+    pub(super) stop: CancellationToken,
+    clock: Arc<dyn Clock>,
+    registry: Registry,
+    metrics: ConfigMetrics,
+    replay: Arc<tsdb::ReplayProgress>,
+    started_ms: i64,
+    config: RwLock<Arc<Config>>,
+    opened: RwLock<Option<Opened>>,
+    /// One reload at a time.
+    reloading: Mutex<()>,
+    runtime: tokio::runtime::Handle,
+}
+
+impl Server {
+    /// Reads the configuration. Nothing runs yet.
+    pub(super) fn load(
+        options: Options,
+        clock: Arc<dyn Clock>,
+        registry: Registry,
+        budgets: Budgets,
+    ) -> anyhow::Result<Arc<Self>> {
+        let config = read(options.config.as_deref()).map_err(UsageError)?;
+        let metrics = ConfigMetrics::register(&registry)?;
+        let started_ms = clock.now_ms();
+        metrics.successful.set(1);
+        metrics.success_seconds.set(started_ms as f64 / 1000.0);
+        Ok(Arc::new(Self {
+            options,
+            budgets,
+            stop: CancellationToken::new(),
+            clock,
+            registry,
+            metrics,
+            replay: Arc::default(),
+            started_ms,
+            config: RwLock::new(Arc::new(config)),
+            opened: RwLock::new(None),
+            reloading: Mutex::new(()),
+            runtime: tokio::runtime::Handle::current(),
+        }))
+    }
+
+    fn config(&self) -> Arc<Config> {
+        Arc::clone(&self.config.read())
+    }
+
+    pub(super) fn engine(&self) -> anyhow::Result<Arc<promql::Engine>> {
+        let subquery_step_ms = self.config().global.evaluation_interval_ms();
+        let settings = promql::Settings { subquery_step_ms, ..self.options.query.clone() };
+        let engine = promql::Engine::new(settings, Arc::clone(&self.budgets.queries));
+        engine.register(&self.registry)?;
+        Ok(Arc::new(engine))
+    }
+
+    pub(super) fn api_deps(self: &Arc<Self>, engine: Arc<promql::Engine>) -> api::Deps {
+        api::Deps {
+            engine,
+            status: Arc::<Self>::clone(self),
+            control: Arc::<Self>::clone(self),
+            clock: Arc::clone(&self.clock),
+            registry: self.registry.clone(),
+            budget: Arc::clone(&self.budgets.reads),
+        }
+    }
+
+    pub(super) fn tsdb(&self) -> (tsdb::Settings, tsdb::Deps) {
+        let config = self.config();
+        let Retention { retention_ms, retention_bytes } = self.retention(&config);
+        let defaults = tsdb::Settings::default();
+        let settings = tsdb::Settings {
+            directory: self.options.data.clone(),
+            retention_ms,
+            retention_bytes,
+            exemplars_per_tenant_max: config
+                .storage
+                .exemplars_max
+                .unwrap_or(defaults.exemplars_per_tenant_max),
+            head_bytes_max: self.budgets.head_bytes_max(),
+            cache_bytes_max: self.budgets.cache_bytes_max(),
+            ..defaults
+        };
+        let deps = tsdb::Deps {
+            fs: stdx::fs::RealFs::shared(),
+            clock: Arc::clone(&self.clock),
+            budget: Arc::clone(&self.budgets.storage),
+            registry: self.registry.clone(),
+            replay_progress: Arc::clone(&self.replay),
+        };
+        (settings, deps)
+    }
+
+    /// How long and how much is kept: the file, else the flags.
+    fn retention(&self, config: &Config) -> Retention {
+        let storage = &config.storage;
+        let of_disk = storage.retention_percentage.and_then(|percent| {
+            let space = stdx::fs::RealFs::shared().space(&self.options.data)?;
+            Some((space.total_bytes as f64 * percent / 100.0) as u64)
+        });
+        Retention {
+            retention_ms: storage.retention_ms.unwrap_or(self.options.retention_ms),
+            retention_bytes: storage
+                .retention_bytes
+                .or(self.options.retention_bytes)
+                .into_iter()
+                .chain(of_disk)
+                .min(),
+        }
+    }
+
+    pub(super) fn retention_text(&self) -> String {
+        let Retention { retention_ms, retention_bytes } = self.retention(&self.config());
+        match retention_bytes {
+            Some(bytes) => format!("{} or {}", format_duration_ms(retention_ms), format_size_bytes(bytes)),
+            None => format_duration_ms(retention_ms),
+        }
+    }
+
+    pub(super) fn scrape_settings(&self) -> scrape::Settings {
+        self.config().scrape.clone()
+    }
+
+    /// Kymo watches itself unless a configuration file says what to watch.
+    pub(super) fn self_metrics(&self) -> Option<Arc<dyn scrape::Collector>> {
+        let collector = SelfMetrics { registry: self.registry.clone() };
+        self.options.config.is_none().then(|| Arc::new(collector) as Arc<dyn scrape::Collector>)
+    }
+
+    /// How many jobs there are, in words, and whether the machine itself is watched.
+    pub(super) fn watched(&self) -> (String, bool) {
+        let settings = &self.config().scrape;
+        let count = settings.jobs.len();
+        let jobs = if count == 1 { "1 job".to_owned() } else { format!("{count} jobs") };
+        (jobs, settings.host_collector.is_some())
+    }
+
+    pub(super) fn open(&self, opened: Opened) {
+        *self.opened.write() = Some(opened);
+    }
+
+    /// From now on reloads are refused.
+    pub(super) fn close(&self) {
+        let _reloading = self.reloading.lock();
+        *self.opened.write() = None;
+    }
+
+    fn try_reload(&self) -> Result<(), String> {
+        let opened =
+            self.opened.read().clone().ok_or("the server is starting or stopping; try again later")?;
+        let config = read(self.options.config.as_deref())?;
+        // Scraping is the only part that may refuse, and then goes on as before; so all changes or nothing.
+        self.runtime
+            .block_on(opened.scrape.reload(config.scrape.clone()))
+            .map_err(|error| error.to_string())?;
+        opened.tsdb.reload(self.retention(&config));
+        *self.config.write() = Arc::new(config);
+        Ok(())
+    }
+}
+
+/// Reads the configuration, or makes the one for "no file"; logs what it asks for and will not happen.
+fn read(path: Option<&Path>) -> Result<Config, String> {
+    let variable = |name: &str| std::env::var(name).ok();
+    let config = path.map_or_else(config::without_file, |path| config::load(path, &variable));
+    let config = config.map_err(|error| error.to_string())?;
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
+    Ok(config)
+}
+
+impl Control for Server {
+    fn reload(&self) -> Result<(), String> {
+        let _reloading = self.reloading.lock();
+        self.metrics.reloads.inc();
+        let result = self.try_reload();
+        self.metrics.successful.set(i64::from(result.is_ok()));
+        match &result {
+            Ok(()) => {
+                self.metrics.success_seconds.set(self.clock.now_ms() as f64 / 1000.0);
+                tracing::info!("configuration loaded again");
+            }
+            Err(error) => {
+                self.metrics.failures.inc();
+                tracing::error!(error, "configuration not loaded; the one in force stays");
+            }
+        }
+        result
+    }
+
+    fn quit(&self) {
+        tracing::info!("told to stop over HTTP");
+        self.stop.cancel();
+    }
+}
+
+impl StatusView for Server {
+    fn config_yaml(&self) -> String {
+        self.config().redacted.clone()
+    }
+
+    fn external_labels(&self) -> Labels {
+        self.config().external_labels.clone()
+    }
+
+    fn flags(&self) -> BTreeMap<String, String> {
+        self.options.flags.clone()
+    }
+
+    fn runtime_info(&self) -> RuntimeInfo {
+        let directory = std::env::current_dir().map(|path| path.display().to_string());
+        let threads = procfs::process::Process::myself().and_then(|process| process.stat());
+        RuntimeInfo {
+            start_ms: self.started_ms,
+            working_directory: directory.unwrap_or_default(),
+            hostname: process::host_name(),
+            reload_succeeded: self.metrics.successful.get() == 1,
+            last_config_ms: (self.metrics.success_seconds.get() * 1000.0) as i64,
+            corruption_count: self.gauge("kymo_tsdb_wal_corruptions_total") as i64,
+            thread_count: threads.map_or(0, |stat| usize::try_from(stat.num_threads).unwrap_or(0)),
+            processor_count: std::thread::available_parallelism().map_or(1, usize::from),
+            memory_limit_bytes: self.options.memory_limit_bytes,
+            storage_retention: self.retention_text(),
+        }
+    }
+
+    fn build_info(&self) -> BuildInfo {
+        BuildInfo {
+            version: version::VERSION.to_owned(),
+            revision: version::REVISION.to_owned(),
+            branch: version::BRANCH.to_owned(),
+            build_user: String::new(),
+            build_date: String::new(),
+            compiler: version::COMPILER.to_owned(),
+        }
+    }
+
+    fn tsdb_stats(&self, tenant: &TenantId, limit: usize) -> Result<TsdbStats, Error> {
+        let opened = self.opened.read().clone();
+        let opened = opened.ok_or_else(|| Error::new(ErrorKind::Unavailable, "storage is not open"))?;
+        let stats = opened.tsdb.stats(tenant, limit);
+        Ok(TsdbStats {
+            series_count: stats.series_count,
+            label_pair_count: stats.label_pair_count,
+            chunk_count: stats.chunk_count,
+            min_time_ms: stats.min_time_ms,
+            max_time_ms: stats.max_time_ms,
+            series_count_by_metric_name: stats.series_count_by_metric,
+            label_value_count_by_label_name: stats.value_count_by_label,
+            memory_in_bytes_by_label_name: stats.bytes_by_label,
+            series_count_by_label_value_pair: stats.series_count_by_pair,
+        })
+    }
+
+    fn replay_progress(&self) -> ReplayProgress {
+        ReplayProgress { min: 0, max: self.replay.segments_total(), current: self.replay.segments_done() }
+    }
+
+    fn memory(&self) -> Vec<MemoryUse> {
+        self.budgets.all().into_iter().map(|budget| MemoryUse::from(&**budget)).collect()
+    }
+
+    fn storage_info(&self) -> StorageInfo {
+        let retention = self.retention(&self.config());
+        let mut info = StorageInfo { retention_ms: Some(retention.retention_ms), ..StorageInfo::default() };
+        let Some(opened) = self.opened.read().clone() else { return info };
+        let tenants = opened.tsdb.tenant_ids();
+        info.tenant_count = tenants.len() as u64;
+        for tenant in &tenants {
+            let stats = opened.tsdb.stats(tenant, 0);
+            info.head_series_count += stats.series_count;
+            (info.head_bytes, info.journal_bytes) = (stats.head_bytes, stats.wal_bytes);
+            for block in stats.blocks {
+                info.block_count += 1;
+                info.block_bytes += block.bytes;
+                let (min, max) = (block.min_time_ms, block.max_time_ms);
+                info.block_min_time_ms = Some(info.block_min_time_ms.map_or(min, |oldest| oldest.min(min)));
+                info.block_max_time_ms = Some(info.block_max_time_ms.map_or(max, |newest| newest.max(max)));
+            }
+        }
+        info.journal_segment_count = self.gauge("kymo_tsdb_wal_segments") as u64;
+        info
+    }
+}
+
+impl Server {
+    /// A metric of ours without labels; 0 if there is none of this name.
+    fn gauge(&self, name: &str) -> f64 {
+        let families = self.registry.gather();
+        let metric = families
+            .iter()
+            .find(|family| family.name() == name)
+            .and_then(|family| family.get_metric().first());
+        metric.map_or(0.0, |metric| metric.get_gauge().get_value() + metric.get_counter().get_value())
+    }
+}
+
+/// The registry, as a target.
+struct SelfMetrics {
+    registry: Registry,
+}
+
+impl scrape::Collector for SelfMetrics {
+    fn name(&self) -> &str {
+        "kymo"
+    }
+
+    fn collect(&self, out: &mut String) {
+        let mut text = Vec::new();
+        let encoded = TextEncoder::new().encode(&self.registry.gather(), &mut text);
+        match (encoded, String::from_utf8(text)) {
+            (Ok(()), Ok(text)) => out.push_str(&text),
+            _ => tracing::error!("BUG: our own metrics cannot be written"),
+        }
+    }
+}
