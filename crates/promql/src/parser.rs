@@ -24,9 +24,9 @@ mod token;
 use crate::ast::{Expr, VectorSelector};
 use crate::error::ParseError;
 
-/// How many levels a tree may have. Longer chains of operators are refused, as walking them would exhaust the
-/// stack; code that walks trees may rely on it.
-pub const HEIGHT_MAX: usize = 1_000;
+/// How many levels a tree may have; a chain of operators such as `a or b or c` has one for each. More are refused:
+/// evaluating a level takes up to 8 KiB of stack in an unoptimised build, and threads have 2 MiB.
+pub const HEIGHT_MAX: usize = 250;
 
 /// How deep parentheses, calls and signs may nest.
 pub const NESTING_MAX: usize = 128;
