@@ -322,12 +322,15 @@ impl Append<'_> {
             }
         }
         let out = entry.out();
+        let start = out.len();
         write_u64(out, undefined.len() as u64);
         for slot in undefined.iter() {
             let series = shard.slots[*slot as usize].as_ref().expect("resolved under the same lock");
             write_u64(out, u64::from(series_number(shard_number, *slot)));
             write_bytes(out, series.labels.packed().as_bytes());
         }
+        entry.count_definitions(start);
+        let out = entry.out();
         write_u64(out, accepted.len() as u64);
         record::write_refs(out, accepted.iter().map(|(slot, _)| series_number(shard_number, *slot)));
         record::write_timestamps(out, accepted.iter().map(|(_, place)| timestamps_ms[*place as usize]));

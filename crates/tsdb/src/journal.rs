@@ -31,6 +31,9 @@ use storage::{CommitGroup, Durability, Error, ErrorKind};
 use crate::metrics::Metrics;
 use crate::settings::FsyncPolicy;
 
+/// Definitions of series may be this fraction of a segment that is ended.
+const DEFINITION_DIVISOR: u64 = 4;
+
 /// What the journal needs to know and have.
 #[derive(Debug, Clone)]
 pub(crate) struct JournalConfig {
@@ -71,6 +74,8 @@ struct Queue {
     segment: u64,
     /// Encoded bytes of that segment so far.
     segment_bytes: u64,
+    /// How many of them define series.
+    definition_bytes: u64,
     segments: BTreeMap<u64, Segment>,
     /// Waiting to be written, oldest first. Only the last one grows.
     pending: VecDeque<Pending>,
@@ -145,6 +150,14 @@ impl EntryGuard<'_> {
         self.queue.out()
     }
 
+    /// Says that what was encoded since the entry was at `start` defines series.
+    pub(crate) fn count_definitions(&mut self, start: usize) {
+        let len = self.queue.out().len() - start;
+        if self.queue.broken.is_none() {
+            self.queue.definition_bytes += len as u64;
+        }
+    }
+
     /// Ends the entry and lets others write.
     pub(crate) fn finish(mut self, ticket: &mut Ticket) {
         let queue = &mut *self.queue;
@@ -183,6 +196,13 @@ impl Queue {
     fn next_segment(&mut self) {
         self.segment += 1;
         self.segment_bytes = 0;
+        self.definition_bytes = 0;
+    }
+
+    /// Definitions are repeated in each segment, so a segment grows until they are a small part of it.
+    fn is_full(&self, bytes_max: u64) -> bool {
+        self.segment_bytes - self.definition_bytes
+            >= bytes_max.max(self.definition_bytes * DEFINITION_DIVISOR)
     }
 }
 
@@ -199,6 +219,7 @@ impl Journal {
         let queue = Queue {
             segment: first,
             segment_bytes: 0,
+            definition_bytes: 0,
             segments: old,
             pending: VecDeque::new(),
             pending_bytes: 0,
@@ -247,7 +268,7 @@ impl Journal {
     /// Begins an entry of `tenant` and defines the tenant if the segment does not know it yet.
     pub(crate) fn entry(&self, tenant: u32, tenant_name: &str, kind: u8) -> EntryGuard<'_> {
         let mut queue = self.shared.queue.lock();
-        if queue.segment_bytes >= self.shared.config.segment_bytes_max {
+        if queue.is_full(self.shared.config.segment_bytes_max) {
             queue.next_segment();
         }
         let segment = queue.segment;

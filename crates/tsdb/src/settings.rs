@@ -20,7 +20,8 @@ pub struct Settings {
     pub retention_bytes: Option<u64>,
     /// The time span of a fresh block, to whose multiples blocks are aligned.
     pub block_span_ms: i64,
-    /// A segment of the journal is closed before it would exceed this size.
+    /// A segment of the journal is ended at this many bytes of samples before compression (more if definitions of series
+    /// would be a large part of it otherwise).
     pub wal_segment_bytes_max: u64,
     /// The head is flushed early when the journal exceeds this size, so that a restart never replays more.
     pub wal_bytes_max: u64,

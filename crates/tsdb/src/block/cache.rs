@@ -76,11 +76,8 @@ impl FrameCache {
             entry.used = true;
             entry.frame.clone()
         });
-        if found.is_some() {
-            self.metrics.cache_hits.inc()
-        } else {
-            self.metrics.cache_misses.inc()
-        }
+        let counter = if found.is_some() { &self.metrics.cache_hits } else { &self.metrics.cache_misses };
+        counter.inc();
         found
     }
 

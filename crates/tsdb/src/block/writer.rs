@@ -21,6 +21,9 @@ use super::index::write_postings;
 /// What trial showed to be a good trade: level 6 gains a percent for twice the time.
 const COMPRESSION_LEVEL: i32 = 3;
 
+/// A label value, its symbol, and the series that have it.
+type Value<'a> = (&'a str, u32, &'a [u32]);
+
 /// A block that is being made. Dropped before [`Self::finish`], it leaves only a temporary file behind, which the next start
 /// deletes.
 pub(crate) struct BlockWriter<'a> {
@@ -222,7 +225,7 @@ impl<'a> BlockWriter<'a> {
         for (text, number) in &self.symbols {
             texts[*number as usize] = text;
         }
-        let mut names: BTreeMap<&str, Vec<(&str, u32, &[u32])>> = BTreeMap::new();
+        let mut names: BTreeMap<&str, Vec<Value<'_>>> = BTreeMap::new();
         for ((name, value), series) in &self.postings {
             names.entry(texts[*name as usize]).or_default().push((texts[*value as usize], *value, series));
         }

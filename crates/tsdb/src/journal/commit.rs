@@ -129,8 +129,11 @@ impl Committer {
         match made {
             Ok(writer) => {
                 // A number of its own: entries that were discarded meanwhile believe in the one before.
-                queue.segment = number;
-                queue.segment_bytes = 0;
+                queue.next_segment();
+                debug_assert_eq!(
+                    queue.segment, number,
+                    "BUG: only this thread ends segments while the journal is broken"
+                );
                 queue.broken = None;
                 queue.segments.entry(number).or_default().bytes = writer.len();
                 self.writer = Some(writer);

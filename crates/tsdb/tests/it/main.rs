@@ -1,11 +1,14 @@
 //! The engine from outside: through the two doors of `storage`, and files on disk, real and simulated.
 
+#![expect(clippy::print_stdout, reason = "what a run covered belongs in its output")]
+
 mod bench;
 mod conformance;
 mod crash_matrix;
 mod damage;
 mod engine;
 mod faults;
+mod recording;
 mod recovery;
 mod testbed;
 
