@@ -4,14 +4,8 @@ fn main() {
     let dist = std::path::Path::new("../../web/dist");
     if let Err(error) = std::fs::create_dir_all(dist) {
         // The folder only has to exist so that cargo can watch it; without it the built-in page is served.
-        #[expect(clippy::print_stdout, reason = "this is how build scripts talk to cargo")]
-        {
-            println!("cargo::warning=cannot create {}: {error}", dist.display());
-        }
+        println!("cargo::warning=cannot create {}: {error}", dist.display());
     }
-    #[expect(clippy::print_stdout, reason = "this is how build scripts talk to cargo")]
-    {
-        println!("cargo::rerun-if-changed=build.rs");
-        println!("cargo::rerun-if-changed=../../web/dist");
-    }
+    println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-changed=../../web/dist");
 }

@@ -8,10 +8,11 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use futures_util::task::AtomicWaker;
 use http_body::{Body, Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
@@ -20,7 +21,7 @@ use crate::request_line::RequestLine;
 
 /// Where a connection stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
+#[repr(u64)]
 enum Phase {
     Idle,
     Head,
@@ -30,26 +31,39 @@ enum Phase {
 /// Shared by the socket, which learns of bytes, and the service, which learns of requests.
 #[derive(Debug, Default)]
 pub(crate) struct Activity {
-    phase: AtomicU8,
+    /// How often the phase has changed, times four, plus the phase.
+    state: AtomicU64,
+    /// The connection's task, while it waits for bytes.
+    reader: AtomicWaker,
 }
 
 impl Activity {
+    fn state(&self) -> u64 {
+        self.state.load(Ordering::Acquire)
+    }
+
     fn phase(&self) -> Phase {
-        match self.phase.load(Ordering::Relaxed) {
-            0 => Phase::Idle,
-            1 => Phase::Head,
-            _ => Phase::Request,
-        }
+        phase_of(self.state())
     }
 
     fn set(&self, phase: Phase) {
-        self.phase.store(phase as u8, Ordering::Relaxed);
+        let next = (self.state() / 4 + 1) * 4 + phase as u64;
+        // Phases change one after the other, in the connection's task; there is no race to lose.
+        self.state.store(next, Ordering::Release);
     }
 
     /// A head is complete. The request lasts until the guard is dropped, with the body of its response.
     pub(crate) fn begin_request(self: &Arc<Self>) -> RequestGuard {
         self.set(Phase::Request);
         RequestGuard(Arc::clone(self))
+    }
+}
+
+fn phase_of(state: u64) -> Phase {
+    match state % 4 {
+        0 => Phase::Idle,
+        1 => Phase::Head,
+        _ => Phase::Request,
     }
 }
 
@@ -60,6 +74,8 @@ pub(crate) struct RequestGuard(Arc<Activity>);
 impl Drop for RequestGuard {
     fn drop(&mut self) {
         self.0.set(Phase::Idle);
+        // The connection may be waiting for bytes already, without a limit because of this request.
+        self.0.reader.wake();
     }
 }
 
@@ -81,7 +97,8 @@ pub(crate) struct Watched<S> {
     patience: Patience,
     on_timeout: OnTimeout,
     read: Timer,
-    read_phase: Phase,
+    /// The state of the activity that `read` was set for.
+    read_state: u64,
     write: Timer,
     line: RequestLine,
 }
@@ -115,13 +132,15 @@ impl<S> Watched<S> {
     pub(crate) fn new(socket: S, activity: Arc<Activity>, patience: Patience, on_timeout: OnTimeout) -> Self {
         let (read, write) = (Timer::default(), Timer::default());
         let line = RequestLine::default();
-        Self { socket, activity, patience, on_timeout, read, read_phase: Phase::Request, write, line }
+        Self { socket, activity, patience, on_timeout, read, read_state: u64::MAX, write, line }
     }
 
     fn poll_read_timer(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let phase = self.activity.phase();
-        if phase != self.read_phase {
-            self.read_phase = phase;
+        self.activity.reader.register(context.waker());
+        let state = self.activity.state();
+        let phase = phase_of(state);
+        if state != self.read_state {
+            self.read_state = state;
             match phase {
                 Phase::Idle => self.read.arm(self.patience.idle),
                 Phase::Head => self.read.arm(self.patience.head),

@@ -15,11 +15,12 @@ use tower_http::compression::CompressionLayer;
 
 use crate::error::{self, ApiError, ErrorType};
 use crate::state::State;
-use crate::{admin, metadata, parse_query, query, series, status, targets, ui};
+use crate::{admin, federate, metadata, parse_query, query, series, status, targets, ui, write};
 
 pub(crate) fn router(state: &Arc<State>) -> Router {
     Router::new()
         .nest("/api/v1", api(state))
+        .route("/federate", get(federate::federate))
         .route("/metrics", get(admin::metrics))
         .route("/-/healthy", get(admin::healthy))
         .route("/-/ready", get(admin::ready))
@@ -55,6 +56,7 @@ fn api(state: &Arc<State>) -> Router<Arc<State>> {
         .route("/status/runtimeinfo", get(status::runtime_info))
         .route("/status/buildinfo", get(status::build_info))
         .route("/status/tsdb", get(status::tsdb))
+        .route("/write", post(write::write))
         .route_layer(from_fn_with_state(Arc::clone(state), require_ready));
     // What is worth knowing while storage is opening.
     let always = Router::new()

@@ -34,6 +34,8 @@ pub struct Settings {
     pub writes_concurrent_max: usize,
     /// Longest time between a query's `start` and `end` divided by `step`. Prometheus' limit is 11,000.
     pub points_per_series_max: i64,
+    /// How far federation looks back for a series' newest sample; the same as the engine's.
+    pub lookback_ms: i64,
     /// Whether `POST /-/quit` ends the process.
     pub allow_quit: bool,
     /// Whether `POST /-/reload` reads the configuration again. On by default, unlike Prometheus: a bad file
@@ -58,6 +60,7 @@ impl Default for Settings {
             write_decompressed_bytes_max: 128 << 20,
             writes_concurrent_max: 64,
             points_per_series_max: 11_000,
+            lookback_ms: 300_000,
             allow_quit: false,
             allow_reload: true,
         }

@@ -2,10 +2,12 @@
 
 use std::sync::{Arc, OnceLock};
 
+use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
 use crate::error::ApiError;
 use crate::metrics::Metrics;
+use crate::write::Scratch;
 use crate::{Backends, Deps, Settings};
 
 pub(crate) struct State {
@@ -14,6 +16,8 @@ pub(crate) struct State {
     pub(crate) metrics: Metrics,
     /// Pushes that may be decoded at one time.
     pub(crate) write_slots: Arc<Semaphore>,
+    /// Buffers of pushes that have ended; at most one for each slot.
+    pub(crate) scratch: Mutex<Vec<Scratch>>,
     backends: OnceLock<Backends>,
     opened_at: std::time::Duration,
 }
@@ -22,7 +26,8 @@ impl State {
     pub(crate) fn new(settings: Settings, deps: Deps, metrics: Metrics) -> Self {
         let write_slots = Arc::new(Semaphore::new(settings.writes_concurrent_max));
         let opened_at = deps.clock.monotonic();
-        Self { settings, deps, metrics, write_slots, backends: OnceLock::new(), opened_at }
+        let scratch = Mutex::default();
+        Self { settings, deps, metrics, write_slots, scratch, backends: OnceLock::new(), opened_at }
     }
 
     pub(crate) fn open(&self, backends: Backends) {

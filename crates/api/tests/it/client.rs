@@ -1,6 +1,6 @@
 //! HTTP by hand, so that nothing between the test and the server smooths anything over.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
@@ -71,10 +71,19 @@ impl Client {
         socket.write_all(head.as_bytes()).expect("the server takes the head");
         // A server that refuses a large body may close before it has taken all of it.
         let _ = socket.write_all(body);
-        let mut bytes = Vec::new();
-        let _ = socket.read_to_end(&mut bytes);
-        parse(&bytes)
+        parse(&until_closed(&mut socket))
     }
+}
+
+/// Everything the server sends until it closes the connection, be it by a reset.
+#[track_caller]
+pub(crate) fn until_closed(socket: &mut TcpStream) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    if let Err(error) = socket.read_to_end(&mut bytes) {
+        let text = String::from_utf8_lossy(&bytes);
+        assert!(error.kind() == ErrorKind::ConnectionReset, "{error}; until then came {text:?}");
+    }
+    bytes
 }
 
 /// Takes an answer apart; chunks are put together again.

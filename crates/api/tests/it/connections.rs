@@ -1,7 +1,6 @@
 //! Clients that are slow, silent, many, or gone.
 
 use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
@@ -11,18 +10,10 @@ use model::{Matcher, Metadata, TenantId};
 use parking_lot::Mutex;
 use storage::{Error, LabelRequest, Querier, QueryContext, SelectRequest, SeriesExemplars, SeriesSet};
 
-use crate::client::{PATIENCE, parse};
+use crate::client::{PATIENCE, parse, until_closed};
 use crate::server::{TestServer, settings};
 
 const SHORT: Duration = Duration::from_millis(50);
-
-/// Everything the server sends until it closes the connection.
-fn until_closed(socket: &mut TcpStream) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    // A reset is a close, too.
-    let _ = socket.read_to_end(&mut bytes);
-    bytes
-}
 
 #[track_caller]
 fn check_timed_out(server: &TestServer, phase: &str) {

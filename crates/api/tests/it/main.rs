@@ -4,6 +4,7 @@ mod client;
 mod connections;
 mod endpoints;
 mod errors;
+mod pushing;
 mod server;
 mod starting;
 mod ui;
