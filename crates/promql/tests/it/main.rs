@@ -1,0 +1,9 @@
+//! The engine seen from outside, over the reference storage.
+//!
+//! Map: `scripts` Prometheus' test scripts and our own · `agreement` instant and range queries give the same ·
+//! `limits` what a query may use, and how it is stopped · `data` storage filled for tests.
+
+mod agreement;
+mod data;
+mod limits;
+mod scripts;
