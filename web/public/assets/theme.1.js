@@ -5,7 +5,7 @@
   var chosen = 'auto';
   try {
     chosen = localStorage.getItem('kymo-theme') || 'auto';
-  } catch (_) {
+  } catch {
     // Storage may be forbidden; then the system's theme it is.
   }
   var dark = chosen === 'dark' || (chosen !== 'light' && matchMedia('(prefers-color-scheme: dark)').matches);

@@ -174,7 +174,7 @@ export function Plot(props: PlotProps) {
       style={{ minHeight: height }}
       role="application"
       aria-label={`Graph: ${label}. Arrow keys read its values.`}
-      // eslint-disable-next-line jsx-a11y/no-noninteractive-tabindex
+
       tabIndex={0}
       onKeyDown={onKeyDown}
     >

@@ -69,21 +69,20 @@ export function readableSpan(ms: number): string {
   if (abs < 1_000) return `${Math.round(abs)} ms`;
   if (abs < 60_000) return `${trimZeros((abs / 1_000).toFixed(abs < 10_000 ? 1 : 0))} s`;
   const steps: [number, string, number, string][] = [
-    [86_400_000, 'd', 3_600_000, 'h'],
-    [3_600_000, 'h', 60_000, 'm'],
     [60_000, 'm', 1_000, 's'],
+    [3_600_000, 'h', 60_000, 'm'],
+    [DAY_MS, 'd', 3_600_000, 'h'],
   ];
+  let text = '';
   for (const [big, bigName, small, smallName] of steps) {
-    if (abs < big) continue;
-    let count = Math.floor(abs / big);
-    let rest = Math.round((abs - count * big) / small);
-    if (rest * small === big) {
-      count += 1;
-      rest = 0;
-    }
-    return rest > 0 ? `${count}${bigName} ${rest}${smallName}` : `${count}${bigName}`;
+    // Rounded first: 59m 59.6s is an hour.
+    const rounded = Math.round(abs / small) * small;
+    if (rounded < big) break;
+    const count = Math.floor(rounded / big);
+    const rest = (rounded - count * big) / small;
+    text = rest > 0 ? `${count}${bigName} ${rest}${smallName}` : `${count}${bigName}`;
   }
-  return `${abs} ms`;
+  return text;
 }
 
 function trimZeros(text: string): string {

@@ -156,7 +156,7 @@ function si(value: number, symbol: string, digits: number): string {
   if (abs !== 0 && abs < 1) {
     let n = abs;
     let i = 0;
-    while (i < SI_SMALL.length - 1 && n < 0.9995) {
+    while (i < SI_SMALL.length - 1 && Number(n.toPrecision(digits)) < 1) {
       n *= 1_000;
       i += 1;
     }
