@@ -278,3 +278,6 @@ impl<B: Body + Unpin> Body for Guarded<B> {
         self.body.size_hint()
     }
 }
+
+#[cfg(test)]
+mod tests;

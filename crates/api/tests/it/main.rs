@@ -5,6 +5,7 @@ mod connections;
 mod endpoints;
 mod errors;
 mod pushing;
+mod queries;
 mod server;
 mod starting;
 mod ui;
