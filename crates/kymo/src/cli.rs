@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{check, completions, query, serve, tsdb};
+use crate::commands::{check, completions, query, serve, test, tsdb};
 use crate::version;
 
 const EXAMPLES: &str = "\
@@ -19,6 +19,7 @@ Examples:
   kymo query range 'node_load1' --start 6h      draw a graph in the terminal
   kymo check config prometheus.yml              is this file fine?
   curl -s localhost:9100/metrics | kymo check metrics
+  kymo test promql rates.test                   do these queries give what they should?
 
 Documentation: docs/user/ in the repository.";
 
@@ -39,6 +40,8 @@ enum Command {
     Query(query::Arguments),
     /// Look for faults in files before a server does.
     Check(check::Arguments),
+    /// Run tests that people write.
+    Test(test::Arguments),
     /// Look at stored data.
     Tsdb(tsdb::Arguments),
     /// Print a completion script for a shell.
@@ -94,6 +97,7 @@ impl Command {
             Self::Serve(arguments) => serve::run(arguments),
             Self::Query(arguments) => query::run(arguments, out, err),
             Self::Check(arguments) => check::run(arguments, out, err),
+            Self::Test(arguments) => test::run(arguments, out),
             Self::Tsdb(arguments) => tsdb::run(arguments, out),
             Self::Completions(arguments) => completions::run(arguments, out),
         }

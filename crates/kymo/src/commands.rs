@@ -1,10 +1,11 @@
 //! One file a command.
 //!
-//! Map: [`serve`] the server · [`query`] asks a server · [`check`] looks for faults in files · [`tsdb`] looks at
-//! stored data · [`completions`] for shells.
+//! Map: [`serve`] the server · [`query`] asks a server · [`check`] looks for faults in files · [`test`] runs tests
+//! that people write · [`tsdb`] looks at stored data · [`completions`] for shells.
 
 pub mod check;
 pub mod completions;
 pub mod query;
 pub mod serve;
+pub mod test;
 pub mod tsdb;

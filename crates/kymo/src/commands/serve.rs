@@ -152,7 +152,8 @@ fn start_logging(arguments: &Arguments) -> anyhow::Result<()> {
     let filter =
         filter.with_context(|| format!("--log-level {:?} is not understood", arguments.log_level))?;
     let color = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(color);
+    let builder =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(color);
     let started = match arguments.log_format {
         LogFormat::Text => builder.with_target(false).try_init(),
         LogFormat::Json => builder.json().flatten_event(true).try_init(),

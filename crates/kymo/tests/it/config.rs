@@ -2,8 +2,193 @@
 
 use std::path::Path;
 
+use kymo::config::{Config, load};
+
 /// Writes a file of a test.
 pub(crate) fn write(path: &Path, text: &str) {
     #[expect(clippy::disallowed_methods, reason = "a fixture needs no crash guarantee")]
     std::fs::write(path, text).expect("written");
+}
+
+fn load_text(text: &str) -> Result<Config, String> {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("kymo.yml");
+    write(&path, text);
+    let variable = |name: &str| (name == "ZONE").then(|| "eu-1".to_owned());
+    load(&path, &variable)
+        .map_err(|error| error.to_string().replace(&format!("{}/", directory.path().display()), ""))
+}
+
+#[track_caller]
+fn loads(text: &str) -> Config {
+    load_text(text).expect(text)
+}
+
+#[track_caller]
+fn refused(text: &str, want: &str) {
+    assert_eq!(load_text(text).map(|_| "loaded"), Err(want.to_owned()), "{text}");
+}
+
+#[test]
+fn an_empty_file_is_a_configuration_that_watches_nothing() {
+    let config = loads("");
+    assert!(
+        config.scrape.jobs.is_empty() && config.scrape.host_collector.is_none() && config.warnings.is_empty()
+    );
+    assert_eq!(config.global.evaluation_interval_ms(), 60_000);
+}
+
+#[test]
+fn jobs_inherit_from_global_and_from_defaults() {
+    let config = loads(
+        "global: {scrape_interval: 20s, sample_limit: 7, scrape_native_histograms: true}\n\
+         scrape_configs:\n\
+         - job_name: a\n\
+         - {job_name: b, scrape_interval: 5s, sample_limit: 9, metrics_path: /x, params: {m: [1, 2]}, scheme: https}\n",
+    );
+    let [a, b] = &config.scrape.jobs[..] else { panic!("two jobs") };
+    assert_eq!((a.interval_ms, a.timeout_ms, a.sample_limit), (20_000, 10_000, 7));
+    assert_eq!((b.interval_ms, b.timeout_ms, b.sample_limit), (5_000, 5_000, 9));
+    assert_eq!((a.metrics_path.as_str(), a.scheme.as_str()), ("/metrics", "http"));
+    assert_eq!((b.metrics_path.as_str(), b.scheme.as_str()), ("/x", "https"));
+    assert_eq!(b.params["m"], ["1", "2"]);
+    assert_eq!(a.protocols[0].as_str(), "PrometheusProto", "native histograms come as protobuf only");
+    assert!(a.honor_timestamps && a.compression && !a.honor_labels);
+}
+
+#[test]
+fn external_labels_take_environment_variables() {
+    let config = loads("global: {external_labels: {zone: \"${ZONE}\", cost: \"$$5\"}}");
+    assert_eq!(config.external_labels.get("zone"), Some("eu-1"));
+    assert_eq!(config.external_labels.get("cost"), Some("$5"));
+}
+
+#[test]
+fn the_host_collector_is_off_unless_it_is_switched_on() {
+    assert!(loads("host_collector: {enabled: false}").scrape.host_collector.is_none());
+    let host = loads("host_collector: {enabled: true}").scrape.host_collector.expect("on");
+    assert_eq!((host.job.as_str(), host.interval_ms), ("node", 15_000));
+    let text = "{global: {scrape_interval: 1m}, host_collector: {enabled: true, job_name: machine}}";
+    let host = loads(text).scrape.host_collector.expect("on");
+    assert_eq!((host.job.as_str(), host.interval_ms), ("machine", 60_000));
+}
+
+#[test]
+fn retention_is_read_and_encodings_are_not_minded() {
+    let config = loads(
+        "storage:\n  tsdb:\n    out_of_order_time_window: 30m\n    chunk_encoding: {floats: xor}\n    \
+         retention: {time: 30d, size: 10GB, percentage: 50}\n  exemplars: {max_exemplars: 5}\n",
+    );
+    assert_eq!(config.storage.retention_ms, Some(30 * 86_400_000));
+    assert_eq!(config.storage.retention_bytes, Some(10 << 30));
+    assert_eq!((config.storage.retention_percentage, config.storage.exemplars_max), (Some(50.0), Some(5)));
+}
+
+#[test]
+fn what_will_not_happen_is_said() {
+    let config = loads(
+        "rule_files: [a.rules]\n\
+         remote_write: [{url: 'http://x/'}]\n\
+         alerting: {alertmanagers: [{static_configs: [{targets: ['a:9093']}]}]}\n\
+         scrape_configs:\n\
+         - job_name: pods\n  kubernetes_sd_configs: [{role: pod}]\n",
+    );
+    assert_eq!(
+        config.warnings,
+        [
+            "rule_files: rules are not evaluated yet",
+            "alerting: alerts are not sent yet",
+            "remote_write: samples are not sent on yet",
+            "scrape job \"pods\": kubernetes_sd_configs is not supported yet; its targets are missing",
+        ]
+    );
+}
+
+#[test]
+fn relative_paths_are_relative_to_their_file() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let jobs = directory.path().join("jobs");
+    std::fs::create_dir(&jobs).expect("made");
+    write(&directory.path().join("kymo.yml"), "scrape_config_files: ['jobs/*.yml']");
+    write(
+        &jobs.join("b.yml"),
+        "scrape_configs: [{job_name: b, file_sd_configs: [{files: [t.json, /abs/t.yml]}]}]",
+    );
+    write(&jobs.join("a.yml"), "scrape_configs: [{job_name: a, tls_config: {ca_file: ca.pem}}]");
+    let config = load(&directory.path().join("kymo.yml"), &|_| None).expect("valid");
+    let names: Vec<&str> = config.scrape.jobs.iter().map(|job| job.name.as_str()).collect();
+    assert_eq!(names, ["a", "b"]);
+    assert_eq!(config.scrape.jobs[0].http.tls_config.ca_file, jobs.join("ca.pem").to_string_lossy());
+    let files = &config.scrape.jobs[1].discovery.file_sd_configs[0].files;
+    assert_eq!(files[..], [jobs.join("t.json").to_string_lossy().into_owned(), "/abs/t.yml".to_owned()]);
+}
+
+#[test]
+fn secrets_are_hidden_when_the_file_is_shown() {
+    let config = loads(
+        "scrape_configs:\n- job_name: a\n  basic_auth:\n    username: me\n    password: hidden\n  http_headers:\n    \
+         X: {secrets: [hidden]}\n  consul_sd_configs: [{token: hidden}]\nremote_write:\n- url: http://x\n  \
+         bearer_token: hidden\n",
+    );
+    assert!(!config.redacted.contains("hidden"), "{}", config.redacted);
+    assert_eq!(config.redacted.matches("<secret>").count(), 4, "{}", config.redacted);
+    assert!(config.redacted.contains("username: me"), "{}", config.redacted);
+}
+
+#[test]
+fn faults_name_file_line_column_keys_and_remedy() {
+    refused(
+        "global:\n  scrape_intervall: 1s\n",
+        "kymo.yml:2:3: global: unknown key \"scrape_intervall\"; did you mean \"scrape_interval\"?",
+    );
+    refused(
+        "scrape_configs:\n- job_name: a\n  basic_auht: {}\n",
+        "kymo.yml:3:3: scrape_configs[0]: unknown key \"basic_auht\"; did you mean \"basic_auth\"?",
+    );
+    refused(
+        "scrape_configs:\n- job_name: a\n  static_config: []\n",
+        "kymo.yml:3:3: scrape_configs[0]: unknown key \"static_config\"; did you mean \"static_configs\"?",
+    );
+    refused(
+        "global: {scrape_interval: 1 minute}",
+        "kymo.yml:1:27: global.scrape_interval: unknown unit \" minute\" in duration \"1 minute\"",
+    );
+    refused(
+        "global: {scrape_interval: 10s}\nscrape_configs:\n- job_name: a\n  scrape_timeout: 20s\n",
+        "kymo.yml:4:3: scrape_configs[0].scrape_timeout: scrape timeout greater than scrape interval for scrape \
+         config with job name \"a\"",
+    );
+    refused(
+        "scrape_configs:\n- job_name: a\n- scrape_interval: 1s\n  job_name: a\n",
+        "kymo.yml:4:3: scrape_configs[1].job_name: found multiple scrape configs with job name \"a\"; the first is \
+         in kymo.yml, line 2",
+    );
+    refused(
+        "scrape_configs:\n- job_name: a\n  static_configs:\n  - targets: ['http://b/metrics']\n",
+        "kymo.yml:4:14: scrape_configs[0].static_configs[0].targets[0]: \"http://b/metrics\" is not a valid hostname; \
+         leave out the scheme and the path",
+    );
+    refused(
+        "scrape_configs:\n- job_name: a\n  relabel_configs:\n  - action: drop\n  -\n",
+        "kymo.yml:5:4: scrape_configs[0].relabel_configs[1]: empty or null target relabeling rule in scrape config; \
+         remove the \"-\", or fill it in",
+    );
+    refused(
+        "scrape_configs:\n- job_name: a\n  scrape_protocols: [PrometheusText]\n",
+        "kymo.yml:3:22: scrape_configs[0].scrape_protocols[0]: unknown scrape protocol PrometheusText, supported: \
+         [OpenMetricsText0.0.1 OpenMetricsText1.0.0 PrometheusProto PrometheusText0.0.4 PrometheusText1.0.0]",
+    );
+    refused(
+        "scrape_configs:\n- job_name: a\n  kubernetes_sd_configs:\n  - role: pod\n    api_sever: x\n",
+        "kymo.yml:5:5: scrape_configs[0].kubernetes_sd_configs[0]: unknown key \"api_sever\"; did you mean \
+         \"api_server\"?",
+    );
+    refused("a: 1", "kymo.yml:1:1: unknown key \"a\"; remove it, or check its indentation");
+    refused("- a", "kymo.yml:1:1: expected struct File, found a list");
+}
+
+#[test]
+fn a_file_that_is_not_there_is_named() {
+    let error = load(Path::new("/no/such/file.yml"), &|_| None).expect_err("nothing there").to_string();
+    assert!(error.starts_with("/no/such/file.yml: cannot read the file: "), "{error}");
 }

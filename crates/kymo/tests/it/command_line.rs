@@ -1,0 +1,65 @@
+//! Help, versions, completions, exit codes.
+
+use super::process::{ends, run};
+
+#[test]
+fn help_is_worth_reading() {
+    for (arguments, want) in [
+        (&["--help"][..], "kymo serve --config prometheus.yml"),
+        (&["serve", "--help"], "--memory-limit <SIZE>"),
+        (&["query", "--help"], "kymo query instant 'sum by (job) (up)'"),
+        (&["check", "metrics", "--help"], "curl -s localhost:9100/metrics | kymo check metrics"),
+        (&["test", "promql", "--help"], "eval instant at 50m sum(http_requests)"),
+        (&["tsdb", "stats", "--help"], "no server may be using it"),
+    ] {
+        ends(arguments, b"", 0, want, "");
+    }
+}
+
+#[test]
+fn the_version_names_what_was_built() {
+    ends(&["--version"], b"", 0, concat!("kymo ", env!("CARGO_PKG_VERSION")), "");
+    let said = String::from_utf8(run(&["--version"], b"").stdout).expect("text");
+    for part in ["revision: ", "compiler: rustc ", "target: "] {
+        assert!(said.contains(part), "{said}");
+    }
+}
+
+#[test]
+fn a_wrong_command_line_ends_with_2() {
+    ends(&["sevre"], b"", 2, "", "serve");
+    ends(&["serve", "--memory-limit", "lots"], b"", 2, "", "write a number with a unit");
+    ends(&["serve", "--retention", "15"], b"", 2, "", "write a number with a unit");
+    ends(&["check", "config"], b"", 2, "", "FILE");
+}
+
+#[test]
+fn completions_exist_for_shells() {
+    for shell in ["bash", "zsh", "fish"] {
+        ends(&["completions", shell], b"", 0, "memory-limit", "");
+    }
+}
+
+#[test]
+fn a_query_to_nobody_says_so() {
+    ends(&["query", "instant", "up", "--url", "http://127.0.0.1:1"], b"", 1, "", "is the server running?");
+    ends(&["query", "instant", "up", "--url", "::"], b"", 1, "", "is not a URL");
+    ends(&["query", "range", "up", "--start", "yesterday"], b"", 1, "", "is not a time");
+}
+
+#[test]
+fn configuration_files_are_checked() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = |name: &str| directory.path().join(name).to_string_lossy().into_owned();
+    let (good, bad) = (path("good.yml"), path("bad.yml"));
+    super::config::write(good.as_ref(), "scrape_configs: [{job_name: a}]\nrule_files: [x]\n");
+    super::config::write(bad.as_ref(), "global:\n  scrap_interval: 1s\n");
+    ends(&["check", "config", &good], b"", 0, "ok, 1 scrape job", "");
+    ends(&["check", "config", &good], b"", 0, "warning: rule_files: rules are not evaluated yet", "");
+    ends(&["check", "config", &good, &bad], b"", 1, "ok, 1 scrape job", "bad.yml:2:3: global: unknown key");
+}
+
+#[test]
+fn a_data_folder_that_is_none_is_named() {
+    ends(&["tsdb", "stats", "/no/such/folder"], b"", 1, "", "neither a folder nor a URL");
+}
