@@ -9,13 +9,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use notify::event::{AccessKind, AccessMode};
-use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use serde::Deserialize;
 use tokio::sync::Notify;
 
 use crate::settings::FileSd;
-use crate::{Metrics, Publisher, TargetGroup};
+use crate::{Publisher, Shared, TargetGroup};
 
 /// A larger file is refused; it would be tens of millions of targets.
 const FILE_BYTES_MAX: u64 = 64 << 20;
@@ -40,10 +38,11 @@ enum FileError {
 }
 
 /// Reads and watches until it is aborted.
-pub(crate) async fn run(settings: FileSd, metrics: Metrics, publisher: Publisher) {
+pub(crate) async fn run(settings: FileSd, shared: Shared, publisher: Publisher) {
     let wake = Arc::new(Notify::new());
     let refresh = Duration::from_millis(u64::try_from(settings.refresh_interval.0).unwrap_or(0).max(1_000));
-    let mut files = Files::new(settings.files, metrics, Arc::clone(&wake));
+    let mut files =
+        Files { patterns: settings.files, shared, wake: Arc::clone(&wake), known: BTreeMap::new() };
     loop {
         // Directories and files may be slow (NFS), and must not hold up the loops of targets.
         let read = tokio::task::spawn_blocking(move || {
@@ -65,9 +64,8 @@ pub(crate) async fn run(settings: FileSd, metrics: Metrics, publisher: Publisher
 /// The files of one section and what is known about each.
 struct Files {
     patterns: Vec<String>,
-    metrics: Metrics,
-    watcher: Option<RecommendedWatcher>,
-    watched: BTreeSet<PathBuf>,
+    shared: Shared,
+    wake: Arc<Notify>,
     known: BTreeMap<PathBuf, Known>,
 }
 
@@ -78,25 +76,12 @@ struct Known {
 }
 
 impl Files {
-    fn new(patterns: Vec<String>, metrics: Metrics, wake: Arc<Notify>) -> Self {
-        let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-            if event.is_ok_and(|event| is_change(event.kind)) {
-                wake.notify_one();
-            }
-        });
-        let watcher = watcher.map_err(|error| {
-            tracing::warn!(%error, "cannot watch target files; they are read at their refresh interval only");
-            metrics.watch_errors.inc();
-        });
-        Self { patterns, metrics, watcher: watcher.ok(), watched: BTreeSet::new(), known: BTreeMap::new() }
-    }
-
     /// Reads all files, and says what all of them together yield.
     fn refresh(&mut self) -> Vec<TargetGroup> {
         // Watched first, so that a change while reading is noticed.
         self.watch();
         let paths: BTreeSet<PathBuf> = self.patterns.iter().flat_map(|pattern| matching(pattern)).collect();
-        let (known, metrics) = (&mut self.known, &self.metrics);
+        let (known, metrics) = (&mut self.known, &self.shared.metrics);
         known.retain(|path, known| {
             let keep = paths.contains(path);
             if !keep && known.error.is_some() {
@@ -113,7 +98,7 @@ impl Files {
     fn read(&mut self, path: PathBuf) {
         let result = read_groups(&path);
         let word = if result.is_ok() { "ok" } else { "failed" };
-        self.metrics.file_reads.with_label_values(&[word]).inc();
+        self.shared.metrics.file_reads.with_label_values(&[word]).inc();
         let known = self.known.entry(path.clone()).or_default();
         let failed_before = known.error.is_some();
         match result {
@@ -126,32 +111,22 @@ impl Files {
             }
         }
         match (failed_before, known.error.is_some()) {
-            (false, true) => self.metrics.files_failing.inc(),
-            (true, false) => self.metrics.files_failing.dec(),
+            (false, true) => self.shared.metrics.files_failing.inc(),
+            (true, false) => self.shared.metrics.files_failing.dec(),
             _ => {}
         }
     }
 
-    /// Watches directories that are not watched yet; one that is missing is tried again at the next refresh.
-    fn watch(&mut self) {
-        let Some(watcher) = &mut self.watcher else { return };
-        self.watched.retain(|directory| directory.is_dir());
+    /// Watches the directories of the patterns; one that is missing is tried again at the next refresh.
+    fn watch(&self) {
         for pattern in &self.patterns {
             let directory = match Path::new(pattern).parent() {
-                Some(parent) if !parent.as_os_str().is_empty() => parent.to_path_buf(),
-                _ => PathBuf::from("."),
+                Some(parent) if !parent.as_os_str().is_empty() => parent,
+                _ => Path::new("."),
             };
-            if self.watched.contains(&directory) {
-                continue;
-            }
-            match watcher.watch(&directory, RecursiveMode::NonRecursive) {
-                Ok(()) => {
-                    self.watched.insert(directory);
-                }
-                Err(error) => {
-                    self.metrics.watch_errors.inc();
-                    tracing::debug!(directory = %directory.display(), %error, "cannot watch target files");
-                }
+            if let Err(error) = self.shared.directories.watch(directory, &self.wake) {
+                self.shared.metrics.watch_errors.inc();
+                tracing::debug!(directory = %directory.display(), %error, "cannot watch target files");
             }
         }
     }
@@ -160,15 +135,7 @@ impl Files {
 impl Drop for Files {
     fn drop(&mut self) {
         let failing = self.known.values().filter(|known| known.error.is_some()).count();
-        self.metrics.files_failing.sub(i64::try_from(failing).unwrap_or(i64::MAX));
-    }
-}
-
-/// Whether an event can change what a file says. Our own reading makes events too, and must not wake us.
-fn is_change(kind: EventKind) -> bool {
-    match kind {
-        EventKind::Access(access) => access == AccessKind::Close(AccessMode::Write),
-        _ => true,
+        self.shared.metrics.files_failing.sub(i64::try_from(failing).unwrap_or(i64::MAX));
     }
 }
 

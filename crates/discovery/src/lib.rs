@@ -1,26 +1,30 @@
 //! Where targets come from: one mechanism a file; all yield target groups.
 //!
 //! Map: [`settings`] what a configuration file says · [`group`] what a mechanism yields · `fixed` targets
-//! written into the configuration · `file` targets in watched files · [`metrics`] self-metrics.
+//! written into the configuration · `file` targets in watched files · `watch` noticing their changes ·
+//! `metrics` self-metrics.
 //!
 //! The door is [`start`]: one task a mechanism, each of which publishes all its groups whenever they change.
 //! A reader always sees the newest state, never a queue of steps ([`Discovery::changed`]). A mechanism that
 //! fails goes on with what it knew last. Deliberately not here: relabelling and everything after it.
 
 pub mod group;
-pub mod metrics;
 pub mod settings;
 
 mod file;
 mod fixed;
+mod metrics;
+mod watch;
 
 use std::sync::Arc;
 
-use tokio::sync::watch;
+use tokio::sync::watch as channel;
 use tokio::task::JoinSet;
 
+use crate::metrics::Metrics;
+use crate::watch::DirectoryWatch;
+
 pub use group::TargetGroup;
-pub use metrics::Metrics;
 pub use settings::Settings;
 
 /// The groups of all mechanisms of a job, as they were at one moment.
@@ -45,9 +49,9 @@ impl Snapshot {
 /// Running discovery of one job; ends when dropped.
 #[derive(Debug)]
 pub struct Discovery {
-    receiver: watch::Receiver<Snapshot>,
+    receiver: channel::Receiver<Snapshot>,
     /// Keeps the channel open for a job whose mechanisms have all said their last word.
-    _sender: Arc<watch::Sender<Snapshot>>,
+    _sender: Arc<channel::Sender<Snapshot>>,
     _tasks: JoinSet<()>,
 }
 
@@ -70,10 +74,27 @@ impl Discovery {
     }
 }
 
+/// What the discoveries of all jobs share. Made once; clones are the same.
+#[derive(Debug, Clone)]
+pub struct Shared {
+    metrics: Metrics,
+    directories: Arc<DirectoryWatch>,
+}
+
+impl Shared {
+    /// Registers the metrics of discovery.
+    ///
+    /// # Errors
+    /// If the registry holds metrics of the same names.
+    pub fn register(registry: &prometheus::Registry) -> Result<Self, prometheus::Error> {
+        Ok(Self { metrics: Metrics::register(registry)?, directories: Arc::new(DirectoryWatch::new()) })
+    }
+}
+
 /// Where one mechanism publishes.
 #[derive(Debug)]
 struct Publisher {
-    sender: Arc<watch::Sender<Snapshot>>,
+    sender: Arc<channel::Sender<Snapshot>>,
     at: usize,
 }
 
@@ -92,9 +113,9 @@ impl Publisher {
 }
 
 /// Starts every mechanism that a job names. Must be called within a tokio runtime.
-pub fn start(settings: &Settings, metrics: &Metrics) -> Discovery {
+pub fn start(settings: &Settings, shared: &Shared) -> Discovery {
     let count = usize::from(!settings.static_configs.is_empty()) + settings.file_sd_configs.len();
-    let (sender, receiver) = watch::channel(Snapshot { mechanisms: vec![None; count] });
+    let (sender, receiver) = channel::channel(Snapshot { mechanisms: vec![None; count] });
     let sender = Arc::new(sender);
     let mut publishers = (0..count).map(|at| Publisher { sender: Arc::clone(&sender), at });
     let mut tasks = JoinSet::new();
@@ -104,7 +125,7 @@ pub fn start(settings: &Settings, metrics: &Metrics) -> Discovery {
         publisher.publish(fixed::groups(&settings.static_configs));
     }
     for (config, publisher) in settings.file_sd_configs.iter().zip(publishers) {
-        tasks.spawn(file::run(config.clone(), metrics.clone(), publisher));
+        tasks.spawn(file::run(config.clone(), shared.clone(), publisher));
     }
     Discovery { receiver, _sender: sender, _tasks: tasks }
 }

@@ -4,7 +4,7 @@ use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 
 /// Counters of all discoveries of a process.
 #[derive(Debug, Clone)]
-pub struct Metrics {
+pub(crate) struct Metrics {
     /// Files read, by result (`ok`, `failed`).
     pub(crate) file_reads: IntCounterVec,
     /// Files that could not be read or understood when last tried.
@@ -18,7 +18,7 @@ impl Metrics {
     ///
     /// # Errors
     /// If the registry holds metrics of the same names.
-    pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+    pub(crate) fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
         let metrics = Self {
             file_reads: IntCounterVec::new(
                 Opts::new(

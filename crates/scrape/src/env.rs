@@ -23,7 +23,7 @@ pub(crate) struct Env {
     pub(crate) tenant: TenantId,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) metrics: Metrics,
-    pub(crate) discovery_metrics: discovery::Metrics,
+    pub(crate) discovery: discovery::Shared,
     /// Stands for this machine where `localhost` would mean another, and is the `instance` of built-in targets.
     pub(crate) host_name: String,
     /// Spreads targets over their interval, differently on each server.

@@ -53,6 +53,8 @@ pub(crate) enum ScrapeError {
     Limit { limit: &'static str, message: Arc<str> },
     #[error("answers of all targets together take too much memory: {0}")]
     Memory(#[from] stdx::memory::MemoryExceeded),
+    #[error("storage took the samples and has not made them safe yet")]
+    Unconfirmed,
     #[error("storage refused the samples: {0}")]
     Storage(#[from] storage::Error),
 }
@@ -73,7 +75,7 @@ impl ScrapeError {
             Self::Parse(_) | Self::Labels { .. } => "parse_error",
             Self::Limit { .. } => "limit",
             Self::Memory(_) => "memory",
-            Self::Storage(_) => "storage",
+            Self::Storage(_) | Self::Unconfirmed => "storage",
         }
     }
 }

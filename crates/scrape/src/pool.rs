@@ -81,7 +81,7 @@ impl PoolHandle {
         let pool = Pool {
             env: Arc::clone(env),
             id,
-            discovery: discovery::start(&recipe.job.discovery, &env.discovery_metrics),
+            discovery: discovery::start(&recipe.job.discovery, &env.discovery),
             recipe: Arc::clone(&recipe),
             snapshot: Snapshot::default(),
             running: HashMap::new(),
@@ -175,7 +175,7 @@ impl Pool {
         self.env.metrics.reloads.inc();
         let before = std::mem::replace(&mut self.recipe, recipe);
         if before.job.discovery != self.recipe.job.discovery {
-            self.discovery = discovery::start(&self.recipe.job.discovery, &self.env.discovery_metrics);
+            self.discovery = discovery::start(&self.recipe.job.discovery, &self.env.discovery);
             self.await_discovery().await;
         }
         let forget = !before.labels_alike(&self.recipe);

@@ -65,7 +65,7 @@ pub async fn start(settings: Settings, deps: Deps) -> Result<Handle, Error> {
         appender: deps.appender,
         tenant: deps.tenant,
         metrics: Metrics::register(&deps.registry)?,
-        discovery_metrics: discovery::Metrics::register(&deps.registry)?,
+        discovery: discovery::Shared::register(&deps.registry)?,
         host_name: deps.host_name,
         seed: deps.random.next_u64(),
         buffers: Buffers::new(deps.body_budget),
@@ -94,6 +94,9 @@ impl Handle {
     /// If a job's HTTP client cannot be made; nothing has changed then.
     pub async fn reload(&self, settings: Settings) -> Result<(), Error> {
         let mut pools = self.pools.lock().await;
+        if self.env.stop.is_cancelled() {
+            return Ok(());
+        }
         let wanted = self.wanted(settings);
         let mut changed = Vec::new();
         for (id, job, collector) in &wanted {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use stdx::clock::Clock;
+use storage::Durability;
 use tokio::runtime::RuntimeFlavor;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -25,6 +26,9 @@ use crate::target::{LastScrape, Target};
 
 /// Reading a larger answer takes long enough for other tasks to move to another thread.
 const LARGE_BODY_BYTES: usize = 1 << 20;
+
+/// How long storage may take to make a scrape safe before it counts as failed; at least the interval.
+const CONFIRM_PATIENCE: Duration = Duration::from_secs(10);
 
 /// What a pool tells the loop of a target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -140,12 +144,22 @@ impl Loop {
         } else {
             scrape.ingest(fetched)
         };
-        let error = match durable.await {
+        let error = match self.confirm(durable).await {
             Ok(()) => error,
-            Err(lost) => error.or(Some(ScrapeError::Storage(lost))),
+            Err(unsafe_yet) => error.or(Some(unsafe_yet)),
         };
         let took = env.clock.monotonic().saturating_sub(scrape.began);
         self.conclude(error, began_ms, took, kept_count);
+    }
+
+    /// Waits until storage has made the samples safe. Storage that hangs must not stop scraping: it may take what
+    /// comes, and if not it will say so.
+    async fn confirm(&self, durable: Durability) -> Result<(), ScrapeError> {
+        let patience = Duration::from_millis(self.grid.interval_ms().unsigned_abs()).max(CONFIRM_PATIENCE);
+        match tokio::time::timeout(patience, durable).await {
+            Ok(confirmed) => confirmed.map_err(ScrapeError::Storage),
+            Err(_) => Err(ScrapeError::Unconfirmed),
+        }
     }
 
     fn conclude(&self, error: Option<ScrapeError>, began_ms: i64, took: Duration, sample_count: u64) {

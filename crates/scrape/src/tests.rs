@@ -4,6 +4,7 @@
 //! on HTTP runs in real time against servers on local ports ([`exporter`]), and waits for what should happen.
 
 mod exporter;
+mod garbage;
 mod http;
 mod limits;
 mod pools;

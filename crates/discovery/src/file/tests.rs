@@ -95,9 +95,9 @@ async fn await_addresses(discovery: &mut Discovery, want: &[&str]) {
 async fn changes_of_watched_files_are_published_and_bad_files_keep_their_targets() {
     let directory = tempfile::tempdir().expect("a directory");
     let registry = prometheus::Registry::new();
-    let metrics = Metrics::register(&registry).expect("registered");
+    let shared = Shared::register(&registry).expect("registered");
     write(&directory, "a.json", r#"[{"targets":["one:1"]}]"#);
-    let mut discovery = start(&settings(&directory, "*.json"), &metrics);
+    let mut discovery = start(&settings(&directory, "*.json"), &shared);
     await_addresses(&mut discovery, &["one:1"]).await;
 
     write(&directory, "b.json", r#"[{"targets":["two:2"]}]"#);
@@ -105,31 +105,51 @@ async fn changes_of_watched_files_are_published_and_bad_files_keep_their_targets
 
     write(&directory, "a.json", "this is no JSON");
     let deadline = tokio::time::Instant::now() + PATIENCE;
-    while metrics.files_failing.get() == 0 {
+    while shared.metrics.files_failing.get() == 0 {
         assert!(tokio::time::Instant::now() < deadline, "the bad file is noticed in time");
         tokio::task::yield_now().await;
     }
     await_addresses(&mut discovery, &["one:1", "two:2"]).await;
-    assert!(metrics.file_reads.with_label_values(&["failed"]).get() >= 1);
+    assert!(shared.metrics.file_reads.with_label_values(&["failed"]).get() >= 1);
 
     write(&directory, "a.json", r#"[{"targets":["three:3"]}]"#);
     await_addresses(&mut discovery, &["three:3", "two:2"]).await;
-    assert_eq!(metrics.files_failing.get(), 0);
+    assert_eq!(shared.metrics.files_failing.get(), 0);
 
     std::fs::remove_file(directory.path().join("b.json")).expect("removed");
     await_addresses(&mut discovery, &["three:3"]).await;
 }
 
 #[tokio::test]
+async fn many_sections_share_one_watch_and_a_directory_made_anew_is_found() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let shared = Shared::register(&prometheus::Registry::new()).expect("registered");
+    let mut settings = settings(&directory, "sub/*.json");
+    settings.file_sd_configs[0].refresh_interval = DurationMs(1_000);
+    let mut discoveries: Vec<Discovery> = (0..300).map(|_| start(&settings, &shared)).collect();
+    for round in ["one:1", "two:2"] {
+        std::fs::create_dir(directory.path().join("sub")).expect("made");
+        write(&directory, "sub/a.json", &format!("[{{\"targets\":[\"{round}\"]}}]"));
+        for discovery in &mut discoveries {
+            await_addresses(discovery, &[round]).await;
+        }
+        std::fs::remove_dir_all(directory.path().join("sub")).expect("removed");
+        for discovery in &mut discoveries {
+            await_addresses(discovery, &[]).await;
+        }
+    }
+}
+
+#[tokio::test]
 async fn fixed_targets_are_there_at_once_and_complete_waits_for_files() {
     let directory = tempfile::tempdir().expect("a directory");
-    let metrics = Metrics::register(&prometheus::Registry::new()).expect("registered");
+    let shared = Shared::register(&prometheus::Registry::new()).expect("registered");
     let mut settings = settings(&directory, "none.yml");
     settings.static_configs = vec![StaticGroup {
         targets: vec!["fixed:1".into()],
         labels: BTreeMap::from([("a".into(), "b".into())]),
     }];
-    let mut discovery = start(&settings, &metrics);
+    let mut discovery = start(&settings, &shared);
     let first = discovery.current();
     let group = first.groups().next().expect("the fixed group");
     assert_eq!((group.source.as_str(), group.labels.get("a")), ("0", Some("b")));

@@ -175,6 +175,40 @@ async fn timestamps_that_are_not_honoured_are_those_of_the_scrape() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn series_that_storage_refuses_are_not_ended() {
+    let (bench, exposed) = (Bench::new(), shared::<Exposed>());
+    exposed.set("a 1\nb 1\n");
+    *bench.fickle.rejects.lock() = Some("b");
+    let _pool = bench.pool(every_ten_s(|_| {}), &exposed);
+    pass_s(10).await;
+    *bench.fickle.rejects.lock() = None;
+    exposed.set("a 1\n");
+    pass_s(10).await;
+    assert_eq!(values(bench.storage(), "a"), [Some(1.0); 2]);
+    assert_eq!(values(bench.storage(), "b"), []);
+    assert_eq!(values(bench.storage(), "up"), [Some(1.0); 2]);
+    assert_eq!(bench.counter("kymo_scrape_samples_dropped_total{reason=\"series_limit\"}"), 1.0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn storage_that_cannot_make_samples_safe_fails_the_scrape_and_does_not_stop_scraping() {
+    let (bench, exposed) = (Bench::new(), shared::<Exposed>());
+    exposed.set("a 1\n");
+    let group = storage::CommitGroup::new();
+    *bench.fickle.commit.lock() = Some(group.clone());
+    let _pool = bench.pool(every_ten_s(|_| {}), &exposed);
+    let last_error =
+        || bench.env.views.read().values().next().expect("a pool").active("here").remove(0).last_error;
+    pass_s(40).await;
+    assert_eq!(last_error(), "storage took the samples and has not made them safe yet");
+    let scraped = values(bench.storage(), "a").len();
+    assert!((2..4).contains(&scraped), "{scraped} scrapes");
+    group.complete(Err(storage::Error::new(storage::ErrorKind::Unavailable, "the disk is gone")));
+    pass_s(10).await;
+    assert_eq!(last_error(), "storage refused the samples: the disk is gone");
+}
+
+#[tokio::test(start_paused = true)]
 async fn storage_that_refuses_fails_the_scrape_and_ends_nothing() {
     let (bench, exposed) = (Bench::new(), shared::<Exposed>());
     exposed.set("a 1\nb 1\n");

@@ -8,7 +8,9 @@ use parking_lot::Mutex;
 use stdx::clock::Clock;
 use stdx::memory::Budget;
 use storage::memory::MemoryStorage;
-use storage::{Appended, Appender, Error, ErrorKind, WriteBatch};
+use storage::{
+    Appended, Appender, CommitGroup, Durability, Error, ErrorKind, RejectReason, Rejected, WriteBatch,
+};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -69,6 +71,10 @@ impl Collector for Exposed {
 pub(super) struct Fickle {
     pub(super) storage: Arc<MemoryStorage>,
     pub(super) refuses: Mutex<bool>,
+    /// A metric whose samples are refused one by one.
+    pub(super) rejects: Mutex<Option<&'static str>>,
+    /// What becomes of what was taken; `None`: it is safe at once.
+    pub(super) commit: Mutex<Option<Arc<CommitGroup>>>,
 }
 
 impl Appender for Fickle {
@@ -76,7 +82,27 @@ impl Appender for Fickle {
         if *self.refuses.lock() {
             return Err(Error::new(ErrorKind::Unavailable, "the disk is full"));
         }
-        self.storage.append(tenant, batch)
+        let rejects = *self.rejects.lock();
+        let is_rejected = |series| rejects.is_some() && batch.series(series).get("__name__") == rejects;
+        let mut taken = WriteBatch::new();
+        let mut rejected = Vec::new();
+        for (series, timestamp_ms, value) in batch.floats() {
+            if is_rejected(series) {
+                rejected.push(Rejected { series, timestamp_ms, reason: RejectReason::SeriesLimit });
+            } else {
+                let series = taken.add_series(batch.series(series));
+                taken.add_float(series, timestamp_ms, value);
+            }
+        }
+        for (metric, metadata) in batch.metadata() {
+            taken.add_metadata(metric, metadata.clone());
+        }
+        let mut appended = self.storage.append(tenant, &taken)?;
+        appended.rejected = rejected;
+        if let Some(commit) = &*self.commit.lock() {
+            appended.durable = Durability::of(Arc::clone(commit));
+        }
+        Ok(appended)
     }
 }
 
@@ -96,7 +122,7 @@ impl Bench {
             tenant: TenantId::anonymous(),
             clock: TokioClock::shared(),
             metrics: Metrics::register(&registry).expect("registered"),
-            discovery_metrics: discovery::Metrics::register(&registry).expect("registered"),
+            discovery: discovery::Shared::register(&registry).expect("registered"),
             host_name: "here".into(),
             seed: 4711,
             buffers: Buffers::new(Budget::unlimited()),
