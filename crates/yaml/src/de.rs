@@ -35,7 +35,11 @@ impl<'a> NodeDeserializer<'a> {
     }
 
     fn wrong<'de, V: Visitor<'de>>(&self, visitor: &V) -> Error {
-        let error = <Error as de::Error>::invalid_type(self.unexpected(), visitor);
+        self.not(visitor as &dyn de::Expected)
+    }
+
+    fn not(&self, expected: &dyn de::Expected) -> Error {
+        let error = <Error as de::Error>::invalid_type(self.unexpected(), expected);
         let quoted_number = match &self.node.value {
             Value::Scalar { text, plain: false } => parse_bool(text).is_some() || parse_float(text).is_some(),
             _ => false,
@@ -53,11 +57,11 @@ impl<'a> NodeDeserializer<'a> {
         }
     }
 
-    fn entries<'de, V: Visitor<'de>>(&self, visitor: &V) -> Result<&'a [Entry], Error> {
+    fn entries(&self) -> Result<&'a [Entry], Error> {
         match &self.node.value {
             Value::Mapping(entries) => Ok(entries),
             _ if self.node.is_null() => Ok(&[]),
-            _ => Err(self.wrong(visitor)),
+            _ => Err(self.not(&"keys and values")),
         }
     }
 }
@@ -108,8 +112,12 @@ macro_rules! integers {
             if self.node.is_null() {
                 return visitor.$visit(0);
             }
-            let Some(number) = self.plain().and_then(parse_int) else { return Err(self.wrong(&visitor)) };
-            let Ok(number) = <$type>::try_from(number) else { return Err(self.wrong(&visitor)) };
+            let wrong = || {
+                let range = format!("a whole number from {} to {}", <$type>::MIN, <$type>::MAX);
+                self.not(&range.as_str())
+            };
+            let number = self.plain().and_then(parse_int).ok_or_else(wrong)?;
+            let number = <$type>::try_from(number).map_err(|_| wrong())?;
             visitor.$visit(number).map_err(|error: Error| error.or_at(self.node.mark))
         }
     )*};
@@ -249,7 +257,7 @@ impl<'de> de::Deserializer<'de> for NodeDeserializer<'_> {
     }
 
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        let entries = self.entries(&visitor)?;
+        let entries = self.entries()?;
         let access = Entries::new(entries.iter().collect(), None, &[], &[], self.node.mark);
         visitor.visit_map(access).map_err(|error| error.or_at(self.node.mark))
     }
@@ -260,7 +268,7 @@ impl<'de> de::Deserializer<'de> for NodeDeserializer<'_> {
         fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Error> {
-        let entries = self.entries(&visitor)?;
+        let entries = self.entries()?;
         visit_struct(entries.iter().collect(), fields, &[], self.node.mark, visitor)
     }
 

@@ -108,6 +108,11 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<Outcome> {
         },
         api: api::Settings {
             listen: arguments.listen,
+            lookback_ms: arguments.query_lookback,
+            // The engine's own limit speaks first, with the better error.
+            request_timeout: api::Settings::default()
+                .request_timeout
+                .max(Duration::from_millis(arguments.query_timeout.unsigned_abs()) + Duration::from_secs(30)),
             allow_quit: arguments.enable_quit,
             allow_reload: !arguments.disable_reload,
             ..api::Settings::default()

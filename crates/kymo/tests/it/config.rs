@@ -165,7 +165,7 @@ fn faults_name_file_line_column_keys_and_remedy() {
     );
     refused(
         "scrape_configs:\n- job_name: a\n  static_configs:\n  - targets: ['http://b/metrics']\n",
-        "kymo.yml:4:14: scrape_configs[0].static_configs[0].targets[0]: \"http://b/metrics\" is not a valid hostname; \
+        "kymo.yml:4:15: scrape_configs[0].static_configs[0].targets[0]: \"http://b/metrics\" is not a valid hostname; \
          leave out the scheme and the path",
     );
     refused(
@@ -183,8 +183,14 @@ fn faults_name_file_line_column_keys_and_remedy() {
         "kymo.yml:5:5: scrape_configs[0].kubernetes_sd_configs[0]: unknown key \"api_sever\"; did you mean \
          \"api_server\"?",
     );
-    refused("a: 1", "kymo.yml:1:1: unknown key \"a\"; remove it, or check its indentation");
-    refused("- a", "kymo.yml:1:1: expected struct File, found a list");
+    refused(
+        "scrape_configs:
+- job_name: a
+  zzz: 1
+",
+        "kymo.yml:3:3: scrape_configs[0]: unknown key \"zzz\"; remove it, or check its indentation",
+    );
+    refused("- a", "kymo.yml:1:1: expected keys and values, found a list");
 }
 
 #[test]

@@ -100,10 +100,13 @@ fn faults_name_line_column_path_and_remedy() {
     );
     refused("job: []", "line 1, column 1: unknown key \"job\"; did you mean \"jobs\"?");
     refused("rules: []", "line 1, column 1: unknown key \"rules\"; allowed here: jobs");
-    refused("jobs:\n- port: 70000", "line 2, column 9: jobs[0].port: expected u16, found string \"70000\"");
+    refused(
+        "jobs:\n- port: 70000",
+        "line 2, column 9: jobs[0].port: expected a whole number from 0 to 65535, found string \"70000\"",
+    );
     refused(
         "jobs:\n- port: \"80\"",
-        "line 2, column 9: jobs[0].port: expected u16, found string \"80\"; remove the quotes",
+        "line 2, column 9: jobs[0].port: expected a whole number from 0 to 65535, found string \"80\"; remove the quotes",
     );
     refused(
         "jobs:\n- params: {a: b}",
