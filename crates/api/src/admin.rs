@@ -62,7 +62,7 @@ pub(crate) async fn reload(Extract(state): Extract<Arc<State>>) -> Response {
 pub(crate) async fn quit(Extract(state): Extract<Arc<State>>) -> Response {
     if !state.settings.allow_quit {
         let message =
-            "ending the process over HTTP is switched off; start it with --web.enable-quit, or send SIGTERM";
+            "ending the process over HTTP is switched off; start it with --enable-quit, or send SIGTERM";
         return error::text(StatusCode::FORBIDDEN, message);
     }
     state.deps.control.quit();

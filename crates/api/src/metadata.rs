@@ -4,7 +4,8 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use axum::extract::State as Extract;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
 use model::{Labels, METRIC_NAME, Matcher, Metadata, TenantId};
 use promql::ast::{Expr, ExprKind};
 use storage::{LabelRequest, QueryContext, SeriesExemplars};
@@ -172,7 +173,8 @@ pub(crate) async fn query_exemplars(
     let mut selectors = Vec::new();
     collect_selectors(&expr, &mut selectors);
     if selectors.is_empty() {
-        return Ok(success_list(Vec::new(), Annotations::default(), write_exemplars));
+        // As Prometheus: nothing was selected, which is not an empty list.
+        return Ok(StatusCode::NO_CONTENT.into_response());
     }
     let work = {
         let state = Arc::clone(&state);

@@ -96,7 +96,9 @@ impl Params {
             return Ok(None);
         }
         let timeout_ms = self.duration_ms("timeout")?;
-        Ok(Some(Duration::from_millis(u64::try_from(timeout_ms).unwrap_or(0))))
+        let timeout_ms = u64::try_from(timeout_ms)
+            .map_err(|_| ApiError::invalid_parameter("timeout", "negative timeouts are not accepted"))?;
+        Ok(Some(Duration::from_millis(timeout_ms)))
     }
 
     /// How many results are wanted; 0 for all.

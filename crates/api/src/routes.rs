@@ -2,6 +2,7 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{MatchedPath, OriginalUri, Request, State as Extract};
@@ -113,30 +114,48 @@ async fn no_such_endpoint(OriginalUri(uri): OriginalUri, method: Method) -> Resp
 
 async fn method_not_allowed(OriginalUri(uri): OriginalUri, method: Method) -> Response {
     let path = uri.path();
-    let message = format!("{path} does not take {method}");
     if path.starts_with("/api/") {
+        let message = format!("{path} does not take {method}");
         return ApiError::new(ErrorType::MethodNotAllowed, message).into_response();
     }
-    error::text(StatusCode::METHOD_NOT_ALLOWED, &message)
+    let message =
+        if path.starts_with("/-/") { "Only POST or PUT requests allowed" } else { "Method Not Allowed" };
+    error::text(StatusCode::METHOD_NOT_ALLOWED, message)
 }
 
 /// Counts and times every request, and turns what must not happen into an answer: a panic, a request without end.
 async fn observe(Extract(state): Extract<Arc<State>>, request: Request, next: Next) -> Response {
     let handler = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str).map(str::to_owned);
     let handler = handler.filter(|path| !path.contains("{*")).unwrap_or_else(|| "other".to_owned());
-    let started = state.deps.clock.monotonic();
-    let limited = tokio::time::timeout(state.settings.request_timeout, next.run(request));
+    let mut counted = Counted { started: state.deps.clock.monotonic(), state, handler, status: None };
+    let limited = tokio::time::timeout(counted.state.settings.request_timeout, next.run(request));
     let response = match AssertUnwindSafe(limited).catch_unwind().await {
         Ok(Ok(response)) => response,
         Ok(Err(_)) => ApiError::new(ErrorType::Timeout, "the request ran out of time").into_response(),
         Err(_) => {
-            state.metrics.panics.inc();
-            tracing::error!(%handler, "a handler panicked");
+            counted.state.metrics.panics.inc();
+            tracing::error!(handler = counted.handler, "a handler panicked");
             ApiError::new(ErrorType::Internal, "internal error; the log has more").into_response()
         }
     };
-    let elapsed = state.deps.clock.monotonic().saturating_sub(started);
-    state.metrics.requests.with_label_values(&[handler.as_str(), response.status().as_str()]).inc();
-    state.metrics.request_duration.with_label_values(&[handler.as_str()]).observe(elapsed.as_secs_f64());
+    counted.status = Some(response.status());
     response
+}
+
+/// Counts a request when it is dropped, so that one whose client went away is counted, too: as 499.
+struct Counted {
+    state: Arc<State>,
+    handler: String,
+    started: Duration,
+    status: Option<StatusCode>,
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        let metrics = &self.state.metrics;
+        let code = self.status.as_ref().map_or("499", StatusCode::as_str);
+        metrics.requests.with_label_values(&[self.handler.as_str(), code]).inc();
+        let elapsed = self.state.deps.clock.monotonic().saturating_sub(self.started);
+        metrics.request_duration.with_label_values(&[self.handler.as_str()]).observe(elapsed.as_secs_f64());
+    }
 }

@@ -111,13 +111,14 @@ fn write_with(
     body: &Bytes,
     scratch: &mut Scratch,
 ) -> Result<(Durability, Refusals), ApiError> {
-    // A sound block holds at most 22 times its size; decoded it takes a few times that.
     let decompressed_max = state.settings.write_decompressed_bytes_max;
-    decompress(body, decompressed_max, &mut scratch.decompressed).map_err(request_error)?;
+    decompress(body, decompressed_max, &mut scratch.decompressed)
+        .map_err(|e| request_error(e, body.len()))?;
+    // The request and, a few times as large, the batch.
     let needed_bytes = 3 * scratch.decompressed.len() as u64;
     let _held = state.deps.budget.reserve(needed_bytes).map_err(|e| write_error(e.into()))?;
     let mut fill = Fill { batch: &mut scratch.batch, series: 0, refusals: Refusals::default() };
-    decode(&scratch.decompressed, &mut fill).map_err(request_error)?;
+    decode(&scratch.decompressed, &mut fill).map_err(|e| request_error(e, body.len()))?;
     let mut refusals = fill.refusals;
     if scratch.batch.is_empty() {
         count(state, 0, &refusals);
@@ -147,10 +148,14 @@ fn write_error(error: storage::Error) -> ApiError {
     ApiError::new(error_type, error.to_string())
 }
 
-fn request_error(error: RemoteWriteError) -> ApiError {
+fn request_error(error: RemoteWriteError, body_bytes: usize) -> ApiError {
+    /// A sound block holds at most 22 times its size. A header that claims more is a lie, not a large request.
+    const SNAPPY_RATIO_MAX: usize = 22;
     let error_type = match error {
-        RemoteWriteError::TooLarge { .. } => ErrorType::PayloadTooLarge,
-        RemoteWriteError::Snappy(_) | RemoteWriteError::Protobuf { .. } => ErrorType::BadData,
+        RemoteWriteError::TooLarge { len_bytes, .. } if len_bytes / SNAPPY_RATIO_MAX <= body_bytes => {
+            ErrorType::PayloadTooLarge
+        }
+        _ => ErrorType::BadData,
     };
     ApiError::new(error_type, error.to_string())
 }

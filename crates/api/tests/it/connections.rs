@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use api::Settings;
 use model::{Matcher, Metadata, TenantId};
@@ -175,6 +175,11 @@ fn work_stops_when_its_client_is_gone() {
     assert_eq!(events.recv_timeout(PATIENCE), Ok("began"));
     drop(socket);
     assert_eq!(events.recv_timeout(PATIENCE), Ok("stopped"));
+    let want = "kymo_http_requests_total{code=\"499\",handler=\"/api/v1/labels\"} 1";
+    let deadline = Instant::now() + PATIENCE;
+    while !server.client.get("/metrics").text().contains(want) {
+        assert!(Instant::now() < deadline, "the request must be counted as 499");
+    }
 }
 
 #[test]

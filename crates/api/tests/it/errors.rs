@@ -61,6 +61,10 @@ fn times_and_durations() {
         "invalid parameter \"timeout\": cannot parse \"x\" to a valid duration",
     );
     check_bad(
+        "/api/v1/query?query=1&timeout=-1",
+        "invalid parameter \"timeout\": negative timeouts are not accepted",
+    );
+    check_bad(
         "/api/v1/query?query=1&lookback_delta=x",
         "error parsing lookback delta duration: cannot parse \"x\" to a valid duration",
     );

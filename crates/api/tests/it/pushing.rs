@@ -102,6 +102,7 @@ fn what_is_no_request_is_refused() {
     check(b"not snappy", 400, "not a snappy block");
     check(&snap::raw::Encoder::new().compress_vec(b"\xff\xff\xff").expect("small"), 400, "request");
     check(&snap::raw::Encoder::new().compress_vec(&[0; 3_000]).expect("small"), 413, "the limit is 2000");
+    check(&[0xff, 0xff, 0xff, 0xff, 0x0f, 0x00], 400, "the limit is 2000");
     let body = request("pushed", &[]).compress();
     let refused = |headers: &[(&str, &str)], want: &str| {
         let answer = server.client.request("POST", "/api/v1/write", headers, &body);

@@ -24,6 +24,26 @@ fn pages_are_served_with_strict_headers_and_paths_of_the_ui_fall_back_to_the_pag
 }
 
 #[test]
+fn the_page_and_what_it_needs_come_from_the_binary_and_are_cached_by_their_names() {
+    let server = TestServer::start();
+    let page = server.client.get("/");
+    let assets: Vec<&str> =
+        page.text().split(['"', '\'']).filter(|part| part.starts_with("/assets/")).collect();
+    if assets.is_empty() {
+        assert!(page.text().contains("npm run build"), "without a UI the page says how to build it");
+        return;
+    }
+    for asset in assets {
+        let answer = server.client.get(asset);
+        assert_eq!(answer.status, 200, "{asset}");
+        assert_eq!(answer.header("cache-control"), Some("public, max-age=31536000, immutable"));
+        let etag = answer.header("etag").expect("a tag").to_owned();
+        let known = server.client.get_with(asset, &[("if-none-match", &etag)]);
+        assert_eq!((known.status, known.body.len()), (304, 0), "{asset}");
+    }
+}
+
+#[test]
 fn the_old_graph_page_leads_to_explore_with_its_query() {
     let answer = TestServer::start().client.get("/graph?g0.expr=up");
     assert_eq!((answer.status, answer.header("location")), (303, Some("/explore?g0.expr=up")));
