@@ -17,7 +17,7 @@ export function useKeys(actions: KeyActions): void {
     latest.current = actions;
   });
   useEffect(() => {
-    let prefixAt = 0;
+    let prefixAt = -Infinity;
     const onKey = (event: KeyboardEvent) => {
       const ctrlK = (event.ctrlKey || event.metaKey) && event.key.toLowerCase() === 'k';
       if (ctrlK) {
@@ -29,7 +29,7 @@ export function useKeys(actions: KeyActions): void {
       // A dialog that is open has the keyboard.
       if (document.querySelector('[role="dialog"]') !== null) return;
       const sequence = performance.now() - prefixAt < SEQUENCE_MS ? `g ${event.key}` : event.key;
-      prefixAt = 0;
+      prefixAt = -Infinity;
       const action = latest.current[sequence];
       if (action) {
         event.preventDefault();

@@ -4,8 +4,10 @@ import {
   autocompletion,
   closeBrackets,
   closeBracketsKeymap,
+  closeCompletion,
   completionKeymap,
   completionStatus,
+  selectedCompletion,
 } from '@codemirror/autocomplete';
 import { defaultKeymap, history, historyKeymap, insertNewlineAndIndent } from '@codemirror/commands';
 import { bracketMatching, HighlightStyle, syntaxHighlighting } from '@codemirror/language';
@@ -41,6 +43,20 @@ const colors = syntaxHighlighting(
   ]),
 );
 
+/**
+ * Enter takes the completion that is chosen, unless it is what stands there already, or the list opened only this
+ * moment: then whoever types meant to run.
+ */
+function completeOr(editor: EditorView, run: (editor: EditorView) => boolean): boolean {
+  if (completionStatus(editor.state) !== 'active') return run(editor);
+  const label = selectedCompletion(editor.state)?.label ?? '';
+  const { head } = editor.state.selection.main;
+  const written = editor.state.sliceDoc(Math.max(0, head - label.length), head);
+  if (written !== label && acceptCompletion(editor)) return true;
+  closeCompletion(editor);
+  return run(editor);
+}
+
 export interface QueryEditorProps {
   value: string;
   label: string;
@@ -75,11 +91,7 @@ export default function QueryEditor(props: QueryEditorProps) {
         extensions: [
           Prec.highest(
             keymap.of([
-              {
-                key: 'Enter',
-                run: (editor) =>
-                  completionStatus(editor.state) === 'active' ? acceptCompletion(editor) : run(editor),
-              },
+              { key: 'Enter', run: (editor) => completeOr(editor, run) },
               { key: 'Mod-Enter', run },
               { key: 'Shift-Enter', run: insertNewlineAndIndent },
               // Outside of completion Tab leaves the editor, as on any page.

@@ -1,0 +1,289 @@
+import { api, editor, expect, expectNoSideScroll, test, waitForData } from './support';
+
+interface Targets {
+  activeTargets: {
+    scrapePool: string;
+    health: string;
+    labels: Record<string, string>;
+    discoveredLabels: Record<string, string>;
+  }[];
+}
+
+test.describe('Targets', () => {
+  test('lists pools with their counts, and why a target is down', async ({ page, request }) => {
+    await waitForData(request, 'up == 0');
+    const { activeTargets } = await api<Targets>(request, '/targets');
+    await page.goto('/targets');
+    for (const pool of new Set(activeTargets.map((target) => target.scrapePool))) {
+      await expect(page.getByRole('heading', { name: pool, exact: true })).toBeVisible();
+    }
+    await expect(page.getByRole('list', { name: 'Targets' })).toContainText(/\d+ of \d+ up/);
+    await page.getByText(/^Down \d+/).click();
+    await expect(page).toHaveURL(/state=down/);
+    await expect(page.getByRole('note').first()).not.toBeEmpty();
+    const down = activeTargets.filter((target) => target.health === 'down').length;
+    await expect(page.getByRole('button', { name: /^Details of/ })).toHaveCount(down);
+  });
+
+  test('filters by text, and the URL carries it', async ({ page, request }) => {
+    const { activeTargets } = await api<Targets>(request, '/targets');
+    const instance = activeTargets[0]?.labels['instance'] ?? '';
+    await page.goto('/targets');
+    await page.getByRole('textbox', { name: 'Filter targets' }).fill(`instance="${instance}"`);
+    await expect(page.getByRole('button', { name: /^Details of/ })).toHaveCount(
+      activeTargets.filter((target) => target.labels['instance'] === instance).length,
+    );
+    await page.reload();
+    await expect(page.getByRole('textbox', { name: 'Filter targets' })).toHaveValue(`instance="${instance}"`);
+    await page.getByRole('textbox', { name: 'Filter targets' }).fill('no such target anywhere');
+    await expect(page.getByText('No target matches.')).toBeVisible();
+    await page.getByRole('button', { name: 'Show all' }).click();
+    await expect(page.getByRole('button', { name: /^Details of/ })).toHaveCount(activeTargets.length);
+  });
+
+  test('shows labels before relabelling', async ({ page }) => {
+    await page.goto('/targets');
+    await page.getByRole('button', { name: /^Details of/ }).first().click(); // prettier-ignore
+    await expect(page.getByText('Labels before relabelling')).toBeVisible();
+    await expect(page.getByText('__address__')).toBeVisible();
+  });
+
+  test('says how many samples a target gave, and when', async ({ page, request }) => {
+    await waitForData(request, 'scrape_samples_scraped > 0');
+    await page.goto('/targets?state=up');
+    const row = page.locator('.target-row').first();
+    await expect(row).toContainText(/[1-9][\d,]* samples/);
+    await expect(row).toContainText(/ago|just now/);
+  });
+
+  test('fits a phone', async ({ page }) => {
+    await page.setViewportSize({ width: 390, height: 844 });
+    await page.goto('/targets');
+    await expect(page.getByRole('button', { name: /^Details of/ }).first()).toBeVisible();
+    await expectNoSideScroll(page);
+  });
+});
+
+test.describe('Status', () => {
+  test('shows version, storage, flags and the configuration with its lines', async ({ page, request }) => {
+    const build = await api<{ version: string }>(request, '/status/buildinfo');
+    const { yaml } = await api<{ yaml: string }>(request, '/status/config');
+    await page.goto('/status');
+    await expect(page.locator('#server')).toContainText(build.version);
+    await expect(page.locator('#server')).toContainText(/Started.*ago|just now/);
+    await expect(page.locator('#storage')).toContainText(/Series in the head\s*[\d,]+/);
+    await expect(page.locator('#cardinality')).toContainText('Series by metric');
+    if (yaml.trim() !== '') {
+      const config = page.getByRole('region', { name: 'Configuration' });
+      await config.scrollIntoViewIfNeeded();
+      await expect(config.locator('.line-number').first()).toHaveText('1');
+      await expect(config).toContainText((yaml.split('\n')[0] ?? '').trim());
+    }
+    await expect(page.locator('#flags').getByRole('textbox')).toBeVisible();
+  });
+
+  test('shows memory by consumer where the server tells', async ({ page, request }) => {
+    const kymo = await request.get('/api/v1/status/kymo');
+    await page.goto('/status');
+    await expect(page.locator('#server')).toContainText('Processors');
+    if (kymo.ok()) await expect(page.getByRole('table', { name: 'Memory by consumer' })).toContainText(/iB/);
+    else await expect(page.locator('#memory')).toHaveCount(0);
+  });
+
+  test('fits a phone', async ({ page }) => {
+    await page.setViewportSize({ width: 390, height: 844 });
+    await page.goto('/status');
+    await expect(page.locator('#cardinality ol').first()).toBeVisible();
+    await expectNoSideScroll(page);
+  });
+});
+
+test.describe('while the server starts', () => {
+  test('its progress shows', async ({ page }) => {
+    await page.route('**/-/ready', (route) => route.fulfill({ status: 503, body: 'Service Unavailable' }));
+    await page.route('**/api/v1/status/walreplay', (route) =>
+      route.fulfill({ json: { status: 'success', data: { min: 1, max: 40, current: 17 } } }),
+    );
+    await page.goto('/status');
+    await expect(page.getByText('Segment 17 of 40')).toBeVisible();
+    await page.unroute('**/-/ready');
+    await expect(page.getByText('Segment 17 of 40')).toHaveCount(0);
+  });
+});
+
+test.describe('shell', () => {
+  test('the theme is chosen, kept, and there from the first paint', async ({ page }) => {
+    await page.emulateMedia({ colorScheme: 'light' });
+    await page.goto('/status');
+    const root = page.locator('html');
+    await expect(root).toHaveAttribute('data-mantine-color-scheme', 'light');
+    await page.getByRole('button', { name: /^Theme:/ }).click();
+    await page.getByRole('button', { name: /^Theme:/ }).click();
+    await expect(root).toHaveAttribute('data-mantine-color-scheme', 'dark');
+    await page.route('**/assets/index-*.js', () => {
+      // The application never comes: what is there was there before it.
+    });
+    await page.goto('/targets', { waitUntil: 'commit' });
+    await expect(root).toHaveAttribute('data-mantine-color-scheme', 'dark');
+    await page.unroute('**/assets/index-*.js');
+    await page.goto('/targets');
+    await expect(page.getByRole('button', { name: 'Theme: dark. Change to as the system' })).toBeVisible();
+    await page.getByRole('button', { name: /^Theme:/ }).click();
+    await expect(root).toHaveAttribute('data-mantine-color-scheme', 'light');
+    await page.emulateMedia({ colorScheme: 'dark' });
+    await expect(root).toHaveAttribute('data-mantine-color-scheme', 'dark');
+  });
+
+  test('text has contrast in both themes', async ({ page }) => {
+    for (const colorScheme of ['light', 'dark'] as const) {
+      await page.emulateMedia({ colorScheme });
+      for (const path of ['/status', '/targets']) {
+        await page.goto(path);
+        await expect(page.locator('.panel').first()).toBeVisible();
+        await expect(page.locator('[aria-busy=true], .mantine-Skeleton-root')).toHaveCount(0);
+        expect(await poorContrast(page), `${path} ${colorScheme}`).toEqual([]);
+      }
+    }
+  });
+
+  test('keys lead to pages, to search and to the list of keys', async ({ page }) => {
+    await page.goto('/status');
+    await expect(page.getByRole('heading', { name: 'Status' })).toBeVisible();
+    await page.keyboard.press('g');
+    await page.keyboard.press('t');
+    await expect(page).toHaveURL(/\/targets/);
+    await page.keyboard.press('?');
+    await expect(page.getByRole('dialog', { name: 'Keys' })).toContainText('Search metrics and pages');
+    await page.keyboard.press('Escape');
+    await expect(page.getByRole('dialog')).toHaveCount(0);
+    await page.keyboard.press('g');
+    await page.keyboard.press('o');
+    await expect(page).toHaveURL(/\/overview/);
+    await page.keyboard.press('[');
+    await expect(page).toHaveURL(/from=.*to=/);
+    await page.keyboard.press(']');
+    await expect(page.getByTestId('time-range')).toContainText('Last 1h');
+    await page.keyboard.press('z');
+    await expect(page.getByTestId('time-range')).toContainText('Last 2h');
+  });
+
+  test('search jumps to a metric', async ({ page, request }) => {
+    await waitForData(request, 'node_load5');
+    await page.goto('/targets');
+    await expect(page.getByRole('list', { name: 'Targets' })).toBeVisible();
+    for (const key of ['/', 'Control+k']) {
+      await page.keyboard.press(key);
+      await expect(page.getByRole('combobox', { name: 'Search metrics and pages' })).toBeFocused();
+      await page.keyboard.press('Escape');
+      await expect(page.getByRole('dialog')).toHaveCount(0);
+    }
+    await page.keyboard.press('/');
+    await page.keyboard.type('node load5');
+    await expect(page.getByRole('option', { name: /^node_load5/ })).toHaveAttribute('aria-selected', 'true');
+    await page.keyboard.press('Enter');
+    await expect(page).toHaveURL(/\/explore\?q=node_load5/);
+    await expect(editor(page)).toHaveText('node_load5');
+  });
+
+  test('typing in a field triggers no keys', async ({ page }) => {
+    await page.goto('/targets');
+    const field = page.getByRole('textbox', { name: 'Filter targets' });
+    await field.click();
+    await page.keyboard.type('/?gs[]');
+    await expect(field).toHaveValue('/?gs[]');
+    await expect(page).toHaveURL(/\/targets/);
+    await expect(page.getByRole('dialog')).toHaveCount(0);
+  });
+
+  test('a time range is chosen, relative and absolute, and goes along to other pages', async ({ page }) => {
+    await page.goto('/overview');
+    await page.getByTestId('time-range').click();
+    await page.getByRole('button', { name: '6h', exact: true }).click();
+    await expect(page).toHaveURL(/range=6h/);
+    await page.getByRole('navigation', { name: 'Pages' }).getByRole('link', { name: 'Explore' }).click();
+    await expect(page).toHaveURL(/\/explore\?range=6h/);
+    await page.getByTestId('time-range').click();
+    await page.getByLabel('From').fill('2026-01-01T00:00:00');
+    await page.getByLabel('To', { exact: true }).fill('2026-01-01T02:00:00');
+    await page.getByRole('button', { name: 'Show this time' }).click();
+    await expect(page.getByTestId('time-range')).toContainText('2026-01-01 00:00:00 – 02:00:00');
+    await page.goBack();
+    await expect(page.getByTestId('time-range')).toContainText('Last 6h');
+  });
+
+  test('the rail folds and stays folded', async ({ page }) => {
+    await page.goto('/status');
+    const rail = page.getByRole('navigation', { name: 'Pages' });
+    await page.getByRole('button', { name: 'Narrow the rail' }).click();
+    expect((await rail.boundingBox())?.width).toBeLessThan(80);
+    await page.reload();
+    await expect(page.getByRole('button', { name: 'Widen the rail' })).toBeVisible();
+    expect((await rail.boundingBox())?.width).toBeLessThan(80);
+  });
+
+  test('an address that is no page says so', async ({ page }) => {
+    await page.goto('/no/such/page');
+    await expect(page.getByText('There is no page at')).toBeVisible();
+    await page.getByRole('link', { name: 'To the overview' }).click();
+    await expect(page).toHaveURL(/\/overview/);
+  });
+
+  test('Tab reaches everything in order, the skip link first', async ({ page }) => {
+    await page.goto('/status');
+    await expect(page.locator('#server dd').first()).toBeVisible();
+    await page.keyboard.press('Tab');
+    await expect(page.getByRole('link', { name: 'Skip to the page' })).toBeFocused();
+    await page.keyboard.press('Enter');
+    await expect(page.locator('#page')).toBeFocused();
+    await page.keyboard.press('Tab');
+    await expect(page.getByRole('link', { name: 'Server' })).toBeFocused();
+  });
+});
+
+/** Texts whose contrast with what is behind them is under WCAG AA's 4.5 : 1 (3 : 1 if large). */
+function poorContrast(page: import('@playwright/test').Page): Promise<string[]> {
+  return page.evaluate(() => {
+    const canvas = document.createElement('canvas');
+    canvas.width = 1;
+    canvas.height = 1;
+    const context = canvas.getContext('2d', { willReadFrequently: true });
+    if (!context) throw new Error('no canvas');
+    const parse = (color: string): number[] => {
+      context.clearRect(0, 0, 1, 1);
+      context.fillStyle = color;
+      context.fillRect(0, 0, 1, 1);
+      return [...context.getImageData(0, 0, 1, 1).data];
+    };
+    const luminance = (color: number[]) => {
+      const [r = 0, g = 0, b = 0] = color.map((c) => {
+        const s = c / 255;
+        return s <= 0.04045 ? s / 12.92 : ((s + 0.055) / 1.055) ** 2.4;
+      });
+      return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+    };
+    const behind = (element: Element): number[] => {
+      for (let at: Element | null = element; at; at = at.parentElement) {
+        const color = parse(getComputedStyle(at).backgroundColor);
+        if ((color[3] ?? 0) > 250) return color;
+      }
+      return [255, 255, 255, 255];
+    };
+    const poor: string[] = [];
+    const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+    for (let node = walker.nextNode(); node; node = walker.nextNode()) {
+      const words = node.textContent?.trim() ?? '';
+      const element = node.parentElement;
+      if (words === '' || !element || !element.checkVisibility({ opacityProperty: true })) continue;
+      if (element.closest('script, style, noscript, [disabled], .visually-hidden, .skip-link')) continue;
+      const style = getComputedStyle(element);
+      const [light = 0, dark = 0] = [luminance(parse(style.color)), luminance(behind(element))].sort(
+        (a, b) => b - a,
+      );
+      const ratio = (light + 0.05) / (dark + 0.05);
+      const size = parseFloat(style.fontSize);
+      const large = size >= 24 || (size >= 18.66 && Number(style.fontWeight) >= 700);
+      if (ratio < (large ? 3 : 4.5)) poor.push(`${ratio.toFixed(2)} ${words.slice(0, 40)}`);
+    }
+    return [...new Set(poor)];
+  });
+}

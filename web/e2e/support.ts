@@ -1,0 +1,95 @@
+// What the specifications share: waiting for real data, and watching that a page stays clean.
+import { expect, test as base, type APIRequestContext, type Page } from '@playwright/test';
+
+interface Watch {
+  /** Requests that left the machine; faults and refusals of the page. Must be empty at the end. */
+  faults: string[];
+}
+
+export const test = base.extend<Watch>({
+  faults: [
+    async ({ page, baseURL }, use) => {
+      const faults: string[] = [];
+      const home = new URL(baseURL ?? '').origin;
+      page.on('pageerror', (error) => faults.push(`fault: ${error.message}`));
+      page.on('request', (request) => {
+        const url = new URL(request.url());
+        if (url.protocol.startsWith('http') && url.origin !== home)
+          faults.push(`left the machine: ${request.url()}`);
+      });
+      page.on('console', (message) => {
+        // What the server refuses is shown by the page; what the policy refuses is a fault of the page.
+        if (message.type() === 'error' && /content security policy|react|warning/i.test(message.text())) {
+          faults.push(`console: ${message.text()}`);
+        }
+      });
+      await use(faults);
+      expect(faults).toEqual([]);
+    },
+    { auto: true },
+  ],
+});
+
+export { expect };
+
+interface Envelope<T> {
+  data: T;
+}
+
+export async function api<T>(request: APIRequestContext, path: string): Promise<T> {
+  const response = await request.get(`/api/v1${path}`);
+  expect(response.ok(), `${path} answers ${response.status()}`).toBe(true);
+  return ((await response.json()) as Envelope<T>).data;
+}
+
+/** Waits until a query answers something, for the server may have been started a moment ago. */
+export async function waitForData(request: APIRequestContext, query: string): Promise<void> {
+  await expect
+    .poll(
+      async () =>
+        (await api<{ result: unknown[] }>(request, `/query?query=${encodeURIComponent(query)}`)).result
+          .length,
+      {
+        timeout: 30_000,
+      },
+    )
+    .toBeGreaterThan(0);
+}
+
+export function explore(queries: string | string[], more: Record<string, string> = {}): string {
+  const params = new URLSearchParams(more);
+  for (const query of [queries].flat()) params.append('q', query);
+  return `/explore?${params.toString()}`;
+}
+
+/** The editor of a query; typing goes to it once it has the focus. */
+export function editor(page: Page, letter = 'A') {
+  return page.getByRole('textbox', { name: `Query ${letter}, PromQL` });
+}
+
+/** Whether a graph has been drawn: some pixel of its canvas is neither empty nor the grid. */
+export async function drawnPixels(page: Page, selector = '.plot canvas'): Promise<number> {
+  return page
+    .locator(selector)
+    .first()
+    .evaluate((canvas: HTMLCanvasElement) => {
+      const context = canvas.getContext('2d');
+      if (!context || canvas.width === 0) return 0;
+      const { data } = context.getImageData(0, 0, canvas.width, canvas.height);
+      let coloured = 0;
+      for (let i = 0; i < data.length; i += 4) {
+        const [r = 0, g = 0, b = 0, a = 0] = [data[i], data[i + 1], data[i + 2], data[i + 3]];
+        // Axes and grid are grey; lines are not.
+        if (a > 60 && Math.max(r, g, b) - Math.min(r, g, b) > 40) coloured += 1;
+      }
+      return coloured;
+    });
+}
+
+/** The page does not scroll sideways. */
+export async function expectNoSideScroll(page: Page): Promise<void> {
+  const overflow = await page.evaluate(
+    () => document.documentElement.scrollWidth - document.documentElement.clientWidth,
+  );
+  expect(overflow).toBeLessThanOrEqual(0);
+}
