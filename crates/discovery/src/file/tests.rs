@@ -1,3 +1,5 @@
+//! Files in temporary directories: what is read, watched, refused.
+
 use super::*;
 use crate::settings::{Settings, StaticGroup};
 use crate::{Discovery, start};

@@ -1,3 +1,5 @@
+//! Each action on small label sets, and every fault by its text.
+
 use super::*;
 use crate::Labels;
 use proptest::prelude::*;

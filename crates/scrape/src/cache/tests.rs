@@ -1,3 +1,5 @@
+//! What a cache remembers and what it says has ended, scrape by scrape; and against a simple model.
+
 use super::*;
 use model::Labels;
 use proptest::prelude::*;

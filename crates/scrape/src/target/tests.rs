@@ -1,3 +1,5 @@
+//! Targets out of discovered labels: labels, URLs, times, faults.
+
 use super::*;
 use crate::settings::{Global, ScrapeConfig};
 
