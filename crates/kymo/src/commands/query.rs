@@ -251,10 +251,7 @@ fn print_result(out: &mut dyn Write, data: &Value) -> anyhow::Result<()> {
                 vec![series_text(&sample["metric"]), point(&sample[key]).1]
             };
             let rows: Vec<Vec<String>> = series().map(row).collect();
-            match rows.is_empty() {
-                true => writeln!(out, "(no series)")?,
-                false => write!(out, "{}", table(&["SERIES", "VALUE"], &[false, true], &rows))?,
-            }
+            print_rows(out, &["SERIES", "VALUE"], &[false, true], &rows)?;
         }
         _ => {
             let mut rows = Vec::new();
@@ -266,15 +263,22 @@ fn print_result(out: &mut dyn Write, data: &Value) -> anyhow::Result<()> {
                     rows.push(vec![name.clone(), time_text(time, TIME), value]);
                 }
             }
-            match rows.is_empty() {
-                true => writeln!(out, "(no series)")?,
-                false => {
-                    write!(out, "{}", table(&["SERIES", "TIME", "VALUE"], &[false, false, true], &rows))?
-                }
-            }
+            print_rows(out, &["SERIES", "TIME", "VALUE"], &[false, false, true], &rows)?;
         }
     }
     Ok(())
+}
+
+fn print_rows(
+    out: &mut dyn Write,
+    header: &[&str],
+    right: &[bool],
+    rows: &[Vec<String>],
+) -> std::io::Result<()> {
+    match rows.is_empty() {
+        true => writeln!(out, "(no series)"),
+        false => write!(out, "{}", table(header, right, rows)),
+    }
 }
 
 fn print_graph(out: &mut dyn Write, data: &Value, parameters: &[(&str, String)]) -> anyhow::Result<()> {
