@@ -205,7 +205,7 @@ pub(crate) fn parse_time_ms(text: &str) -> Result<i64, String> {
     if let Ok(seconds) = model::number::parse_float(text.as_bytes()) {
         // As Prometheus rounds: the fraction to milliseconds, by way of whole nanoseconds.
         let nanos = (seconds.fract() * 1_000.0).round() / 1_000.0 * 1e9;
-        if !(seconds.abs() < (i64::MAX / 1_000) as f64) {
+        if seconds.is_nan() || seconds.abs() >= (i64::MAX / 1_000) as f64 {
             return Err(invalid());
         }
         return Ok(seconds.trunc() as i64 * 1_000 + (nanos as i64).div_euclid(1_000_000));
@@ -232,8 +232,7 @@ pub(crate) fn parse_api_duration_ms(text: &str) -> Result<i64, String> {
     let invalid = |why: &str| format!("cannot parse {} to a valid duration{why}", quoted(text));
     if let Ok(seconds) = model::number::parse_float(text.as_bytes()) {
         let nanos = seconds * 1e9;
-        // Written so that NaN is refused too.
-        if !(nanos.abs() <= i64::MAX as f64) {
+        if nanos.is_nan() || nanos.abs() > i64::MAX as f64 {
             return Err(invalid(". It overflows int64"));
         }
         return Ok(nanos as i64 / 1_000_000);

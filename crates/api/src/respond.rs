@@ -105,6 +105,7 @@ impl<T: Send + Unpin + 'static> Render for List<T> {
 }
 
 /// For [`success_list`].
+#[expect(clippy::ptr_arg, reason = "the list's items are Strings")]
 pub(crate) fn write_text(out: &mut Vec<u8>, text: &String) {
     write_string_html(out, text);
 }

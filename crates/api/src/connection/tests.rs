@@ -1,3 +1,5 @@
+//! Patience with slow clients, in virtual time.
+
 use super::*;
 use std::sync::Mutex;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};

@@ -1,3 +1,5 @@
+//! Times, durations, limits and escapes as clients write them.
+
 use super::*;
 use proptest::prelude::*;
 

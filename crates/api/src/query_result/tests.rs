@@ -1,3 +1,5 @@
+//! Results of every kind, byte for byte.
+
 use super::*;
 use model::{FloatHistogram, Labels};
 use promql::value::Timings;
