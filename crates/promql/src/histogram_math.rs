@@ -185,12 +185,12 @@ impl Accumulator {
                 return Ok(reconciled);
             }
             self.incremental = true;
-            self.total.scale(1.0 / self.count);
+            self.total.divide(self.count);
         }
         if self.incremental {
             let count = self.count + 1.0;
             self.total.scale(self.count / count);
-            share.scale(1.0 / count);
+            share.divide(count);
         }
         self.add_share(share)
     }
@@ -212,7 +212,7 @@ impl Accumulator {
     /// The mean of all, if all were added to the mean.
     pub(crate) fn mean(mut self) -> FloatHistogram {
         if !self.incremental {
-            self.total.scale(1.0 / self.count);
+            self.total.divide(self.count);
         }
         self.total.to_histogram()
     }

@@ -3,6 +3,7 @@
 //!
 //! Such a fixed part (everything under `@`) is evaluated once and its result repeated.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use model::Matcher;
@@ -68,6 +69,11 @@ pub(crate) struct Select {
     pub(crate) shift: Shift,
     /// The function or aggregation around it, for storage.
     pub(crate) hint: &'static str,
+    /// `anchored` or `smoothed`.
+    pub(crate) extended: Option<ast::Extended>,
+    /// Only count and sum of native histograms are used. Prometheus then reads them without their buckets, and
+    /// finds counter resets while doing so.
+    pub(crate) counts_only: bool,
 }
 
 /// A range of samples before each step.
@@ -79,6 +85,8 @@ pub(crate) struct Window {
     pub(crate) range_ms: i64,
     /// `@` and `offset`; of the selector, or of the subquery.
     pub(crate) shift: Shift,
+    /// `anchored` or `smoothed`, of a selector.
+    pub(crate) extended: Option<ast::Extended>,
 }
 
 /// Where the samples of a window come from.
@@ -129,11 +137,21 @@ pub(crate) struct Call {
 /// # Errors
 /// If the query uses a function that the parser knows and the engine does not.
 pub(crate) fn build(expr: &Expr, times: &QueryTimes) -> Result<Node, QueryError> {
-    Builder { times }.node(expr, "")
+    Builder { times, counts_only: Cell::new(Counts::Unused) }.node(expr, "")
 }
 
 struct Builder<'a> {
     times: &'a QueryTimes,
+    counts_only: Cell<Counts>,
+}
+
+/// Whether only count and sum of native histograms are used further up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Counts {
+    Unused,
+    Used,
+    /// Something needs the buckets too.
+    WithBuckets,
 }
 
 impl Builder<'_> {
@@ -158,18 +176,19 @@ impl Builder<'_> {
             }
             ExprKind::MatrixSelector(matrix) => {
                 let select = self.select(&matrix.selector, hint);
-                let shift = select.shift;
+                let (shift, extended) = (select.shift, select.extended);
                 let source = WindowSource::Stored(select);
-                let window = Window { source, range_ms: matrix.range_ms, shift };
+                let window = Window { source, range_ms: matrix.range_ms, shift, extended };
                 (Kind::Window(window), ValueType::Matrix, shift.at_ms.is_some())
             }
             ExprKind::Subquery(subquery) => {
                 let shift = self.shift(&subquery.time);
-                let node = Box::new(self.node(&subquery.expr, hint)?);
+                let node =
+                    Box::new(self.inside(Counts::WithBuckets, |this| this.node(&subquery.expr, hint))?);
                 let step_ms =
                     subquery.step_ms.filter(|step| *step > 0).unwrap_or(self.times.subquery_step_ms);
                 let source = WindowSource::Subquery { node, step_ms };
-                let window = Window { source, range_ms: subquery.range_ms, shift };
+                let window = Window { source, range_ms: subquery.range_ms, shift, extended: None };
                 (Kind::Window(window), ValueType::Matrix, shift.at_ms.is_some())
             }
             ExprKind::Binary(binary) => self.binary(binary)?,
@@ -179,8 +198,25 @@ impl Builder<'_> {
         Ok(Node { kind, span, value_type, fixed })
     }
 
+    /// Builds a part below something that uses histograms in this way.
+    fn inside<T>(&self, counts: Counts, build: impl FnOnce(&Self) -> T) -> T {
+        let before = self.counts_only.get();
+        if counts != Counts::Unused && before != Counts::WithBuckets {
+            self.counts_only.set(counts);
+        }
+        let built = build(self);
+        self.counts_only.set(before);
+        built
+    }
+
     fn select(&self, selector: &ast::VectorSelector, hint: &'static str) -> Select {
-        Select { matchers: selector.matchers.clone(), shift: self.shift(&selector.time), hint }
+        Select {
+            matchers: selector.matchers.clone(),
+            shift: self.shift(&selector.time),
+            hint,
+            extended: selector.extended,
+            counts_only: self.counts_only.get() == Counts::Used,
+        }
     }
 
     fn shift(&self, time: &ast::TimeModifiers) -> Shift {
@@ -218,7 +254,14 @@ impl Builder<'_> {
         let name = call.function.name;
         let function = functions::resolve(name, self.times)
             .ok_or_else(|| QueryError::Execution(format!("function {name}() is not supported yet")))?;
-        let args: Vec<Node> = call.args.iter().map(|arg| self.node(arg, name)).collect::<Result<_, _>>()?;
+        let counts = match name {
+            "histogram_count" | "histogram_sum" | "histogram_avg" => Counts::Used,
+            "histogram_quantile" | "histogram_quantiles" | "histogram_fraction" => Counts::WithBuckets,
+            _ => Counts::Unused,
+        };
+        let args: Vec<Node> = self.inside(counts, |this| {
+            call.args.iter().map(|arg| this.node(arg, name)).collect::<Result<_, _>>()
+        })?;
         let fixed = function.depends_only_on_args(&args) && args.iter().all(|arg| arg.fixed);
         Ok((Kind::Call(Call { function, name, args }), call.function.returns, fixed))
     }

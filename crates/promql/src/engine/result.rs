@@ -36,6 +36,10 @@ impl Evaluator<'_> {
     /// A range vector as it is, at the one time of an instant query.
     fn matrix(&mut self, node: &Node, grid: &Grid) -> Result<Vec<MatrixSeries>, QueryError> {
         let Kind::Window(window) = &node.kind else { return Ok(Vec::new()) };
+        if window.extended.is_some() {
+            let text = "a range with the anchored or smoothed modifier cannot be shown as it is yet: give it to a function";
+            return Err(QueryError::Execution(text.to_owned()));
+        }
         let ranges = self.ranges(window, grid)?;
         let mut buffer = ReadBuffer::default();
         let mut series = Vec::new();

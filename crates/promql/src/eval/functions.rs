@@ -1,11 +1,14 @@
 //! Functions: which there are, and how each is evaluated.
 //!
-//! Map: [`math`] one float to one float · [`dates`] · [`range`] functions of ranges: [`rates`], [`over_time`] ·
+//! Map: [`math`] one float to one float · [`dates`] · [`range`] functions of ranges: [`rates`], [`over_time`], [`extended`] ·
 //! [`labels`] `label_replace`, `label_join` · [`sorting`] · [`histograms`] quantiles and fractions of classic and
-//! native histograms · [`numbers`] quantiles and regressions.
+//! native histograms ·
+//! [`info`] · [`numbers`] quantiles and regressions.
 
 pub(crate) mod dates;
+pub(crate) mod extended;
 pub(crate) mod histograms;
+pub(crate) mod info;
 pub(crate) mod labels;
 pub(crate) mod math;
 pub(crate) mod numbers;
@@ -60,6 +63,7 @@ pub(crate) enum Function {
     },
     LabelReplace,
     LabelJoin,
+    Info,
     /// A number of a native histogram.
     OfHistogram(fn(&FloatHistogram) -> f64),
     HistogramQuantile,
@@ -103,6 +107,7 @@ pub(crate) fn resolve(name: &str, times: &QueryTimes) -> Option<Function> {
         "sort_by_label_desc" => Function::SortByLabel { descending: true },
         "label_replace" => Function::LabelReplace,
         "label_join" => Function::LabelJoin,
+        "info" => Function::Info,
         "histogram_count" => Function::OfHistogram(|histogram| histogram.count),
         "histogram_sum" => Function::OfHistogram(|histogram| histogram.sum),
         "histogram_avg" => Function::OfHistogram(|histogram| histogram.sum / histogram.count),
@@ -214,6 +219,7 @@ impl Evaluator<'_> {
             }
             Function::LabelReplace => self.stream_label_replace(call, grid, sink),
             Function::LabelJoin => self.stream_label_join(call, grid, sink),
+            Function::Info => self.stream_info(call, grid, sink),
             Function::OfHistogram(number) => self.stream_of_histograms(&call.args[0], number, grid, sink),
             Function::HistogramQuantile | Function::HistogramQuantiles | Function::HistogramFraction => {
                 self.stream_histogram_function(call, grid, sink)

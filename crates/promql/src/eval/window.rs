@@ -7,7 +7,9 @@ use std::sync::Arc;
 use model::{CounterResetHint, FloatHistogram, Labels, is_stale};
 use storage::{SeriesSamples, SeriesSet};
 
+use crate::ast::Extended;
 use crate::error::QueryError;
+use crate::histogram_math;
 use crate::plan::{Window, WindowSource};
 
 use super::Evaluator;
@@ -19,7 +21,7 @@ use super::select::ReadBuffer;
 /// The series of a range selector or subquery.
 pub(crate) enum Ranges {
     /// From storage.
-    Stored(Box<dyn SeriesSet>),
+    Stored { set: Box<dyn SeriesSet>, counts_only: bool },
     /// The result of a subquery on its own grid.
     Computed(Grid, Vec<Series>),
 }
@@ -27,21 +29,21 @@ pub(crate) enum Ranges {
 impl Ranges {
     pub(crate) fn len(&self) -> usize {
         match self {
-            Self::Stored(set) => set.len(),
+            Self::Stored { set, .. } => set.len(),
             Self::Computed(_, series) => series.len(),
         }
     }
 
     pub(crate) fn labels(&self, at: usize) -> &Labels {
         match self {
-            Self::Stored(set) => set.labels(at),
+            Self::Stored { set, .. } => set.labels(at),
             Self::Computed(_, series) => &series[at].labels,
         }
     }
 
     pub(crate) fn drop_name(&self, at: usize) -> bool {
         match self {
-            Self::Stored(_) => false,
+            Self::Stored { .. } => false,
             Self::Computed(_, series) => series[at].drop_name,
         }
     }
@@ -49,9 +51,12 @@ impl Ranges {
     /// Reads a series; staleness markers are left out.
     pub(crate) fn read(&self, at: usize, into: &mut ReadBuffer, ledger: &Ledger) -> Result<(), QueryError> {
         match self {
-            Self::Stored(set) => {
+            Self::Stored { set, counts_only } => {
                 into.read(set.as_ref(), at, ledger)?;
                 drop_stale(&mut into.samples);
+                if *counts_only {
+                    find_resets(&mut into.samples);
+                }
             }
             Self::Computed(grid, series) => {
                 computed_samples(grid, &series[at], &mut into.samples);
@@ -59,6 +64,19 @@ impl Ranges {
             }
         }
         Ok(())
+    }
+}
+
+/// Says of each histogram whether the counter started again, if storage does not know.
+pub(super) fn find_resets(samples: &mut SeriesSamples) {
+    let histograms = &mut samples.histograms.values;
+    for at in (1..histograms.len()).rev() {
+        if histograms[at].counter_reset_hint != CounterResetHint::Unknown {
+            continue;
+        }
+        let is_reset = histogram_math::detect_reset(&histograms[at], &histograms[at - 1]);
+        let hint = if is_reset { CounterResetHint::Reset } else { CounterResetHint::NotReset };
+        Arc::make_mut(&mut histograms[at]).counter_reset_hint = hint;
     }
 }
 
@@ -89,7 +107,7 @@ fn without_reset_hint(histogram: &Arc<FloatHistogram>) -> Arc<FloatHistogram> {
     }
 }
 
-fn drop_stale(samples: &mut SeriesSamples) {
+pub(super) fn drop_stale(samples: &mut SeriesSamples) {
     let floats = &mut samples.floats;
     if floats.values.iter().any(|value| is_stale(*value)) {
         let mut kept = 0;
@@ -142,11 +160,30 @@ impl View<'_> {
     }
 }
 
+/// How far around a range samples are looked at, in milliseconds.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Reach {
+    before_ms: i64,
+    after_ms: i64,
+}
+
+impl Reach {
+    /// `anchored` ranges reach back by the lookback, `smoothed` ones in both directions.
+    pub(crate) fn of(window: &Window, lookback_ms: i64) -> Self {
+        match window.extended {
+            None => Self::default(),
+            Some(Extended::Anchored) => Self { before_ms: lookback_ms, after_ms: 0 },
+            Some(Extended::Smoothed) => Self { before_ms: lookback_ms, after_ms: lookback_ms },
+        }
+    }
+}
+
 /// Calls `visit` for each step whose window holds samples.
 pub(crate) fn for_each_view(
     samples: &SeriesSamples,
     grid: &Grid,
     window: &Window,
+    reach: Reach,
     mut visit: impl FnMut(View<'_>) -> Result<(), QueryError>,
 ) -> Result<(), QueryError> {
     let (float_ms, floats) = (&samples.floats.timestamps_ms[..], &samples.floats.values[..]);
@@ -157,8 +194,10 @@ pub(crate) fn for_each_view(
         let eval_ms = grid.time_ms(step);
         let end_ms = window.shift.apply(eval_ms);
         let start_ms = end_ms.saturating_sub(window.range_ms);
-        float_at = advance(float_ms, float_at, start_ms, end_ms);
-        histogram_at = advance(histogram_ms, histogram_at, start_ms, end_ms);
+        let (from_ms, to_ms) =
+            (start_ms.saturating_sub(reach.before_ms), end_ms.saturating_add(reach.after_ms));
+        float_at = advance(float_ms, float_at, from_ms, to_ms);
+        histogram_at = advance(histogram_ms, histogram_at, from_ms, to_ms);
         if float_at.is_empty() && histogram_at.is_empty() {
             continue;
         }
@@ -196,16 +235,14 @@ fn advance(
 impl Evaluator<'_> {
     /// The series whose samples the windows of `grid` look at.
     pub(crate) fn ranges(&mut self, window: &Window, grid: &Grid) -> Result<Ranges, QueryError> {
-        let first_ms = window.shift.apply(grid.start_ms).saturating_sub(window.range_ms);
-        let last_ms = window.shift.apply(grid.end_ms());
+        let reach = Reach::of(window, self.lookback_ms);
+        let first_ms = window.shift.apply(grid.start_ms).saturating_sub(window.range_ms + reach.before_ms);
+        let last_ms = window.shift.apply(grid.end_ms()).saturating_add(reach.after_ms);
         match &window.source {
-            WindowSource::Stored(select) => Ok(Ranges::Stored(self.select(
-                select,
-                grid,
-                window.range_ms,
-                first_ms.saturating_add(1),
-                last_ms,
-            )?)),
+            WindowSource::Stored(select) => {
+                let set = self.select(select, grid, window.range_ms, first_ms.saturating_add(1), last_ms)?;
+                Ok(Ranges::Stored { set, counts_only: select.counts_only })
+            }
             WindowSource::Subquery { node, step_ms } => {
                 let inner = subquery_grid(first_ms, last_ms, *step_ms);
                 let before = self.stats.begin();
@@ -248,10 +285,10 @@ mod tests {
             }
             let grid = Grid { start_ms, step_ms, count };
             let shift = Shift { at_ms, offset_ms };
-            let node = WindowSource::Stored(crate::plan::Select { matchers: Vec::new(), shift, hint: "" });
-            let window = Window { source: node, range_ms, shift };
+            let node = WindowSource::Stored(crate::plan::Select { matchers: Vec::new(), shift, hint: "", extended: None, counts_only: false });
+            let window = Window { source: node, range_ms, shift, extended: None };
             let mut seen = vec![Vec::new(); count];
-            for_each_view(&samples, &grid, &window, |view| {
+            for_each_view(&samples, &grid, &window, Reach::default(), |view| {
                 prop_assert_views(&view);
                 seen[view.step] = view.float_ms.iter().chain(view.histogram_ms).copied().collect();
                 seen[view.step].sort_unstable();

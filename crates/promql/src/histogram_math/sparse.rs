@@ -83,6 +83,14 @@ impl Sparse {
         }
     }
 
+    /// Divides all counts and the sum. Not the same as scaling by the inverse, which is rounded.
+    pub(super) fn divide(&mut self, divisor: f64) {
+        for number in self.numbers() {
+            number.sum /= divisor;
+            number.c /= divisor;
+        }
+    }
+
     /// The largest count or sum, whatever its sign.
     pub(super) fn magnitude(&mut self) -> f64 {
         self.numbers().map(|number| number.sum.abs()).fold(0.0, f64::max)

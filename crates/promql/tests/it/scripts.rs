@@ -52,15 +52,15 @@ scripts! {
     at_modifier: "at_modifier.test", 61, true;
     collision: "collision.test", 2, true;
     duration_expression: "duration_expression.test", 43, true;
-    extended_vectors: "extended_vectors.test", 43, false;
+    extended_vectors: "extended_vectors.test", 107, false;
     fill_modifier: "fill-modifier.test", 28, true;
     functions: "functions.test", 310, true;
     histograms: "histograms.test", 136, true;
-    info: "info.test", 1, false;
+    info: "info.test", 37, true;
     limit: "limit.test", 30, true;
     literals: "literals.test", 16, true;
     name_label_dropping: "name_label_dropping.test", 25, true;
-    native_histograms: "native_histograms.test", 380, false;
+    native_histograms: "native_histograms.test", 389, true;
     operators: "operators.test", 159, true;
     range_queries: "range_queries.test", 15, true;
     selectors: "selectors.test", 19, true;

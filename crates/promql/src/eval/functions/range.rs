@@ -8,11 +8,11 @@ use crate::error::QueryError;
 use crate::eval::column::{Bits, Series, histogram_samples};
 use crate::eval::grid::Grid;
 use crate::eval::select::ReadBuffer;
-use crate::eval::window::{View, for_each_view};
+use crate::eval::window::{Reach, View, for_each_view};
 use crate::eval::{Evaluator, Scalars, Sink};
 use crate::plan::{Call, Kind, Window};
 
-use super::{absent, numbers, over_time, rates};
+use super::{absent, extended, numbers, over_time, rates};
 
 /// What a kernel makes of a range.
 #[derive(Debug)]
@@ -131,6 +131,11 @@ impl Evaluator<'_> {
         sink: &mut Sink<'_>,
     ) -> Result<(), QueryError> {
         let window = window_of(call)?;
+        let kernel = match window.extended {
+            None => function.kernel,
+            Some(extended) => extended::kernel(call.name, extended)?,
+        };
+        let reach = Reach::of(window, self.lookback_ms);
         let params = self.params(call, grid)?;
         let ranges = self.ranges(window, grid)?;
         let span = &call.args[0].span;
@@ -150,7 +155,7 @@ impl Evaluator<'_> {
                 rates::find_resets(&buffer.samples.floats.values, &mut state.resets);
             }
             let mut samples_max = 0;
-            for_each_view(&buffer.samples, grid, window, |view| {
+            for_each_view(&buffer.samples, grid, window, reach, |view| {
                 for (param, scalars) in state.params.iter_mut().zip(&params) {
                     *param = scalars.get(view.step);
                 }
@@ -161,7 +166,7 @@ impl Evaluator<'_> {
                 if function.kind == Special::Quantile && !view.floats.is_empty() {
                     check_quantile(state.params[0], span, &mut self.annotations);
                 }
-                match (function.kernel)(&view, &mut state) {
+                match kernel(&view, &mut state) {
                     Out::Nothing => {}
                     Out::Float(value) => series.column.set(view.step, value),
                     Out::Histogram(histogram) => series.column.set_histogram(view.step, (*histogram).into()),
@@ -198,13 +203,16 @@ impl Evaluator<'_> {
         sink: &mut Sink<'_>,
     ) -> Result<(), QueryError> {
         let window = window_of(call)?;
+        if let Some(extended) = window.extended {
+            extended::kernel(call.name, extended)?;
+        }
         let ranges = self.ranges(window, grid)?;
         let mut seen = Bits::none(grid.count);
         let mut buffer = ReadBuffer::default();
         for at in 0..ranges.len() {
             self.check()?;
             ranges.read(at, &mut buffer, &self.ledger)?;
-            for_each_view(&buffer.samples, grid, window, |view| {
+            for_each_view(&buffer.samples, grid, window, Reach::default(), |view| {
                 self.stats.add(view.step, (view.floats.len() + view.histograms.len()) as u64);
                 seen.set(view.step);
                 Ok(())
