@@ -13,7 +13,7 @@ use storage::{Error, ErrorKind};
 use crate::append::Scratch;
 use crate::block::reader::BlockEnv;
 use crate::extras::Extras;
-use crate::head::HeadMemory;
+use crate::head::memory::HeadMemory;
 use crate::journal::Journal;
 use crate::maintain::Schedule;
 use crate::metrics::Metrics;

@@ -1,6 +1,6 @@
 //! The head: recent samples of one tenant in memory, in compressed chunks, with an index of their labels.
 //!
-//! Map: [`series`] one series and its chunks · [`index`] label values to series · this file: the shards that hold
+//! Map: [`series`] one series and its chunks · [`index`] label values to series · [`memory`] its account · this file: the shards that hold
 //! the series, and how a batch is written to them.
 //!
 //! Locks: each shard has one, the index has one. A thread that holds a shard's lock may take the index's or the
@@ -11,14 +11,15 @@
 //! shards later checks [`Head::releases`], and if that moved, the labels again.
 
 pub(crate) mod index;
+pub(crate) mod memory;
 pub(crate) mod series;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use hashbrown::HashTable;
 use model::{Labels, LabelsRef};
-use parking_lot::{Mutex, RwLock};
+use parking_lot::RwLock;
 use storage::RejectReason;
 
 use self::index::HeadIndex;
@@ -246,57 +247,4 @@ pub(crate) struct Released {
     pub(crate) bytes: usize,
     pub(crate) chunk_count: usize,
     pub(crate) series_count: usize,
-}
-
-/// The head's memory, taken from the budget in steps.
-#[derive(Debug)]
-pub(crate) struct HeadMemory {
-    used_bytes: AtomicI64,
-    reservation: Mutex<stdx::memory::Reservation>,
-    bytes_max: u64,
-    gauge: prometheus::IntGauge,
-}
-
-/// The budget is asked once for so many bytes.
-const MEMORY_STEP_BYTES: u64 = 1 << 20;
-
-impl HeadMemory {
-    pub(crate) fn new(
-        budget: &Arc<stdx::memory::Budget>,
-        bytes_max: u64,
-        gauge: prometheus::IntGauge,
-    ) -> Self {
-        let reservation = Mutex::new(budget.child("head", bytes_max.saturating_mul(2)).reserve_none());
-        Self { used_bytes: AtomicI64::new(0), reservation, bytes_max, gauge }
-    }
-
-    /// Counts memory that was taken or freed. Returns whether the head nears its share and should be flushed.
-    pub(crate) fn change(&self, by_bytes: i64) -> bool {
-        let used = self.used_bytes.fetch_add(by_bytes, Ordering::Relaxed) + by_bytes;
-        let before = used - by_bytes;
-        let step = MEMORY_STEP_BYTES as i64;
-        if used.div_euclid(step) != before.div_euclid(step) {
-            self.gauge.set(used);
-            let want = used.max(0).unsigned_abs().next_multiple_of(MEMORY_STEP_BYTES);
-            // Refused means that others hold the rest; the head flushes itself below its share then.
-            if self.reservation.lock().resize(want).is_err() {
-                return true;
-            }
-        }
-        used.max(0).unsigned_abs() > self.bytes_max / 4 * 3
-    }
-
-    /// Whether new series must wait for a flush.
-    pub(crate) fn is_full(&self) -> bool {
-        self.used() > self.bytes_max
-    }
-
-    /// Whether nothing at all can be taken.
-    pub(crate) fn is_overfull(&self) -> bool {
-        self.used() > self.bytes_max / 2 * 3
-    }
-
-    pub(crate) fn used(&self) -> u64 {
-        self.used_bytes.load(Ordering::Relaxed).max(0).unsigned_abs()
-    }
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use model::TenantId;
+use parking_lot::RwLockWriteGuard;
 use storage::{Error, ErrorKind};
 
 use crate::append::hash_labels;
@@ -17,8 +18,9 @@ use crate::block::cache::FrameCache;
 use crate::block::reader::BlockEnv;
 use crate::engine::{Parts, Tsdb};
 use crate::extras::Extras;
-use crate::head::series::Tally;
-use crate::head::{HeadMemory, SeriesLimits, locate, series_bytes, series_number, shard_of};
+use crate::head::memory::HeadMemory;
+use crate::head::series::{Series, Tally};
+use crate::head::{SeriesLimits, Shard, locate, series_bytes, series_number, shard_of};
 use crate::journal::record::{Entry, Samples, read_entry};
 use crate::journal::{Journal, JournalConfig, Segment, segment};
 use crate::metrics::Metrics;
@@ -60,7 +62,11 @@ impl Tsdb {
         let metrics = Arc::new(Metrics::register(&deps.registry)?);
         let block_env = Arc::new(BlockEnv {
             fs: Arc::clone(&fs),
-            cache: FrameCache::new(&deps.budget, settings.cache_bytes_max, Arc::clone(&metrics)),
+            cache: FrameCache::new(
+                &deps.budget,
+                settings.cache_bytes_max.min(deps.budget.limit_bytes() / 8),
+                Arc::clone(&metrics),
+            ),
             metrics: Arc::clone(&metrics),
             next_key: AtomicU64::new(0),
         });
@@ -228,13 +234,20 @@ struct Replay<'a, 'b> {
     /// What the segment calls its tenants; `None` if blocks hold all of its records.
     tenants: HashMap<u32, (Arc<Tenant>, bool)>,
     /// What the segment calls its series, and what we call them.
-    series: HashMap<(u32, u32), u32>,
+    series: hashbrown::HashMap<(u32, u32), u32>,
     corruption_count: u64,
 }
 
 impl<'a, 'b> Replay<'a, 'b> {
     fn new(opener: &'a mut Opener<'b>, segment: u64, memory: &'a HeadMemory) -> Self {
-        Self { opener, segment, memory, tenants: HashMap::new(), series: HashMap::new(), corruption_count: 0 }
+        Self {
+            opener,
+            segment,
+            memory,
+            tenants: HashMap::new(),
+            series: hashbrown::HashMap::new(),
+            corruption_count: 0,
+        }
     }
 
     fn tenants_seen(&self) -> HashSet<u32> {
@@ -320,27 +333,33 @@ impl<'a, 'b> Replay<'a, 'b> {
             }
         }
         let mut lost = false;
-        let floats = samples.series.iter().zip(&samples.timestamps_ms).zip(&samples.values);
-        for ((number, timestamp_ms), value) in floats {
-            match self.series.get(&(tenant_number, *number)).map(|ours| locate(*ours)) {
-                Some((shard, slot)) => {
-                    let mut shard = head.shards[shard].write();
-                    let series = shard.slots[slot].as_mut().expect("nothing is released during a replay");
-                    series.append_float(*timestamp_ms, *value, &mut tally);
-                }
-                None => lost = true,
+        // All series of an entry are of one shard, so that one lock serves the whole entry.
+        let mut open: Option<(usize, RwLockWriteGuard<'_, Shard>)> = None;
+        let known = &self.series;
+        let mut apply = |number: u32, write: &mut dyn FnMut(&mut Series)| {
+            let Some((shard, slot)) = known.get(&(tenant_number, number)).map(|ours| locate(*ours)) else {
+                lost = true;
+                return;
+            };
+            if open.as_ref().is_none_or(|(at, _)| *at != shard) {
+                drop(open.take());
+                open = Some((shard, head.shards[shard].write()));
             }
+            if let Some((_, shard)) = &mut open {
+                write(shard.slots[slot].as_mut().expect("nothing is released during a replay"));
+            }
+        };
+        for ((number, timestamp_ms), value) in
+            samples.series.iter().zip(&samples.timestamps_ms).zip(&samples.values)
+        {
+            apply(*number, &mut |series| series.append_float(*timestamp_ms, *value, &mut tally));
         }
         for (number, timestamp_ms, histogram) in &samples.histograms {
-            match self.series.get(&(tenant_number, *number)).map(|ours| locate(*ours)) {
-                Some((shard, slot)) => {
-                    let mut shard = head.shards[shard].write();
-                    let series = shard.slots[slot].as_mut().expect("nothing is released during a replay");
-                    series.append_histogram(*timestamp_ms, Arc::clone(histogram), &mut tally);
-                }
-                None => lost = true,
-            }
+            apply(*number, &mut |series| {
+                series.append_histogram(*timestamp_ms, Arc::clone(histogram), &mut tally);
+            });
         }
+        drop(open);
         self.corruption_count += u64::from(lost);
         self.opener.env.metrics.head_chunks.add(tally.chunk_count);
         self.memory.change(tally.bytes);

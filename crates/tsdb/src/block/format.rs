@@ -216,3 +216,43 @@ pub(super) fn read_series(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_directory_comes_back() {
+        let frame = FrameInfo { offset: 1 << 40, stored_bytes: 7, raw_bytes: 0, crc: 0xdead_beef };
+        let meta = Meta {
+            id: 9,
+            age: 7,
+            level: 2,
+            min_ms: -5,
+            max_ms: i64::MAX,
+            replaces: vec![3, 7],
+            ..Meta::default()
+        };
+        let mut directory =
+            Directory { meta, names: vec![Box::from("__name__"), Box::from("ü")], ..Directory::default() };
+        directory.frames[FrameKind::Label as usize] = vec![frame, frame];
+        let back = Directory::decode(&directory.encode()).expect("sound");
+        assert_eq!((back.meta, back.frames, back.names), (directory.meta, directory.frames, directory.names));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_without_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let directory = Directory::decode(&bytes);
+            let mut label_count = 0;
+            let count_label = |_, _| {
+                label_count += 1;
+                Ok(())
+            };
+            let series = read_series(&bytes, count_label, |_| {});
+            prop_assert!(label_count <= bytes.len());
+            prop_assert!((directory.is_err() && series.is_err()) || !bytes.is_empty());
+        }
+    }
+}

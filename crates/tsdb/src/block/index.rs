@@ -236,3 +236,33 @@ impl LabelIndex for Block {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn postings_come_back(series in proptest::collection::btree_set(0u32..5_000, 1..600)) {
+            let set: RoaringBitmap = series.iter().copied().collect();
+            let mut bytes = Vec::new();
+            write_postings(&mut bytes, set.clone()).expect("written to memory");
+            let mut back = RoaringBitmap::new();
+            read_postings(&bytes, &mut back).expect("sound");
+            prop_assert_eq!(back, set);
+        }
+
+        #[test]
+        fn any_bytes_are_read_without_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let mut into = RoaringBitmap::new();
+            let decoded = read_postings(&bytes, &mut into);
+            prop_assert!(decoded.is_err() || !bytes.is_empty());
+            let raw = Arc::new(bytes);
+            if let (Ok(symbols), Ok(label)) = (Symbols::parse(Arc::clone(&raw)), LabelFrame::parse(raw)) {
+                let found = label.lower_bound(&symbols, "m");
+                prop_assert!(found.is_err() || found.is_ok_and(|at| at <= label.values.len()));
+            }
+        }
+    }
+}

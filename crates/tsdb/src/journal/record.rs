@@ -224,3 +224,54 @@ fn read_samples<'a>(reader: &mut Reader<'a>) -> Result<Samples<'a>, Corrupt> {
     }
     Ok(samples)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn samples_come_back(samples in proptest::collection::vec((any::<u32>(), -1i64 << 57..1 << 57, any::<u64>()), 0..50)) {
+            let mut out = Vec::new();
+            write_tenant(&mut out, 3, "red");
+            let start = out.len();
+            begin_entry(&mut out, SAMPLES);
+            write_u64(&mut out, 3);
+            write_u64(&mut out, 0);
+            write_u64(&mut out, samples.len() as u64);
+            write_refs(&mut out, samples.iter().map(|s| s.0));
+            write_timestamps(&mut out, samples.iter().map(|s| s.1));
+            write_values(&mut out, samples.iter().map(|s| f64::from_bits(s.2)));
+            write_u64(&mut out, 0);
+            end_entry(&mut out, start);
+            prop_assert_eq!((split(&out, 1), split(&out, usize::MAX)), (start, out.len()));
+            let mut rest = &out[..];
+            let is_tenant = matches!(read_entry(&mut rest), Some(Ok(Entry::Tenant { number: 3, name: "red" })));
+            prop_assert!(is_tenant);
+            let Some(Ok(Entry::Samples { tenant: 3, samples: back })) = read_entry(&mut rest) else {
+                panic!("not the samples");
+            };
+            let back: Vec<(u32, i64, u64)> = (0..back.series.len())
+                .map(|i| (back.series[i], back.timestamps_ms[i], back.values[i].to_bits()))
+                .collect();
+            prop_assert_eq!(back, samples);
+            prop_assert!(read_entry(&mut rest).is_none());
+        }
+
+        #[test]
+        fn any_bytes_are_read_without_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200), kind in 0u8..6) {
+            let mut framed = Vec::new();
+            begin_entry(&mut framed, kind);
+            framed.extend_from_slice(&bytes);
+            end_entry(&mut framed, 0);
+            for mut rest in [&bytes[..], &framed[..]] {
+                let mut entry_count = 0;
+                while read_entry(&mut rest).is_some() {
+                    entry_count += 1;
+                }
+                prop_assert!(rest.is_empty() && entry_count <= framed.len());
+            }
+        }
+    }
+}

@@ -36,6 +36,7 @@ impl Tsdb {
         }
         let covered: HashMap<u32, u64> = tenants.iter().map(|t| (t.number, t.journal_before())).collect();
         self.journal.truncate(|tenant, segment| covered.get(&tenant).is_some_and(|before| *before > segment));
+        self.memory.flushed();
         self.publish_blocks();
         self.metrics.flushes.inc();
         timer.observe_duration();
@@ -53,7 +54,10 @@ impl Tsdb {
                 // Readers look at the head first, then at the blocks: in between they see both, never neither.
                 tenant.replace_blocks(&[], blocks);
                 tenant.set_journal_before(segment);
-                let idle_before_ms = self.deps.clock.now_ms().saturating_sub(self.settings.block_span_ms / 2);
+                // When memory is short, whatever has missed a few scrapes makes room.
+                let patience = if self.memory.is_full() { 24 } else { 2 };
+                let idle_ms = self.settings.block_span_ms / patience;
+                let idle_before_ms = self.deps.clock.now_ms().saturating_sub(idle_ms);
                 drop(frozen);
                 let released = tenant.head.flushed(idle_before_ms);
                 self.memory.change(-(released.bytes as i64));

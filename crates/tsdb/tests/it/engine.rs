@@ -197,7 +197,7 @@ fn a_full_head_flushes_itself_and_refuses_new_series_only() {
     let mut refused = 0;
     for round in 0..40 {
         let labels: Vec<Labels> = (0..100).map(|i| series("a", &format!("{round}-{i}"))).collect();
-        match bed.try_write(&labels.iter().map(|labels| (labels, T, 1.0)).collect::<Vec<_>>()) {
+        match bed.try_write(&labels.iter().map(|labels| (labels, NEWEST_MS, 1.0)).collect::<Vec<_>>()) {
             Ok(appended) => refused += appended.rejected.len(),
             Err(error) => assert_eq!(error.kind(), ErrorKind::Unavailable),
         }
@@ -205,7 +205,7 @@ fn a_full_head_flushes_itself_and_refuses_new_series_only() {
     }
     assert!(refused > 0, "40 times 100 series do not fit into 400 kB");
     let old = series("a", "0-1");
-    bed.write(&[(&old, T + 1, 2.0)]);
+    bed.write(&[(&old, NEWEST_MS + 1, 2.0)]);
     // The engine flushes by itself; wait for it.
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
     while bed.files(".block").is_empty() {
@@ -318,4 +318,38 @@ fn writers_readers_and_flushes_work_side_by_side() {
     bed.kill();
     bed.start();
     assert_eq!(bed.all().values().map(Vec::len).sum::<usize>(), want);
+}
+
+#[test]
+fn after_a_flush_of_everything_idle_no_memory_is_left_on_the_account() {
+    let bed = Testbed::with(|settings| settings.head_bytes_max = 64 << 20);
+    let mut workload = sim::workload::Workload::new(sim::workload::Settings {
+        series_count: 300,
+        start_ms: T,
+        late_share: 0.2,
+        histogram_share: 0.3,
+        ..sim::workload::Settings::default()
+    });
+    let mut batch = WriteBatch::new();
+    for round in 0..200 {
+        workload.next_batch(&mut batch);
+        bed.tsdb().append_durably(&TenantId::anonymous(), &batch).expect("written");
+        if round % 70 == 30 {
+            bed.tsdb().flush().expect("flushed");
+        }
+        if round == 120 {
+            bed.kill();
+            bed.start();
+        }
+    }
+    assert!(bed.tsdb().stats(&TenantId::anonymous(), 0).head_bytes > 100_000);
+    bed.clock.advance_ms(DAY);
+    bed.tsdb().flush().expect("flushed");
+    let stats = bed.tsdb().stats(&TenantId::anonymous(), 10);
+    assert_eq!(
+        (stats.series_count, stats.label_pair_count, stats.chunk_count, stats.head_bytes),
+        (0, 0, 0, 0)
+    );
+    assert_eq!((bed.metric("kymo_tsdb_head_series"), bed.metric("kymo_tsdb_head_chunks")), (0.0, 0.0));
+    assert_eq!(bed.metric("kymo_tsdb_head_bytes"), 0.0);
 }
