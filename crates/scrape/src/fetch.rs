@@ -23,7 +23,9 @@ pub(crate) async fn fetch(env: &Env, recipe: &Recipe, target: &Target) -> Result
     let fetched = tokio::time::timeout(limit, async {
         match &recipe.source {
             Source::Http(client) => get(env, recipe, target, client).await,
-            Source::BuiltIn(collector) => collect(env.buffers.take(), target, Arc::clone(collector)).await,
+            Source::BuiltIn { collector, .. } => {
+                collect(env.buffers.take(), target, Arc::clone(collector)).await
+            }
         }
     });
     fetched.await.unwrap_or_else(|_| {

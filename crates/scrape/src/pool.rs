@@ -222,7 +222,7 @@ impl Pool {
             for (i, own) in group.targets.iter().enumerate() {
                 match target::build(own, group, job) {
                     Ok(Built::Target(mut spec)) => {
-                        if let Source::BuiltIn(collector) = &self.recipe.source {
+                        if let Source::BuiltIn { collector, .. } = &self.recipe.source {
                             spec.url = format!("builtin://{}", collector.name());
                         }
                         let key = spec.key();

@@ -32,7 +32,12 @@ pub(crate) enum Source {
     /// Over HTTP.
     Http(Box<http_client::Client>),
     /// From within this process.
-    BuiltIn(Arc<dyn Collector>),
+    BuiltIn {
+        /// What is asked.
+        collector: Arc<dyn Collector>,
+        /// The first scrape does not wait for its slot.
+        at_once: bool,
+    },
 }
 
 impl Recipe {
@@ -57,9 +62,14 @@ impl Recipe {
         Ok(Self::new(job, Source::Http(Box::new(client)), log))
     }
 
-    /// A recipe for a built-in target.
-    pub(crate) fn built_in(job: Job, collector: Arc<dyn Collector>) -> Arc<Self> {
-        Self::new(job, Source::BuiltIn(collector), None)
+    /// A recipe for targets within this process. `at_once`: their first scrape does not wait for its slot.
+    pub(crate) fn built_in(job: Job, collector: Arc<dyn Collector>, at_once: bool) -> Arc<Self> {
+        Self::new(job, Source::BuiltIn { collector, at_once }, None)
+    }
+
+    /// Whether the first scrape of a target does not wait for its slot.
+    pub(crate) fn begins_at_once(&self) -> bool {
+        matches!(self.source, Source::BuiltIn { at_once: true, .. })
     }
 
     fn new(job: Job, source: Source, failure_log: Option<FailureLog>) -> Arc<Self> {

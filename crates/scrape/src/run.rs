@@ -104,7 +104,7 @@ impl Handle {
                 continue;
             }
             let recipe = match collector {
-                Some(collector) => Recipe::built_in(job.clone(), Arc::clone(collector)),
+                Some(collector) => Recipe::built_in(job.clone(), Arc::clone(collector), true),
                 None => Recipe::http(job.clone())?,
             };
             changed.push((id.clone(), recipe));

@@ -107,6 +107,11 @@ impl Loop {
             // Its scrape may be under way; two at once would disturb each other's bookkeeping.
             let _ended_or_panicked = previous.await;
         }
+        // Who starts a server to look at this machine should not look at an empty page first.
+        if self.recipe.begins_at_once() && self.target.state.last.lock().health == Health::Unknown {
+            let now_ms = self.env.clock.now_ms();
+            Box::pin(self.scrape(now_ms)).await;
+        }
         loop {
             let slot_ms = self.grid.next(self.env.clock.now_ms(), self.last_slot_ms);
             tokio::select! {

@@ -158,7 +158,8 @@ async fn targets_in_files_come_and_go() {
 async fn the_machine_and_kymo_itself_are_built_in_targets() {
     let exposed = shared::<Exposed>();
     exposed.set("kymo_something 1\n");
-    let host = HostCollector { job: "node".into(), interval_ms: 200 };
+    // Hours between slots: what is seen is the scrape at once.
+    let host = HostCollector { job: "node".into(), interval_ms: 86_400_000 };
     let all = Settings { jobs: vec![], host_collector: Some(host) };
     let server = Server::start_with(all, |deps| deps.self_metrics = Some(exposed)).await;
     let view = server.handle.targets();
@@ -192,7 +193,7 @@ async fn a_thousand_targets_are_spread_over_the_interval_and_keep_their_slots() 
     let mut pool = bench.pool(many(5_000), &exposed);
     pass_s(20).await;
     // A changed job restarts every loop; slots stay.
-    pool.reload(crate::recipe::Recipe::built_in(many(6_000), exposed.clone())).await;
+    pool.reload(crate::recipe::Recipe::built_in(many(6_000), exposed.clone(), false)).await;
     pass_s(20).await;
     // The first slot of one target is the beginning of the interval, and so its last one is now.
     tokio::time::sleep(Duration::from_millis(1)).await;

@@ -78,9 +78,9 @@ async fn a_target_that_comes_back_in_time_goes_on_without_a_gap() {
     let mut pool = bench.pool(every_ten_s(|_| {}), &exposed);
     pass_s(10).await;
     let gone = every_ten_s(|job| job.discovery.static_configs = vec![fixed(&["other:1"])]);
-    pool.reload(crate::recipe::Recipe::built_in(gone, exposed.clone())).await;
+    pool.reload(crate::recipe::Recipe::built_in(gone, exposed.clone(), false)).await;
     pass_s(10).await;
-    pool.reload(crate::recipe::Recipe::built_in(every_ten_s(|_| {}), exposed.clone())).await;
+    pool.reload(crate::recipe::Recipe::built_in(every_ten_s(|_| {}), exposed.clone(), false)).await;
     pass_s(60).await;
     let found = series(bench.storage(), "a");
     let of = |instance: &str| {
@@ -110,7 +110,7 @@ async fn a_target_with_another_url_and_the_same_labels_keeps_its_series_alive() 
     let successor = bench.pool(moved, &exposed);
     pass_s(10).await;
     let emptied = every_ten_s(|job| job.discovery.static_configs.clear());
-    pool.reload(crate::recipe::Recipe::built_in(emptied, exposed.clone())).await;
+    pool.reload(crate::recipe::Recipe::built_in(emptied, exposed.clone(), false)).await;
     pass_s(60).await;
     drop(successor);
     let storage = bench.storage();
@@ -140,7 +140,7 @@ async fn new_rules_end_the_series_they_no_longer_yield() {
     let drops = every_ten_s(|job| {
         job.metric_relabel.push(rule(r#"{"source_labels":["__name__"],"regex":"b","action":"drop"}"#));
     });
-    pool.reload(crate::recipe::Recipe::built_in(drops, exposed.clone())).await;
+    pool.reload(crate::recipe::Recipe::built_in(drops, exposed.clone(), false)).await;
     pass_s(20).await;
     let storage = bench.storage();
     assert_eq!(values(storage, "a"), [Some(1.0); 3]);

@@ -142,7 +142,7 @@ impl Bench {
     /// Starts a pool of the job's targets, all of which answer what `exposed` says.
     pub(super) fn pool(&self, job: Job, exposed: &Arc<Exposed>) -> PoolHandle {
         let id = PoolId { name: job.name.clone(), built_in: false };
-        PoolHandle::start(&self.env, id, Recipe::built_in(job, exposed.clone()))
+        PoolHandle::start(&self.env, id, Recipe::built_in(job, exposed.clone(), false))
     }
 
     /// A counter of ours, by its name as exposition text has it.
