@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use model::{FloatHistogram, Labels, TenantId};
+use model::{Exemplar, FloatHistogram, Labels, TenantId};
 use storage::memory::MemoryStorage;
 use storage::{
     Appended, Appender, LabelRequest, Querier, QueryContext, SelectHints, SelectRequest, SeriesSamples,
@@ -125,7 +125,9 @@ impl Oracle {
         let mut complaints = Vec::new();
         let mut checked = Checked::default();
         for (tenant, mut expected) in self.expected_at(op_count) {
-            if let Err(error) = judge(&tenant, &mut expected, querier, &mut checked, &mut complaints) {
+            let judged = judge(&tenant, &mut expected, querier, &mut checked, &mut complaints)
+                .and_then(|()| self.judge_extras(&tenant, querier, op_count, &mut complaints));
+            if let Err(error) = judged {
                 complaints.push(format!("tenant {tenant} cannot be read: {error}"));
             }
             for (labels, timeline) in &expected {
@@ -135,6 +137,41 @@ impl Oracle {
             }
         }
         conclude(checked, complaints)
+    }
+
+    /// Exemplars and metadata: all acknowledged ones must be there, and no exemplar that nobody wrote.
+    fn judge_extras(
+        &self,
+        tenant: &TenantId,
+        querier: &dyn Querier,
+        op_count: u64,
+        complaints: &mut Vec<String>,
+    ) -> Result<(), storage::Error> {
+        let metadata = querier.metadata(tenant, None)?;
+        let mut exemplars = BTreeMap::new();
+        for series in querier.exemplars(tenant, &[Vec::new()], EARLIEST_MS, LATEST_MS)? {
+            for exemplar in series.exemplars {
+                exemplars.insert(exemplar_key(&series.labels, &exemplar), ());
+            }
+        }
+        let known = exemplars.clone();
+        for write in self.writes.iter().filter(|w| w.tenant == *tenant && w.submitted_at <= op_count) {
+            let is_required = write.acknowledged_at.is_some_and(|at| at <= op_count);
+            for item in write.batch.exemplars() {
+                let key = exemplar_key(&write.batch.series(item.series).to_labels(), &item.exemplar);
+                exemplars.remove(&key);
+                if is_required && !known.contains_key(&key) {
+                    complaints.push(format!("missing exemplar: {key:?}"));
+                }
+            }
+            for (metric, told) in write.batch.metadata() {
+                if is_required && !metadata.get(metric).is_some_and(|known| known.contains(told)) {
+                    complaints.push(format!("missing metadata: {metric} {told:?}"));
+                }
+            }
+        }
+        complaints.extend(exemplars.into_keys().map(|key| format!("exemplar never written: {key:?}")));
+        Ok(())
     }
 
     /// Judges what an engine holds whose files were damaged: samples may be missing and reading may fail, but what
@@ -214,6 +251,11 @@ impl Oracle {
         }
         Ok(checked)
     }
+}
+
+/// An exemplar with its series, comparable whatever its value is.
+fn exemplar_key(series: &Labels, exemplar: &Exemplar) -> (Labels, Labels, Option<i64>, u64) {
+    (series.clone(), exemplar.labels.clone(), exemplar.timestamp_ms, exemplar.value.to_bits())
 }
 
 /// A range that holds all that anybody writes, without being at the ends of what fits.
