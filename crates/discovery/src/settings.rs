@@ -170,3 +170,6 @@ fn is_file_pattern(pattern: &str) -> bool {
         .find_map(|ending| name.strip_suffix(ending));
     !directory.contains('*') && stem.is_some()
 }
+
+#[cfg(test)]
+mod tests;

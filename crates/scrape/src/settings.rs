@@ -34,3 +34,6 @@ impl Default for HostCollector {
         Self { job: "node".to_owned(), interval_ms: 15_000 }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,8 +9,9 @@ impl Document {
         let mut out = String::new();
         match &self.root.value {
             Value::Scalar { .. } if self.root.is_null() => {}
-            Value::Scalar { .. } => {
-                scalar(&mut out, &self.root);
+            Value::Scalar { text: content, .. } => {
+                // Quoted whatever it is: at the start of a line, "---" and the like have a meaning of their own.
+                text(&mut out, if self.root.secret.get() { "<secret>" } else { content }, false);
                 out.push('\n');
             }
             Value::Sequence(_) | Value::Mapping(_) => block(&mut out, &self.root, 0),

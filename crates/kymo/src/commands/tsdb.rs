@@ -95,7 +95,10 @@ fn print_folder(
     if !directory.is_dir() {
         bail!("{} is neither a folder nor a URL (http://…)", directory.display());
     }
-    // Nothing is deleted or rewritten while somebody only looks.
+    if !directory.join("wal").is_dir() && !directory.join("tenants").is_dir() {
+        bail!("{} holds no data of Kymo (neither a folder wal nor tenants)", directory.display());
+    }
+    // Nothing is deleted for its age while somebody only looks.
     let settings =
         Settings { directory, retention_ms: i64::MAX / 2, retention_bytes: None, ..Settings::default() };
     let tsdb = Tsdb::open(settings, Deps::system())?;

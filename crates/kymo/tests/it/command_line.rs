@@ -62,4 +62,12 @@ fn configuration_files_are_checked() {
 #[test]
 fn a_data_folder_that_is_none_is_named() {
     ends(&["tsdb", "stats", "/no/such/folder"], b"", 1, "", "neither a folder nor a URL");
+    let empty = tempfile::tempdir().expect("a directory");
+    let path = empty.path().to_string_lossy().into_owned();
+    ends(&["tsdb", "stats", &path], b"", 1, "", "holds no data of Kymo");
+    assert_eq!(
+        std::fs::read_dir(empty.path()).expect("readable").count(),
+        0,
+        "looking leaves nothing behind"
+    );
 }
