@@ -2,8 +2,10 @@
 //!
 //! Pipeline: [`parser`] text → [`ast`] typed tree → plan → vectorised operators over columns → [`value`].
 //!
-//! Map: [`ast`] the tree · [`parser`] lexer, grammar, types · [`printer`] tree to text · [`ast_json`] tree to JSON · [`functions`] signatures · [`engine`] the door:
-//! limits, evaluation · [`value`] results · [`error`] what may go wrong.
+//! Map: [`ast`] the tree · [`parser`] lexer, grammar, types · [`printer`] tree to text · [`ast_json`] tree to JSON ·
+//! [`functions`] signatures · [`engine`] the door: limits, evaluation · `plan` what is evaluated · `eval` operators and
+//! functions over columns · `histogram_math`, `kahan` arithmetic · `annotations` warnings and infos · [`value`]
+//! results · [`error`] what may go wrong · [`script`] Prometheus' test scripts.
 //!
 //! Invariants: never imports an engine of storage; answers are those of Prometheus 3.14.
 

@@ -7,7 +7,7 @@ use crate::ast::Extended;
 use crate::error::QueryError;
 use crate::plan::Select;
 
-use super::column::{Cell, Column, Series, histogram_samples};
+use super::column::{Cell, Column, Series};
 use super::grid::{Grid, Shift};
 use super::ledger::{Charge, Ledger};
 use super::window::{drop_stale, find_resets};
@@ -141,9 +141,7 @@ impl Evaluator<'_> {
             }
             series.labels = set.labels(at).clone();
             self.ledger.pass(series.column.sample_count())?;
-            for step in series.column.present.ones() {
-                self.stats.add(step, series.column.histogram(step).map_or(1, |h| histogram_samples(h)));
-            }
+            self.stats.add_column(&series.column);
             sink(&mut series)?;
         }
         Ok(())

@@ -1,5 +1,7 @@
 //! Counts the samples a query looks at, as Prometheus' query statistics have it.
 
+use super::column::{Column, histogram_samples};
+
 /// Samples looked at.
 #[derive(Debug, Default)]
 pub(crate) struct SampleStats {
@@ -18,6 +20,17 @@ impl SampleStats {
         self.total += samples;
         if let Some(of_step) = self.per_step.as_mut().and_then(|per_step| per_step.get_mut(step)) {
             *of_step += samples;
+        }
+    }
+
+    /// Adds the samples of an instant selector's series: one for each step, and for histograms their size.
+    pub(crate) fn add_column(&mut self, column: &Column) {
+        if self.per_step.is_none() {
+            self.total += column.sample_count();
+            return;
+        }
+        for step in column.present.ones() {
+            self.add(step, column.histogram(step).map_or(1, |histogram| histogram_samples(histogram)));
         }
     }
 
@@ -41,7 +54,7 @@ impl SampleStats {
         *self = before;
     }
 
-    /// Adds the samples of a step on its own to the total and the last step.
+    /// The total, and the counts of steps if they were asked for.
     pub(crate) fn finish(self) -> (u64, Option<Vec<u64>>) {
         (self.total, self.per_step)
     }

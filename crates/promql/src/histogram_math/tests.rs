@@ -1,3 +1,5 @@
+//! Arithmetic on native histograms: by hand for the rules, at random for what must hold for all.
+
 use model::{BucketSpan, CounterResetHint, FloatHistogram};
 use proptest::prelude::*;
 
