@@ -6,6 +6,7 @@
 //! have ended: the target may be well. Only a report is tried then, and the next scrape goes on where this left.
 
 use std::borrow::Cow;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use model::{METRIC_NAME, Metadata, MetricType, STALE_NAN};
@@ -25,6 +26,8 @@ use crate::target::Target;
 const AHEAD_MS_MAX: i64 = 10 * 60_000;
 /// Most characters of an exemplar's labels, by OpenMetrics.
 const EXEMPLAR_CHARS_MAX: usize = 128;
+/// A series with more quotes has more labels than anybody stores, and sorting them would take its time.
+const QUOTES_MAX: usize = 4_096;
 /// In [`Scratch::cached_at`]: not a scraped series.
 const NOT_CACHED: SeriesAt = SeriesAt::MAX;
 
@@ -174,6 +177,16 @@ impl Scrape<'_> {
 
     /// Series that storage refused do not live, and must not be ended later.
     fn note_rejected(&self, rejected: &[Rejected], scratch: &Scratch, cache: &mut SeriesCache) {
+        let was_rejected = self.target.state.rejected.swap(!rejected.is_empty(), Ordering::Relaxed);
+        if let (Some(first), false) = (rejected.first(), was_rejected) {
+            tracing::warn!(
+                target = %self.target.spec.url,
+                count = rejected.len(),
+                first = %scratch.batch.series(first.series),
+                reason = first.reason.message(),
+                "storage refuses samples of this target; said once until none is refused"
+            );
+        }
         for rejected in rejected {
             self.env.metrics.samples_dropped.with_label_values(&[rejected.reason.as_str()]).inc();
             match scratch.cached_at.get(rejected.series as usize) {
@@ -388,6 +401,9 @@ impl<'a> Reading<'a, '_> {
     /// Labels of a series that is not known yet; `None` if relabelling drops it or the limit is exceeded.
     fn new_series(&mut self, series: &Series<'a>, hash: RawHash) -> Result<Option<SeriesAt>, ScrapeError> {
         let (target, recipe) = (self.scrape.target, self.scrape.recipe);
+        if series.raw.bytes().filter(|byte| *byte == b'"').count() > QUOTES_MAX {
+            return Err(bad_line(self.input, series.raw, "the series has thousands of labels"));
+        }
         let labels = &mut self.scratch.labels;
         series.pack_labels(labels).map_err(|e| bad_line(self.input, series.raw, &e.to_string()))?;
         let kept = series_labels::finish(labels, series.raw, target.spec.labels.as_ref(), &recipe.job);

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use discovery::TargetGroup;
 use discovery::group::ADDRESS_LABEL;
@@ -190,6 +191,8 @@ pub(crate) struct Target {
 pub(crate) struct TargetState {
     pub(crate) cache: Mutex<SeriesCache>,
     pub(crate) last: Mutex<LastScrape>,
+    /// Storage refused samples of the last scrape.
+    pub(crate) rejected: AtomicBool,
 }
 
 /// What the last scrape came to.
@@ -212,7 +215,11 @@ impl TargetState {
             sample_count: 0,
             health: Health::Unknown,
         };
-        Arc::new(Self { cache: Mutex::new(SeriesCache::new(seed)), last: Mutex::new(last) })
+        Arc::new(Self {
+            cache: Mutex::new(SeriesCache::new(seed)),
+            last: Mutex::new(last),
+            rejected: AtomicBool::new(false),
+        })
     }
 }
 

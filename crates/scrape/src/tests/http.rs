@@ -41,9 +41,9 @@ async fn check_works(reply: Reply, change: impl FnOnce(&mut Job)) -> (Arc<Memory
 async fn check_fails(reply: Reply, change: impl FnOnce(&mut Job), want: &str) {
     let exporter = Exporter::start(reply).await;
     let server = Server::start(vec![quick(&exporter.address, change)]).await;
-    eventually("a scrape fails", || active(&server).health == Health::Down).await;
-    let error = active(&server).last_error;
-    assert!(error.contains(want), "{error}");
+    // On a busy machine a short timeout may come first.
+    eventually(want, || active(&server).last_error.contains(want)).await;
+    assert_eq!(active(&server).health, Health::Down);
     eventually("the failure is stored", || !values(&server.storage, "up").is_empty()).await;
     assert!(values(&server.storage, "up").iter().all(|value| *value == Some(0.0)));
     assert_eq!(series(&server.storage, "a").len(), 0);
@@ -96,9 +96,10 @@ async fn the_request_says_who_asks_for_what() {
 async fn one_connection_serves_many_scrapes() {
     let exporter = Exporter::start(Reply::text(TEXT, "a 1\n")).await;
     let server = Server::start(vec![quick(&exporter.address, |job| job.timeout_ms = 100)]).await;
-    eventually("several scrapes", || exporter.requests().len() >= 5).await;
+    // A timeout, on a busy machine, costs a connection.
+    eventually("connections are used again", || exporter.requests().len() >= exporter.connection_count() + 4)
+        .await;
     server.handle.stop().await;
-    assert!(exporter.connection_count() < 5, "{} connections", exporter.connection_count());
 }
 
 #[tokio::test]
@@ -175,9 +176,10 @@ async fn failed_scrapes_are_listed_in_their_file() {
     let status = Reply::Whole("404 Not Found", vec![], vec![]);
     check_fails(status, |job| job.failure_log_file = listed, "404 Not Found").await;
     let read = || std::fs::read_to_string(&path).unwrap_or_default();
-    eventually("a line is written", || read().ends_with('\n')).await;
+    eventually("a line is written", || read().contains("404 Not Found\"")).await;
     let text = read();
-    let line: serde_json::Value = serde_json::from_str(text.lines().next().expect("a line")).expect("JSON");
+    let line = text.lines().find(|line| line.contains("404 Not Found")).expect("just seen");
+    let line: serde_json::Value = serde_json::from_str(line).expect("JSON");
     assert_eq!(line["msg"], "server returned HTTP status 404 Not Found");
     assert_eq!(line["job_name"], "j");
     assert!(

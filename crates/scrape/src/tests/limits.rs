@@ -69,6 +69,13 @@ async fn a_bad_line_is_named_by_its_number() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_series_of_absurdly_many_labels_fails_the_scrape_at_once() {
+    let labels: String = (0..300_000).rev().map(|i| format!("l{i}=\"\",")).collect();
+    let (_, error) = scrape_once(&format!("b 1\na{{{labels}}} 1\n"), |_| {}).await;
+    assert_eq!(error, "line 2: the series has thousands of labels");
+}
+
+#[tokio::test(start_paused = true)]
 async fn of_a_series_that_comes_twice_the_first_sample_counts() {
     let (bench, error) = scrape_once("a 1\na 2\nb 3 1000000000001\nb 4 1000000000002\n", |_| {}).await;
     assert_eq!((error.as_str(), values(bench.storage(), "a")), ("", vec![Some(1.0)]));
