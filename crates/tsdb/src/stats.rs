@@ -16,6 +16,8 @@ pub struct TsdbStats {
     pub label_pair_count: u64,
     /// Chunks in the head, open ones included.
     pub chunk_count: u64,
+    /// Samples in the head.
+    pub sample_count: u64,
     /// Time of the oldest sample in the head; `None` if it is empty.
     pub min_time_ms: Option<i64>,
     /// Time of the newest sample in the head; `None` if it is empty.
@@ -70,6 +72,7 @@ impl Tsdb {
         for shard in &tenant.head.shards {
             for series in shard.read().slots.iter().flatten() {
                 stats.chunk_count += series.chunk_count() as u64;
+                stats.sample_count += series.sample_count() as u64;
                 if let Some((min_ms, max_ms)) = series.range_ms() {
                     stats.min_time_ms = Some(stats.min_time_ms.map_or(min_ms, |t| t.min(min_ms)));
                     stats.max_time_ms = Some(stats.max_time_ms.map_or(max_ms, |t| t.max(max_ms)));

@@ -304,6 +304,7 @@ impl StatusView for Server {
         for tenant in &tenants {
             let stats = opened.tsdb.stats(tenant, 0);
             info.head_series_count += stats.series_count;
+            info.head_sample_count += stats.sample_count;
             (info.head_bytes, info.journal_bytes) = (stats.head_bytes, stats.wal_bytes);
             for block in stats.blocks {
                 info.block_count += 1;

@@ -287,6 +287,13 @@ impl Series {
         self.chunks.len() + usize::from(self.open.count() > 0)
     }
 
+    /// Samples that are here, late ones included.
+    pub(crate) fn sample_count(&self) -> usize {
+        let closed: usize = self.chunks.iter().map(|chunk| chunk.count as usize).sum();
+        let histograms = self.histograms.as_ref().map_or(0, |samples| samples.len());
+        closed + self.open.count() as usize + self.late.len() + histograms
+    }
+
     /// The time range of the samples that are here.
     pub(crate) fn range_ms(&self) -> Option<(i64, i64)> {
         let open = (self.open.count() > 0).then(|| (self.open.first_ms(), self.open.last_ms()));
