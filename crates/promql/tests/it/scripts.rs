@@ -76,12 +76,14 @@ scripts! {
 fn own_scripts_pass() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scripts");
     let mut evaluations = 0;
+    let mut failures = Vec::new();
     for entry in std::fs::read_dir(&folder).expect("the folder of scripts is there").flatten() {
         let text = std::fs::read_to_string(entry.path()).expect("a script can be read");
         let report = script::run(&text);
-        let failures: Vec<String> = report.failures.iter().map(ToString::to_string).collect();
-        assert!(failures.is_empty(), "{}:\n{}", entry.path().display(), failures.join("\n"));
+        failures
+            .extend(report.failures.iter().map(|failure| format!("{}: {failure}", entry.path().display())));
         evaluations += report.passed;
     }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
     assert!(evaluations > 0, "no script was found in {}", folder.display());
 }
