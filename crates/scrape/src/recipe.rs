@@ -49,10 +49,10 @@ impl Recipe {
     pub(crate) fn http(job: Job) -> Result<Arc<Self>, Error> {
         let client = http_client::Client::new(job.http.clone())
             .map_err(|source| Error::Client { job: job.name.clone(), source })?;
-        if job.native_histograms {
+        if job.native_histograms || job.convert_to_nhcb {
             tracing::warn!(
                 job = job.name,
-                "scrape_native_histograms needs the protobuf format, which cannot be read yet; classic histograms are scraped"
+                "native histograms are not scraped yet; classic histograms are, as they come"
             );
         }
         let log = match job.failure_log_file.as_str() {

@@ -228,3 +228,39 @@ async fn stopping_does_not_wait_for_a_slow_target() {
     assert!(began.elapsed() < Duration::from_secs(3_602));
     assert!(values(&server.storage, "up").is_empty());
 }
+
+#[tokio::test(start_paused = true)]
+async fn another_interval_takes_effect_and_series_go_on() {
+    let (bench, exposed) = (Bench::new(), shared::<Exposed>());
+    exposed.set("a 1\n");
+    let every = |interval_ms| job("h:1", |job| (job.interval_ms, job.timeout_ms) = (interval_ms, 5_000));
+    let mut pool = bench.pool(every(10_000), &exposed);
+    pass_s(30).await;
+    pool.reload(crate::recipe::Recipe::built_in(every(30_000), exposed.clone(), false)).await;
+    pass_s(120).await;
+    let samples = series(bench.storage(), "a").remove(0).1;
+    assert!(samples.iter().all(|(_, value)| *value == Some(1.0)), "{samples:?}");
+    let steps: Vec<i64> = samples.windows(2).map(|pair| pair[1].0 - pair[0].0).collect();
+    assert_eq!(steps[..2], [10_000; 2]);
+    assert_eq!(steps[3..], [30_000; 3]);
+    assert_eq!(values(bench.storage(), "scrape_series_added")[1..], [Some(0.0); 6]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pool_recovers_when_it_has_no_more_targets_than_it_may() {
+    let (bench, exposed) = (Bench::new(), shared::<Exposed>());
+    exposed.set("a 1\n");
+    let with = |addresses: &[&str]| {
+        job("", |job| {
+            (job.interval_ms, job.timeout_ms, job.target_limit) = (10_000, 5_000, 1);
+            job.discovery.static_configs = vec![fixed(addresses)];
+        })
+    };
+    let mut pool = bench.pool(with(&["h:1", "h:2"]), &exposed);
+    pass_s(10).await;
+    assert_eq!(series(bench.storage(), "a").len(), 0);
+    pool.reload(crate::recipe::Recipe::built_in(with(&["h:1"]), exposed.clone(), false)).await;
+    pass_s(10).await;
+    assert_eq!(values(bench.storage(), "a"), [Some(1.0)]);
+    assert!(bench.counter("kymo_scrape_limits_exceeded_total{limit=\"target_limit\"}") >= 2.0);
+}
