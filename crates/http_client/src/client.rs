@@ -76,6 +76,12 @@ pub enum RequestError {
         /// What came instead.
         reason: String,
     },
+    /// One redirect led to the next.
+    #[error("stopped after {REDIRECTS_MAX} redirects from {url}")]
+    Redirects {
+        /// What was asked for.
+        url: String,
+    },
     /// The peer could not be reached, or its answer is not HTTP.
     #[error("{}", root_cause(.0))]
     Http(#[from] reqwest::Error),
@@ -117,7 +123,6 @@ impl Client {
             no_proxy: settings.no_proxy.clone(),
             proxy_from_environment: settings.proxy_from_environment,
             proxy_connect_header: settings.proxy_connect_header.clone().into_iter().collect(),
-            follow_redirects: settings.follow_redirects,
         };
         let transport = Transport::new(options)?;
         let credentials = Credentials::new(&settings)?;
@@ -134,19 +139,60 @@ impl Client {
         Request::new(Method::GET, url)
     }
 
-    /// Adds credentials and headers, and sends.
+    /// Adds credentials and headers, sends, and follows redirects if the settings say so. What the settings add goes
+    /// to the host that was asked and to no other, nor from https to http.
     ///
     /// # Errors
     /// If a secret cannot be had, or the peer does not answer. Any HTTP status is an answer.
     pub async fn execute(&self, mut request: Request) -> Result<Response, RequestError> {
+        let asked = request.url().clone();
+        for _ in 0..=REDIRECTS_MAX {
+            let again = if self.settings.follow_redirects { request.try_clone() } else { None };
+            if is_trusted(&asked, request.url()) {
+                self.add_headers(&mut request).await?;
+            }
+            let response = self.transport.current().execute(request).await?;
+            let next = again.and_then(|again| redirected(again, &response));
+            match next {
+                Some(next) => request = next,
+                None => return Ok(response),
+            }
+        }
+        Err(RequestError::Redirects { url: asked.to_string() })
+    }
+
+    async fn add_headers(&self, request: &mut Request) -> Result<(), RequestError> {
         for (name, values) in &self.settings.http_headers {
             add_header(request.headers_mut(), name, values).await?;
         }
         if let Some(value) = self.credentials.header().await? {
             request.headers_mut().insert(reqwest::header::AUTHORIZATION, value);
         }
-        Ok(self.transport.current().execute(request).await?)
+        Ok(())
     }
+}
+
+/// Whether a redirect may be given what is meant for the host that was asked.
+fn is_trusted(asked: &Url, now: &Url) -> bool {
+    asked.host_str() == now.host_str() && !(asked.scheme() == "https" && now.scheme() != "https")
+}
+
+/// The request that a redirect asks for; `None` if the response is no redirect.
+fn redirected(mut request: Request, response: &Response) -> Option<Request> {
+    let keeps_method = match response.status().as_u16() {
+        301..=303 => false,
+        307 | 308 => true,
+        _ => return None,
+    };
+    let location = response.headers().get(reqwest::header::LOCATION)?.to_str().ok()?;
+    let url = response.url().join(location).ok().filter(|url| matches!(url.scheme(), "http" | "https"))?;
+    if !keeps_method && !matches!(*request.method(), Method::GET | Method::HEAD) {
+        *request.method_mut() = Method::GET;
+        *request.body_mut() = None;
+        request.headers_mut().remove(reqwest::header::CONTENT_TYPE);
+    }
+    *request.url_mut() = url;
+    Some(request)
 }
 
 async fn add_header(headers: &mut HeaderMap, name: &str, values: &HeaderValues) -> Result<(), RequestError> {
@@ -173,7 +219,6 @@ pub(crate) struct TransportOptions {
     pub(crate) no_proxy: String,
     pub(crate) proxy_from_environment: bool,
     pub(crate) proxy_connect_header: Vec<(String, Vec<Secret>)>,
-    pub(crate) follow_redirects: bool,
 }
 
 /// Connections; made anew when files of certificates change.
@@ -227,10 +272,7 @@ fn build(options: &TransportOptions) -> Result<reqwest::Client, BuildError> {
         .pool_idle_timeout(IDLE_MAX)
         .connect_timeout(CONNECT_TIMEOUT)
         .referer(false)
-        .redirect(match options.follow_redirects {
-            true => redirect::Policy::limited(REDIRECTS_MAX),
-            false => redirect::Policy::none(),
-        });
+        .redirect(redirect::Policy::none());
     if !options.proxy_from_environment {
         builder = builder.no_proxy();
     }

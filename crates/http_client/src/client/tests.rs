@@ -75,6 +75,13 @@ async fn serve(mut stream: impl AsyncRead + AsyncWrite + Unpin, log: Log) {
         log.lock().push(format!("{head}\n{body}"));
         let answer = match path.as_str() {
             "/moved" => "HTTP/1.1 302 Found\r\nlocation: /here\r\ncontent-length: 0\r\n\r\n".to_owned(),
+            "/round" => "HTTP/1.1 302 Found\r\nlocation: /round\r\ncontent-length: 0\r\n\r\n".to_owned(),
+            path if path.starts_with("/to/") => {
+                format!(
+                    "HTTP/1.1 307 Temporary Redirect\r\nlocation: http://{}\r\ncontent-length: 0\r\n\r\n",
+                    &path[4..]
+                )
+            }
             "/token" if head.to_lowercase().contains("authorization: basic") => {
                 answer("401 Unauthorized", "")
             }
@@ -184,6 +191,31 @@ async fn redirects_are_followed_unless_that_is_off() {
     assert_eq!(get(&follows, server.url("/moved")).await.expect("an answer"), 200);
     let stays = Client::new(settings("follow_redirects: false")).expect("a client");
     assert_eq!(get(&stays, server.url("/moved")).await.expect("an answer"), 302);
+}
+
+#[tokio::test]
+async fn a_redirect_to_another_host_gets_no_credentials() {
+    let (server, other) = (Server::start(None).await, Server::start(None).await);
+    let client = Client::new(settings("{bearer_token: abc, http_headers: {X-Key: {secrets: [k]}}}"))
+        .expect("a client");
+    let port = other.address.rsplit(':').next().expect("a port");
+    for (host, trusted) in [("127.0.0.1", true), ("localhost", false)] {
+        let url = server.url(&format!("/to/{host}:{port}/x"));
+        assert_eq!(get(&client, url).await.expect("an answer"), 200);
+        sends(&server, "authorization: bearer abc\r\n");
+        let seen = other.last().to_lowercase();
+        assert!(seen.starts_with("get /x "), "{seen}");
+        assert_eq!(seen.contains("bearer abc"), trusted, "{host}: {seen}");
+        assert_eq!(seen.contains("x-key: k"), trusted, "{host}: {seen}");
+    }
+}
+
+#[tokio::test]
+async fn redirects_without_end_end() {
+    let server = Server::start(None).await;
+    let client = Client::new(settings("{}")).expect("a client");
+    let error = get(&client, server.url("/round")).await.expect_err("a circle");
+    assert!(error.to_string().starts_with("stopped after 10 redirects from http://"), "{error}");
 }
 
 #[tokio::test]
