@@ -6,12 +6,11 @@ use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::Context;
 use clap::{Args, ValueEnum};
 use model::size::{format_size_bytes, parse_size_bytes};
 use model::time::{format_duration_ms, parse_duration_ms};
 
-use crate::cli::Outcome;
+use crate::cli::{Outcome, UsageError};
 use crate::run::{self, Options, memory_limit};
 
 const EXAMPLES: &str = "\
@@ -37,7 +36,7 @@ pub struct Arguments {
     #[arg(long, short, value_name = "ADDR:PORT", default_value = "0.0.0.0:9090", env = "KYMO_LISTEN")]
     listen: String,
     /// The most memory to use, such as 2GiB. Default: 70 % of the machine, or of the cgroup.
-    #[arg(long, value_name = "SIZE", value_parser = parse_size, env = "KYMO_MEMORY_LIMIT")]
+    #[arg(long, value_name = "SIZE", value_parser = parse_memory_limit, env = "KYMO_MEMORY_LIMIT")]
     memory_limit: Option<u64>,
     /// How long samples are kept. The file's storage.tsdb.retention.time comes first.
     #[arg(long, value_name = "DURATION", default_value = "15d", value_parser = parse_ms, env = "KYMO_RETENTION")]
@@ -85,8 +84,24 @@ fn parse_size(text: &str) -> Result<u64, String> {
 }
 
 fn parse_ms(text: &str) -> Result<i64, String> {
-    parse_duration_ms(text)
-        .map_err(|error| format!("{error}; write a number with a unit, such as 90s, 2h or 15d"))
+    let advice = "write a number with a unit, such as 90s, 2h or 15d";
+    match parse_duration_ms(text) {
+        Ok(0) => Err(format!("must be more than nothing; {advice}")),
+        Ok(ms) => Ok(ms),
+        Err(error) => Err(format!("{error}; {advice}")),
+    }
+}
+
+/// With less, not even the machine's own metrics could be kept.
+const MEMORY_LIMIT_BYTES_MIN: u64 = 64 << 20;
+
+fn parse_memory_limit(text: &str) -> Result<u64, String> {
+    match parse_size(text)? {
+        bytes if bytes < MEMORY_LIMIT_BYTES_MIN => {
+            Err(format!("at least {} are needed", format_size_bytes(MEMORY_LIMIT_BYTES_MIN)))
+        }
+        bytes => Ok(bytes),
+    }
 }
 
 pub(crate) fn run(arguments: Arguments) -> anyhow::Result<Outcome> {
@@ -155,7 +170,7 @@ impl Arguments {
 fn start_logging(arguments: &Arguments) -> anyhow::Result<()> {
     let filter = tracing_subscriber::EnvFilter::try_new(&arguments.log_level);
     let filter =
-        filter.with_context(|| format!("--log-level {:?} is not understood", arguments.log_level))?;
+        filter.map_err(|error| UsageError(format!("--log-level {:?}: {error}", arguments.log_level)))?;
     let color = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let builder =
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(color);

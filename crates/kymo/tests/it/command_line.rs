@@ -29,6 +29,8 @@ fn the_version_names_what_was_built() {
 fn a_wrong_command_line_ends_with_2() {
     ends(&["sevre"], b"", 2, "", "serve");
     ends(&["serve", "--memory-limit", "lots"], b"", 2, "", "write a number with a unit");
+    ends(&["serve", "--memory-limit", "1MiB"], b"", 2, "", "at least 64MiB are needed");
+    ends(&["serve", "--retention", "0"], b"", 2, "", "must be more than nothing");
     ends(&["serve", "--retention", "15"], b"", 2, "", "write a number with a unit");
     ends(&["check", "config"], b"", 2, "", "FILE");
 }

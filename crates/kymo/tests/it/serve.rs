@@ -103,7 +103,7 @@ fn what_keeps_it_from_starting_is_said() {
         "",
         "/no/such.yml: cannot read the file",
     );
-    ends(&["serve", "--log-level", "a=b=c", "--data", &elsewhere], b"", 1, "", "--log-level");
+    ends(&["serve", "--log-level", "a=b=c", "--data", &elsewhere], b"", 2, "", "--log-level");
     server.write_config("global: {x: 1}");
     let config = server.path().join("kymo.yml").to_string_lossy().into_owned();
     ends(
