@@ -172,7 +172,7 @@ fn parse_groups(text: &str, is_json: bool, path: &str) -> Result<Vec<TargetGroup
     let groups: Option<Vec<Option<FileGroup>>> = if is_json {
         serde_json::from_str(text).map_err(|e| syntax(e.to_string()))?
     } else {
-        serde_saphyr::from_str(text).map_err(|e| syntax(e.to_string()))?
+        yaml::from_str(text).map_err(|e| syntax(e.to_string()))?
     };
     let mut found = Vec::new();
     for (i, group) in groups.unwrap_or_default().into_iter().enumerate() {
