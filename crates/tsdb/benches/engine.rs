@@ -83,7 +83,7 @@ fn append(criterion: &mut Criterion) {
 
 fn read(criterion: &mut Criterion) {
     let directory = tempfile::tempdir().expect("temporary directory");
-    let tsdb = open(directory.path());
+    let mut tsdb = open(directory.path());
     let (labels, tenant) = (labels(), TenantId::anonymous());
     let mut batch = WriteBatch::new();
     for step in 0..480 {
@@ -113,7 +113,23 @@ fn read(criterion: &mut Criterion) {
                 assert_eq!(found, count);
             });
         });
+        group.bench_function(format!("{place}, labels of all series"), |bencher| {
+            bencher.iter(|| {
+                let request = SelectRequest {
+                    matchers: &[],
+                    start_ms: 0,
+                    end_ms: i64::MAX,
+                    hints: SelectHints::default(),
+                };
+                let set = tsdb.select(&tenant, &request, &QueryContext::unlimited()).expect("selected");
+                assert_eq!(set.len(), SERIES);
+            });
+        });
         if place == "head" {
+            tsdb.abandon();
+            let start = std::time::Instant::now();
+            tsdb = open(directory.path());
+            println!("replay of {} samples: {:?}", SERIES * 480, start.elapsed());
             let start = std::time::Instant::now();
             tsdb.flush().expect("flushed");
             println!("flush of {} samples: {:?}", SERIES * 480, start.elapsed());

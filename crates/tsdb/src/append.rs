@@ -133,7 +133,7 @@ impl Appender for Tsdb {
     fn append(&self, tenant: &TenantId, batch: &WriteBatch) -> Result<Appended, Error> {
         let ticket = self.journal.begin()?;
         if self.memory.is_overfull() {
-            self.schedule.request_flush();
+            self.flushing.request_flush();
             let message = "the head is over its share of memory until a flush is done; retry later";
             return Err(Error::new(ErrorKind::Unavailable, message));
         }
@@ -201,7 +201,7 @@ impl Tsdb {
         self.metrics.overwrites.inc_by(tally.overwrite_count);
         self.metrics.head_chunks.add(tally.chunk_count);
         if self.memory.change(tally.bytes) {
-            self.schedule.request_flush();
+            self.flushing.request_flush();
         }
     }
 }

@@ -36,10 +36,13 @@ pub struct Tsdb {
     pub(crate) tenants: RwLock<HashMap<TenantId, Arc<Tenant>>>,
     pub(crate) next_tenant: AtomicU32,
     scratches: Mutex<Vec<Scratch>>,
-    /// Held by whoever flushes, compacts or deletes.
-    pub(crate) maintenance: Mutex<()>,
-    pub(crate) schedule: Arc<Schedule>,
-    pub(crate) thread: Mutex<Option<JoinHandle<()>>>,
+    /// Held by whoever flushes.
+    pub(crate) flush_turn: Mutex<()>,
+    /// Held by whoever compacts or deletes.
+    pub(crate) compaction_turn: Mutex<()>,
+    pub(crate) flushing: Arc<Schedule>,
+    pub(crate) compacting: Arc<Schedule>,
+    pub(crate) threads: Mutex<Vec<JoinHandle<()>>>,
     pub(crate) lock: Mutex<Option<Box<dyn FileLock>>>,
 }
 
@@ -73,9 +76,11 @@ impl Tsdb {
             tenants: RwLock::new(parts.tenants),
             next_tenant: AtomicU32::new(parts.next_tenant),
             scratches: Mutex::new(Vec::new()),
-            maintenance: Mutex::new(()),
-            schedule: Arc::default(),
-            thread: Mutex::new(None),
+            flush_turn: Mutex::new(()),
+            compaction_turn: Mutex::new(()),
+            flushing: Arc::default(),
+            compacting: Arc::default(),
+            threads: Mutex::new(Vec::new()),
             lock: Mutex::new(Some(parts.lock)),
         })
     }
@@ -83,7 +88,7 @@ impl Tsdb {
     /// Takes new settings of how long and how much is kept. Blocks that are too old now go at the next maintenance.
     pub fn reload(&self, retention: Retention) {
         *self.retention.write() = retention;
-        self.schedule.wake();
+        self.compacting.wake();
     }
 
     /// Flushes the head, so that the next start replays nothing, ends all threads and frees the directory. Later
@@ -92,12 +97,7 @@ impl Tsdb {
     /// # Errors
     /// If the head could not be flushed; everything acknowledged is then still in the journal.
     pub fn stop(&self) -> Result<(), Error> {
-        self.schedule.stop();
-        if let Some(thread) = self.thread.lock().take()
-            && thread.join().is_err()
-        {
-            tracing::error!("the maintenance thread panicked");
-        }
+        self.stop_maintenance();
         let Some(_lock) = self.lock.lock().take() else { return Ok(()) };
         self.journal.stop();
         self.flush()
@@ -106,11 +106,7 @@ impl Tsdb {
     /// Ends all threads without flushing, as a crash would, but in order: for tests of recovery.
     #[doc(hidden)]
     pub fn abandon(&self) {
-        self.schedule.stop();
-        if let Some(thread) = self.thread.lock().take() {
-            // A panic of the thread was reported by the panic hook.
-            let _ = thread.join();
-        }
+        self.stop_maintenance();
         self.journal.stop();
         self.lock.lock().take();
     }
@@ -169,13 +165,7 @@ impl Tsdb {
 impl Drop for Tsdb {
     /// Without [`Tsdb::stop`], threads end and the journal keeps what was acknowledged.
     fn drop(&mut self) {
-        self.schedule.stop();
-        if let Some(thread) = self.thread.lock().take()
-            && thread.thread().id() != std::thread::current().id()
-        {
-            // A panic of the thread was reported by the panic hook.
-            let _ = thread.join();
-        }
+        self.stop_maintenance();
         self.journal.stop();
     }
 }

@@ -1,10 +1,10 @@
-//! What the engine does on its own: flush, compaction, retention, and the thread that does them in time.
+//! What the engine does on its own: flush, compaction, retention, and the two threads that do them in time.
 //!
 //! Map: this file when · [`flush`] head to blocks · [`compact`] blocks to fewer blocks · [`retain`] what is
 //! too old or too much goes.
 //!
-//! Invariants: one of them at a time (`Tsdb::maintenance`). None changes an answer. A failure leaves everything readable
-//! and is tried again at the next turn.
+//! Invariants: one flush at a time, and beside it one compaction or retention. None changes an answer. A failure leaves
+//! everything readable and is tried again at the next turn.
 
 mod compact;
 mod flush;
@@ -18,14 +18,14 @@ use storage::{Error, ErrorKind};
 
 use crate::engine::Tsdb;
 
-/// The thread looks around at least this often, because the clock may jump.
+/// A thread looks around at least this often, because the clock may jump.
 const PERIOD: Duration = Duration::from_secs(30);
 /// After a failed turn, the next comes not before this.
 const RETRY: Duration = Duration::from_secs(5);
 /// A window is flushed this fraction of its span after its end, when its last samples have come.
 const GRACE_DIVISOR: i64 = 24;
 
-/// Tells the maintenance thread what to do next.
+/// Tells a maintenance thread when to do something.
 #[derive(Debug, Default)]
 pub(crate) struct Schedule {
     state: Mutex<State>,
@@ -61,6 +61,10 @@ impl Schedule {
         self.wake.notify_all();
     }
 
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.state.lock().stopping
+    }
+
     /// Waits until somebody asks or time is up. `None` once stopped; else whether a flush was asked for.
     fn wait(&self, timeout: Duration, minimum: Duration) -> Option<bool> {
         let mut state = self.state.lock();
@@ -84,35 +88,34 @@ fn closed_window(now_ms: i64, span_ms: i64) -> i64 {
 }
 
 impl Tsdb {
+    /// Starts the two threads: flushes must not wait behind a long compaction.
     pub(crate) fn start_maintenance(self: &Arc<Self>) -> Result<(), Error> {
-        let weak = Arc::downgrade(self);
-        let schedule = Arc::clone(&self.schedule);
+        let failed =
+            |e| Error::new(ErrorKind::Unavailable, format!("cannot start a maintenance thread: {e}"));
+        let spawn = |name: &str, work: Box<dyn FnOnce() + Send>| {
+            std::thread::Builder::new().name(name.to_owned()).spawn(work).map_err(failed)
+        };
         let window = closed_window(self.deps.clock.now_ms(), self.settings.block_span_ms);
-        let thread = std::thread::Builder::new()
-            .name("tsdb-maintain".to_owned())
-            .spawn(move || run(&weak, &schedule, window))
-            .map_err(|e| {
-                Error::new(ErrorKind::Unavailable, format!("cannot start the maintenance thread: {e}"))
-            })?;
-        *self.thread.lock() = Some(thread);
+        let (weak, schedule) = (Arc::downgrade(self), Arc::clone(&self.flushing));
+        self.threads
+            .lock()
+            .push(spawn("tsdb-flush", Box::new(move || run_flushes(&weak, &schedule, window)))?);
+        let (weak, schedule) = (Arc::downgrade(self), Arc::clone(&self.compacting));
+        self.threads.lock().push(spawn("tsdb-compact", Box::new(move || run_compactions(&weak, &schedule)))?);
         Ok(())
     }
 
-    /// One turn of maintenance. Returns whether all of it worked.
-    fn maintain(&self, flush: bool) -> bool {
-        let mut all_worked = true;
-        let mut check = |what: &str, result: Result<(), Error>| {
-            if let Err(error) = result {
-                tracing::error!(%error, "{what} failed and will be tried again");
-                all_worked = false;
+    /// Ends both threads; a compaction that is under way is given up.
+    pub(crate) fn stop_maintenance(&self) {
+        self.flushing.stop();
+        self.compacting.stop();
+        let threads = std::mem::take(&mut *self.threads.lock());
+        for thread in threads {
+            // The last owner of the engine may be one of the threads itself, for the time of its turn.
+            if thread.thread().id() != std::thread::current().id() && thread.join().is_err() {
+                tracing::error!("a maintenance thread panicked");
             }
-        };
-        if flush {
-            check("flush", self.flush());
         }
-        check("retention", self.enforce_retention());
-        check("compaction", self.compact());
-        all_worked
     }
 
     /// How long until the window that is open now is due.
@@ -123,16 +126,37 @@ impl Tsdb {
     }
 }
 
-fn run(weak: &Weak<Tsdb>, schedule: &Schedule, mut window: i64) {
+fn run_flushes(weak: &Weak<Tsdb>, schedule: &Schedule, mut window: i64) {
     let (mut timeout, mut minimum) = (PERIOD, Duration::ZERO);
     while let Some(requested) = schedule.wait(timeout, minimum) {
         let Some(tsdb) = weak.upgrade() else { return };
         let now = closed_window(tsdb.deps.clock.now_ms(), tsdb.settings.block_span_ms);
         let journal_full = tsdb.journal.bytes() > tsdb.settings.wal_bytes_max;
-        if tsdb.maintain(requested || now > window || journal_full) {
-            window = now;
-            (timeout, minimum) = (PERIOD.min(tsdb.until_next_window()), Duration::ZERO);
-        } else {
+        (timeout, minimum) = (PERIOD.min(tsdb.until_next_window()), Duration::ZERO);
+        if requested || now > window || journal_full {
+            match tsdb.flush() {
+                Ok(()) => {
+                    window = now;
+                    tsdb.compacting.wake();
+                }
+                Err(error) => {
+                    tracing::error!(%error, "the flush failed and will be tried again");
+                    (timeout, minimum) = (RETRY, RETRY);
+                }
+            }
+        }
+    }
+}
+
+fn run_compactions(weak: &Weak<Tsdb>, schedule: &Schedule) {
+    let (mut timeout, mut minimum) = (PERIOD, Duration::ZERO);
+    while schedule.wait(timeout, minimum).is_some() {
+        let Some(tsdb) = weak.upgrade() else { return };
+        (timeout, minimum) = (PERIOD, Duration::ZERO);
+        if let Err(error) = tsdb.enforce_retention().and_then(|()| tsdb.compact())
+            && !schedule.is_stopping()
+        {
+            tracing::error!(%error, "the compaction failed and will be tried again");
             (timeout, minimum) = (RETRY, RETRY);
         }
     }

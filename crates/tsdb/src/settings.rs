@@ -58,7 +58,7 @@ impl Default for Settings {
             retention_ms: 15 * 86_400_000,
             retention_bytes: None,
             block_span_ms: 2 * 3_600_000,
-            wal_segment_bytes_max: 128 << 20,
+            wal_segment_bytes_max: 16 << 20,
             wal_bytes_max: 2 << 30,
             wal_queue_bytes_max: 64 << 20,
             fsync: FsyncPolicy::BeforeAck,

@@ -24,8 +24,7 @@ const COMPRESSION_LEVEL: i32 = 3;
 /// A label value, its symbol, and the series that have it.
 type Value<'a> = (&'a str, u32, &'a [u32]);
 
-/// A block that is being made. Dropped before [`Self::finish`], it leaves only a temporary file behind, which the next start
-/// deletes.
+/// A block that is being made. Dropped before [`Self::finish`], it deletes its temporary file (else the next start does).
 pub(crate) struct BlockWriter<'a> {
     fs: &'a dyn Fs,
     path: PathBuf,
@@ -46,6 +45,16 @@ pub(crate) struct BlockWriter<'a> {
     postings: HashMap<(u32, u32), Vec<u32>>,
     labels: Vec<(u32, u32)>,
     chunks: Vec<ChunkRef>,
+    is_named: bool,
+}
+
+impl Drop for BlockWriter<'_> {
+    fn drop(&mut self) {
+        if !self.is_named {
+            // Best effort, so that tries on a full disk do not make it fuller.
+            let _ = self.fs.remove_file(&self.temporary);
+        }
+    }
 }
 
 impl<'a> BlockWriter<'a> {
@@ -73,6 +82,7 @@ impl<'a> BlockWriter<'a> {
             postings: HashMap::new(),
             labels: Vec::new(),
             chunks: Vec::new(),
+            is_named: false,
         })
     }
 
@@ -216,8 +226,9 @@ impl<'a> BlockWriter<'a> {
         self.file.write_all_at(&trailer, self.len)?;
         self.file.sync()?;
         self.fs.rename(&self.temporary, &self.path)?;
+        self.is_named = true;
         self.fs.sync_dir(self.path.parent().unwrap_or_else(|| Path::new(".")))?;
-        Ok(self.path)
+        Ok(self.path.clone())
     }
 
     fn write_index(&mut self) -> io::Result<()> {

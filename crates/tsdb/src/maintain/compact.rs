@@ -75,7 +75,7 @@ impl Tsdb {
     pub fn compact(&self) -> Result<(), Error> {
         for tenant in self.all_tenants() {
             loop {
-                let _one_at_a_time = self.maintenance.lock();
+                let _one_at_a_time = self.compaction_turn.lock();
                 let blocks = tenant.blocks();
                 let candidates: Vec<Candidate> =
                     blocks.iter().filter(|b| !b.is_damaged()).map(|b| candidate(b)).collect();
@@ -112,6 +112,9 @@ impl Tsdb {
         let mut cursors: Vec<Cursor<'_>> = inputs.iter().map(|block| Cursor::new(block)).collect();
         let (mut samples, mut scratch) = (SeriesSamples::default(), DecodeScratch::default());
         loop {
+            if self.compacting.is_stopping() {
+                return Err(Error::new(ErrorKind::Unavailable, "the engine is stopping"));
+            }
             let mut least: Option<&model::Labels> = None;
             for cursor in &mut cursors {
                 if let Some(series) = cursor.peek()? {

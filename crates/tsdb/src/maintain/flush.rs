@@ -21,7 +21,7 @@ impl Tsdb {
     /// # Errors
     /// `Unavailable` if the disk is full or fails; everything stays in memory and in the journal then.
     pub fn flush(&self) -> Result<(), Error> {
-        let _one_at_a_time = self.maintenance.lock();
+        let _one_at_a_time = self.flush_turn.lock();
         let timer = self.metrics.flush_seconds.start_timer();
         // All entries so far are in segments below this one, and, because an entry is applied under the lock under which it
         // was written, in whatever a shard holds when it is frozen after this.

@@ -15,7 +15,7 @@ impl Tsdb {
     /// # Errors
     /// None at the moment: a file that cannot be deleted is reported and tried again at the next start.
     pub fn enforce_retention(&self) -> Result<(), Error> {
-        let _one_at_a_time = self.maintenance.lock();
+        let _one_at_a_time = self.compaction_turn.lock();
         let retention = *self.retention.read();
         let oldest_ms = self.deps.clock.now_ms().saturating_sub(retention.retention_ms);
         for tenant in self.all_tenants() {
