@@ -153,7 +153,9 @@ impl WriteBatch {
 
     /// Bytes held in buffers, for the accountant.
     pub fn size_bytes(&self) -> usize {
-        self.labels.len() + self.ends.len() * 8 + self.float_series.len() * 20
+        self.labels.len()
+            + self.ends.len() * 8
+            + self.float_series.len() * 20
             + self.histograms.iter().map(|h| h.histogram.size_bytes()).sum::<usize>()
     }
 }
@@ -169,7 +171,10 @@ mod tests {
         for round in 0..2 {
             batch.clear();
             assert!(batch.is_empty());
-            let (a, b) = (Labels::from_pairs([("__name__", "a")]), Labels::from_pairs([("__name__", "b"), ("x", "y")]));
+            let (a, b) = (
+                Labels::from_pairs([("__name__", "a")]),
+                Labels::from_pairs([("__name__", "b"), ("x", "y")]),
+            );
             let first = batch.add_series(a.as_ref());
             let second = batch.add_series_with(|packed| packed.push_str(b.packed()));
             batch.add_float(second, 10, 1.5);

@@ -12,8 +12,8 @@ use model::{
 };
 
 use crate::{
-    Appended, Appender, LabelRequest, Querier, QueryContext, RejectReason, SelectHints, SelectRequest, SeriesSamples,
-    WriteBatch,
+    Appended, Appender, LabelRequest, Querier, QueryContext, RejectReason, SelectHints, SelectRequest,
+    SeriesSamples, WriteBatch,
 };
 
 /// An engine under test.
@@ -79,7 +79,13 @@ impl Bench {
         self.engine.appender.append_durably(tenant, &batch).expect("written")
     }
 
-    fn select(&self, tenant: &TenantId, matchers: &[Matcher], start_ms: i64, end_ms: i64) -> BTreeMap<Labels, Floats> {
+    fn select(
+        &self,
+        tenant: &TenantId,
+        matchers: &[Matcher],
+        start_ms: i64,
+        end_ms: i64,
+    ) -> BTreeMap<Labels, Floats> {
         let request = SelectRequest { matchers, start_ms, end_ms, hints: SelectHints::default() };
         let set = self.engine.querier.select(tenant, &request, &self.context).expect("selected");
         let mut samples = SeriesSamples::default();
@@ -88,8 +94,13 @@ impl Bench {
             set.read(at, &mut samples).expect("read");
             assert_eq!(samples.floats.timestamps_ms.len(), samples.floats.values.len());
             assert!(samples.floats.timestamps_ms.is_sorted_by(|a, b| a < b), "timestamps rise strictly");
-            let floats: Floats =
-                samples.floats.timestamps_ms.iter().copied().zip(samples.floats.values.iter().map(|v| v.to_bits())).collect();
+            let floats: Floats = samples
+                .floats
+                .timestamps_ms
+                .iter()
+                .copied()
+                .zip(samples.floats.values.iter().map(|v| v.to_bits()))
+                .collect();
             if !samples.is_empty() {
                 assert!(found.insert(set.labels(at).clone(), floats).is_none(), "each series once");
             }
@@ -100,8 +111,10 @@ impl Bench {
     /// Asks now, and again after the engine settled.
     #[track_caller]
     fn check(&self, matchers: &[Matcher], start_ms: i64, end_ms: i64, want: &[(&Labels, &[(i64, f64)])]) {
-        let want: BTreeMap<Labels, Floats> =
-            want.iter().map(|(l, s)| ((*l).clone(), s.iter().map(|(t, v)| (*t, v.to_bits())).collect())).collect();
+        let want: BTreeMap<Labels, Floats> = want
+            .iter()
+            .map(|(l, s)| ((*l).clone(), s.iter().map(|(t, v)| (*t, v.to_bits())).collect()))
+            .collect();
         let tenant = TenantId::anonymous();
         assert_eq!(self.select(&tenant, matchers, start_ms, end_ms), want, "before settling");
         (self.engine.settle)();
@@ -117,7 +130,8 @@ const T: i64 = NEWEST_MS - 3_600_000;
 
 fn written_is_read(bench: &Bench) {
     let a = series(&[("__name__", "a"), ("odd \"name\"", "ü\n")]);
-    let values = [0.0, -0.0, 1.5, f64::INFINITY, f64::NEG_INFINITY, f64::NAN, STALE_NAN, f64::MIN_POSITIVE, 1e300];
+    let values =
+        [0.0, -0.0, 1.5, f64::INFINITY, f64::NEG_INFINITY, f64::NAN, STALE_NAN, f64::MIN_POSITIVE, 1e300];
     let mut samples = Vec::new();
     for (i, value) in values.iter().enumerate() {
         samples.push((T + i as i64 * 15_000, *value));
@@ -204,8 +218,12 @@ fn sorted(bench: &Bench) {
         (bench.engine.settle)();
     }
     bench.write(&tenant, &[(&series(&[("__name__", "a"), ("a", "0"), ("i", "99")]), T, 1.0)]);
-    let request =
-        SelectRequest { matchers: &[], start_ms: OLDEST_MS, end_ms: NEWEST_MS, hints: SelectHints::default() };
+    let request = SelectRequest {
+        matchers: &[],
+        start_ms: OLDEST_MS,
+        end_ms: NEWEST_MS,
+        hints: SelectHints::default(),
+    };
     let set = bench.engine.querier.select(&tenant, &request, &bench.context).expect("selected");
     let labels: Vec<Labels> = (0..set.len()).map(|at| set.labels(at).clone()).collect();
     assert_eq!(labels.len(), 6);
@@ -296,8 +314,12 @@ fn histograms(bench: &Bench) {
     batch.add_float(id, T + 10_000, 4.0);
     bench.engine.appender.append_durably(&tenant, &batch).expect("written");
     for _ in 0..2 {
-        let request =
-            SelectRequest { matchers: &[], start_ms: OLDEST_MS, end_ms: NEWEST_MS, hints: SelectHints::default() };
+        let request = SelectRequest {
+            matchers: &[],
+            start_ms: OLDEST_MS,
+            end_ms: NEWEST_MS,
+            hints: SelectHints::default(),
+        };
         let set = bench.engine.querier.select(&tenant, &request, &bench.context).expect("selected");
         let mut samples = SeriesSamples::default();
         set.read(0, &mut samples).expect("read");
@@ -313,8 +335,11 @@ fn histograms(bench: &Bench) {
 fn metadata_and_exemplars(bench: &Bench) {
     let tenant = TenantId::anonymous();
     let a = series(&[("__name__", "a_total")]);
-    let metadata =
-        Metadata { metric_type: MetricType::Counter, unit: String::new(), help: "Things \"done\".".to_owned() };
+    let metadata = Metadata {
+        metric_type: MetricType::Counter,
+        unit: String::new(),
+        help: "Things \"done\".".to_owned(),
+    };
     let exemplar = Exemplar { labels: series(&[("trace_id", "abc")]), value: 0.25, timestamp_ms: Some(T) };
     let mut batch = WriteBatch::new();
     let id = batch.add_series(a.as_ref());
@@ -351,8 +376,12 @@ fn sets_are_snapshots(bench: &Bench) {
     let tenant = TenantId::anonymous();
     let a = series(&[("__name__", "a")]);
     bench.write(&tenant, &[(&a, T, 1.0)]);
-    let request =
-        SelectRequest { matchers: &[], start_ms: OLDEST_MS, end_ms: NEWEST_MS, hints: SelectHints::default() };
+    let request = SelectRequest {
+        matchers: &[],
+        start_ms: OLDEST_MS,
+        end_ms: NEWEST_MS,
+        hints: SelectHints::default(),
+    };
     let set = bench.engine.querier.select(&tenant, &request, &bench.context).expect("selected");
     let late = series(&[("__name__", "b")]);
     bench.write(&tenant, &[(&late, T, 9.0)]);

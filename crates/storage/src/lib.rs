@@ -21,6 +21,6 @@ pub use appender::{Appended, Appender, CommitGroup, Durability, RejectReason, Re
 pub use batch::{BatchSeries, WriteBatch};
 pub use error::{Error, ErrorKind};
 pub use querier::{
-    FloatColumn, HistogramColumn, LabelRequest, Querier, QueryContext, SelectHints, SelectRequest, SeriesExemplars,
-    SeriesSamples, SeriesSet,
+    FloatColumn, HistogramColumn, LabelRequest, Querier, QueryContext, SelectHints, SelectRequest,
+    SeriesExemplars, SeriesSamples, SeriesSet,
 };

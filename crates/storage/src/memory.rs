@@ -9,8 +9,8 @@ use model::{Exemplar, FloatHistogram, Labels, METRIC_NAME, Matcher, Metadata, Te
 use parking_lot::RwLock;
 
 use crate::{
-    Appended, Appender, Durability, Error, LabelRequest, Querier, QueryContext, RejectReason, Rejected, SelectRequest,
-    SeriesExemplars, SeriesSamples, SeriesSet, WriteBatch,
+    Appended, Appender, Durability, Error, LabelRequest, Querier, QueryContext, RejectReason, Rejected,
+    SelectRequest, SeriesExemplars, SeriesSamples, SeriesSet, WriteBatch,
 };
 
 /// Holds everything in maps.
@@ -71,12 +71,18 @@ impl Appender for MemoryStorage {
             durable: Durability::done(),
         };
         let floats = batch.floats().map(|(series, t, v)| (series, t, Value::Float(v)));
-        let histograms =
-            batch.histograms().iter().map(|h| (h.series, h.timestamp_ms, Value::Histogram(Arc::new(h.histogram.clone()))));
+        let histograms = batch
+            .histograms()
+            .iter()
+            .map(|h| (h.series, h.timestamp_ms, Value::Histogram(Arc::new(h.histogram.clone()))));
         for (series, timestamp_ms, value) in floats.chain(histograms) {
             let labels = batch.series(series).to_labels();
             if labels.get(METRIC_NAME).is_none() {
-                appended.rejected.push(Rejected { series, timestamp_ms, reason: RejectReason::InvalidLabels });
+                appended.rejected.push(Rejected {
+                    series,
+                    timestamp_ms,
+                    reason: RejectReason::InvalidLabels,
+                });
                 continue;
             }
             let entry = tenant.series.entry(labels).or_insert_with(|| {
@@ -121,8 +127,11 @@ impl Querier for MemoryStorage {
             if !matches_all(request.matchers, labels) || request.start_ms > request.end_ms {
                 continue;
             }
-            let samples: BTreeMap<i64, Value> =
-                found.samples.range(request.start_ms..=request.end_ms).map(|(t, v)| (*t, v.clone())).collect();
+            let samples: BTreeMap<i64, Value> = found
+                .samples
+                .range(request.start_ms..=request.end_ms)
+                .map(|(t, v)| (*t, v.clone()))
+                .collect();
             if !samples.is_empty() {
                 series.push((labels.clone(), samples));
             }
@@ -141,7 +150,9 @@ impl Querier for MemoryStorage {
     ) -> Result<Vec<String>, Error> {
         context.cancel.check()?;
         let mut names = BTreeSet::new();
-        self.for_each_series(tenant, request, |labels| names.extend(labels.iter().map(|(name, _)| name.to_owned())));
+        self.for_each_series(tenant, request, |labels| {
+            names.extend(labels.iter().map(|(name, _)| name.to_owned()))
+        });
         Ok(limited(names, request.limit))
     }
 
@@ -158,7 +169,11 @@ impl Querier for MemoryStorage {
         Ok(limited(values, request.limit))
     }
 
-    fn metadata(&self, tenant: &TenantId, metric: Option<&str>) -> Result<BTreeMap<String, Vec<Metadata>>, Error> {
+    fn metadata(
+        &self,
+        tenant: &TenantId,
+        metric: Option<&str>,
+    ) -> Result<BTreeMap<String, Vec<Metadata>>, Error> {
         let tenants = self.tenants.read();
         let all = tenants.get(tenant).map(|t| t.metadata.clone()).unwrap_or_default();
         Ok(match metric {
@@ -247,7 +262,11 @@ mod tests {
     fn the_reference_conforms() {
         crate::conformance::run(&|| {
             let storage = MemoryStorage::new();
-            crate::conformance::Engine { appender: storage.clone(), querier: storage, settle: Box::new(|| {}) }
+            crate::conformance::Engine {
+                appender: storage.clone(),
+                querier: storage,
+                settle: Box::new(|| {}),
+            }
         });
     }
 }

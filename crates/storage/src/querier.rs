@@ -55,7 +55,11 @@ pub trait Querier: Send + Sync + 'static {
     ///
     /// # Errors
     /// As [`Self::select`].
-    fn metadata(&self, tenant: &TenantId, metric: Option<&str>) -> Result<BTreeMap<String, Vec<Metadata>>, Error>;
+    fn metadata(
+        &self,
+        tenant: &TenantId,
+        metric: Option<&str>,
+    ) -> Result<BTreeMap<String, Vec<Metadata>>, Error>;
 
     /// Exemplars in the range of the series that meet all matchers of at least one set.
     ///
@@ -194,7 +198,10 @@ impl FloatColumn {
 
     /// Adds a sample, which must be later than the last.
     pub fn push(&mut self, timestamp_ms: i64, value: f64) {
-        debug_assert!(self.timestamps_ms.last().is_none_or(|last| *last < timestamp_ms), "BUG: timestamps must rise");
+        debug_assert!(
+            self.timestamps_ms.last().is_none_or(|last| *last < timestamp_ms),
+            "BUG: timestamps must rise"
+        );
         self.timestamps_ms.push(timestamp_ms);
         self.values.push(value);
     }
