@@ -161,19 +161,23 @@ impl Engine {
     ) -> Result<QueryResult, QueryError> {
         let grid = when.grid()?;
         let plan = self.plan(query, when)?;
-        let _slot = self.gate.enter(&options.cancel)?;
+        // Waiting counts: who waits too long for a slot is told so, instead of beginning late.
+        let deadline = arrived.checked_add(self.settings.timeout);
+        let _slot = self.gate.enter(&options.cancel, deadline)?;
         let exec_queue_s = arrived.elapsed().as_secs_f64();
         self.metrics.queued(arrived.elapsed());
         let started = Instant::now();
+        let ledger = Ledger::new(&self.budget, self.settings.samples_max);
+        let _result_of_scalars = ledger.take_scratch(grid.count)?;
         let cancel = options.cancel.clone();
         let mut evaluator = Evaluator {
             querier,
             tenant,
             context: QueryContext { budget: Arc::clone(&self.budget), cancel },
-            deadline: started.checked_add(self.settings.timeout),
+            deadline,
             lookback_ms: options.lookback_ms.unwrap_or(self.settings.lookback_ms),
             is_range: when.is_range(),
-            ledger: Ledger::new(&self.budget, self.settings.samples_max),
+            ledger,
             annotations: Annotations::default(),
             stats: SampleStats::new(grid.count, options.per_step_stats),
         };

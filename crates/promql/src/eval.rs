@@ -121,6 +121,7 @@ impl Evaluator<'_> {
         if grid.count == 0 {
             return Ok(());
         }
+        let _scratch = self.ledger.take_scratch(grid.count)?;
         if node.fixed && grid.count > 1 {
             return self.stream_fixed(node, grid, sink);
         }
@@ -180,6 +181,7 @@ impl Evaluator<'_> {
             Kind::Negate(inner) => return Ok(self.scalars(inner, grid)?.map(|value| -value)),
             _ => {}
         }
+        let _scratch = self.ledger.take_scratch(grid.count)?;
         if node.fixed && grid.count > 1 {
             let before = self.stats.begin();
             let result = self.scalars(node, &grid.first());

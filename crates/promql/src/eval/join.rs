@@ -15,6 +15,7 @@ use crate::plan::Binary;
 use super::binary::{Notes, Outcome, cells, changes_metric};
 use super::column::{Bits, Column, Series};
 use super::grid::Grid;
+use super::ledger::Ledger;
 use super::merge::{is_metadata_label, merge_same_labels};
 use super::{Evaluator, Sink};
 
@@ -40,7 +41,8 @@ impl Evaluator<'_> {
             set_operation(binary.op, left, right, &matching, grid)
         } else {
             let mut notes = Notes::default();
-            let joined = Join::new(binary, &matching, grid, left, right).run(&mut notes)?;
+            let joined =
+                Join::new(binary, &matching, grid, self.ledger.clone(), left, right).run(&mut notes)?;
             notes.report(binary.op, span, &mut self.annotations);
             joined
         };
@@ -178,6 +180,7 @@ struct Join<'a> {
     binary: &'a Binary,
     matching: &'a VectorMatching,
     grid: &'a Grid,
+    ledger: Ledger,
     many: Vec<Series>,
     one: Vec<Series>,
     /// Whether the many side stands on the right.
@@ -192,6 +195,7 @@ impl<'a> Join<'a> {
         binary: &'a Binary,
         matching: &'a VectorMatching,
         grid: &'a Grid,
+        ledger: Ledger,
         left: Vec<Series>,
         right: Vec<Series>,
     ) -> Self {
@@ -202,6 +206,7 @@ impl<'a> Join<'a> {
             binary,
             matching,
             grid,
+            ledger,
             many,
             one,
             swapped,
@@ -332,6 +337,7 @@ impl<'a> Join<'a> {
         if !both.any() {
             return Ok(());
         }
+        let charge = Some(self.ledger.take_column(self.grid.count)?);
         let (left, right) = if self.swapped { (one, many) } else { (many, one) };
         let mut column = Column::empty(self.grid.count);
         let plain =
@@ -347,7 +353,7 @@ impl<'a> Join<'a> {
         let labels = self.result_labels(&many.labels, &one.labels);
         self.claim(&labels, both, matched)?;
         let drop_name = if self.binary.return_bool { true } else { many.drop_name };
-        self.out.push(Series { labels, drop_name, column, charge: None });
+        self.out.push(Series { labels, drop_name, column, charge });
         Ok(())
     }
 

@@ -57,6 +57,26 @@ impl Ledger {
         Ok(Charge { ledger: self.clone(), samples, bytes })
     }
 
+    /// Takes what an operator needs to pass series of `steps` cells on: a column, its bits, and a scalar beside it.
+    /// A grid of more steps than a query may hold samples is refused before anything of its size is allocated.
+    ///
+    /// # Errors
+    /// If it would be more than the query may hold.
+    pub(crate) fn take_scratch(&self, steps: usize) -> Result<Charge, QueryError> {
+        if steps as u64 > self.0.lock().samples_max {
+            return Err(too_many_samples());
+        }
+        self.take(0, steps as u64 * 24)
+    }
+
+    /// Takes what a column of `steps` cells, all filled, holds.
+    ///
+    /// # Errors
+    /// If it would be more than the query may hold.
+    pub(crate) fn take_column(&self, steps: usize) -> Result<Charge, QueryError> {
+        self.take(steps as u64, steps as u64 * 9)
+    }
+
     /// Notes that `samples` were held for a moment on top of the others.
     ///
     /// # Errors

@@ -24,16 +24,24 @@ pub(super) struct SeriesPoints {
     pub(super) start_timestamps: bool,
 }
 
+/// Marks a line whose points are start timestamps.
+const START_TIMESTAMPS: &str = "@st";
+
 /// The most points one line may stand for.
 const POINTS_MAX: usize = 1_000_000;
 
 pub(super) fn parse_series(line: &str) -> Result<SeriesPoints, String> {
     let end = labels_end(line);
     let (head, rest) = line.split_at(end);
-    let (head, start_timestamps) = match head.find("@st") {
-        Some(at) if !head[..at].contains('{') => (format!("{}{}", &head[..at], &head[at + 3..]), true),
-        _ => (head.to_owned(), false),
-    };
+    // The mark of start timestamps stands after the name or after the labels.
+    let (head, rest, start_timestamps) =
+        match (head.find(START_TIMESTAMPS), rest.strip_prefix(START_TIMESTAMPS)) {
+            (_, Some(rest)) => (head.to_owned(), rest, true),
+            (Some(at), None) if !head[..at].contains('{') => {
+                (format!("{}{}", &head[..at], &head[at + START_TIMESTAMPS.len()..]), rest, true)
+            }
+            _ => (head.to_owned(), rest, false),
+        };
     let labels = parse_labels(&head)?;
     Ok(SeriesPoints { labels, points: parse_points(rest, start_timestamps)?, start_timestamps })
 }
@@ -297,6 +305,8 @@ mod tests {
         check("m {{sum:1 count:2}}+{{count:3}}x2", &[("__name__", "m")], &[2.0, 5.0, 8.0].map(Some));
         check("m {{count:1 buckets:[1 0]}} 5", &[("__name__", "m")], &[1.0, 5.0].map(Some));
         check("{} +Inf", &[], &[Some(f64::INFINITY)]);
+        check(r#"m{a="b"}@st -30s-1mx2"#, &[("__name__", "m"), ("a", "b")], &[]);
+        check("m@st -1m", &[("__name__", "m")], &[]);
     }
 
     #[test]

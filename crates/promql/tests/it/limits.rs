@@ -33,7 +33,7 @@ fn check_error(result: Result<promql::QueryResult, QueryError>, want: &str) -> Q
 fn too_many_samples_are_refused_in_prometheus_words() {
     let asked = with(Settings { samples_max: 300, ..Settings::default() });
     let text = "query processing would load too many samples into memory in query execution";
-    for query in ["a", "a + a", "sort(a)", "rate(a[30m])", "avg_over_time(a[1h:1s])"] {
+    for query in ["a", "a + a", "sort(a)", "rate(a[30m])", "avg_over_time(a[1h:1s])", "-a or a"] {
         check_error(asked.range(query, 0, 60 * MINUTE_MS, MINUTE_MS), text);
     }
     // What is aggregated while it passes is never held.
@@ -52,6 +52,20 @@ fn a_query_beyond_its_budget_is_refused_and_gives_everything_back() {
     assert!(asked.range("sum(a)", 0, 60 * MINUTE_MS, MINUTE_MS).is_ok());
     assert_eq!(budget.used_bytes(), 0);
     assert!(budget.peak_bytes() > 0);
+}
+
+#[test]
+fn more_steps_than_samples_are_refused_before_anything_is_allocated() {
+    let asked = with(Settings::default());
+    let text = "query processing would load too many samples into memory in query execution";
+    for query in
+        ["sum_over_time(a[100y:1ms])", "sum_over_time(vector(1)[100y:1ms])", "absent_over_time(b[100y:1ms])"]
+    {
+        check_error(asked.instant(query, 0), text);
+    }
+    for query in ["a", "vector(1)", "time()", "1", "sum(a)", "absent(b)"] {
+        check_error(asked.range(query, 0, i64::MAX, 1), text);
+    }
 }
 
 #[test]

@@ -197,7 +197,7 @@ impl Evaluator<'_> {
                     let labels = with_value(&mut builder, &series.labels, &label, &series.column, at);
                     let (group, is_new) = groups.of(&labels, false);
                     if is_new {
-                        charges.push(ledger.take(grid.count as u64, grid.count as u64 * 9)?);
+                        charges.push(ledger.take_column(grid.count)?);
                         columns.push(Column::empty(grid.count));
                     }
                     group

@@ -12,6 +12,7 @@ use crate::ast::Span;
 use crate::error::QueryError;
 use crate::eval::column::{Cell, Column, Series};
 use crate::eval::grid::Grid;
+use crate::eval::ledger::Ledger;
 use crate::eval::{Evaluator, Scalars, Sink};
 use crate::histogram_math::quantiles::{self, NanEffect};
 use crate::plan::{Call, Node, text_of};
@@ -53,7 +54,7 @@ impl Evaluator<'_> {
         let (input, measure) = self.measure(call, grid)?;
         let series = self.collect(input, grid)?;
         let families = self.families(&series, &input.span);
-        let mut out = Results::default();
+        let mut out = Results { ledger: self.ledger.clone(), series: Vec::new(), places: HashMap::new() };
         let mut buckets = Vec::new();
         for (number, family) in families.iter().enumerate() {
             self.check()?;
@@ -76,9 +77,9 @@ impl Evaluator<'_> {
                 }
                 let place = Place { number, family, step, grid, span: &input.span };
                 match native {
-                    Some(histogram) => self.measure_native(&measure, histogram, &place, &mut out),
+                    Some(histogram) => self.measure_native(&measure, histogram, &place, &mut out)?,
                     None if !buckets.is_empty() => {
-                        self.measure_classic(&measure, &mut buckets, &place, &mut out);
+                        self.measure_classic(&measure, &mut buckets, &place, &mut out)?;
                     }
                     None => {}
                 }
@@ -169,17 +170,17 @@ impl Evaluator<'_> {
         histogram: &model::FloatHistogram,
         place: &Place<'_>,
         out: &mut Results,
-    ) {
-        let metric = for_metric(place.family.labels.metric_name());
+    ) -> Result<(), QueryError> {
+        let metric = || for_metric(place.family.labels.metric_name());
         match measure {
             Measure::Fraction { lower, upper } => {
                 let (fraction, effect) =
                     quantiles::fraction(lower.get(place.step), upper.get(place.step), histogram);
                 if effect != NanEffect::None {
                     let text = "input to histogram_fraction has NaN observations, which are excluded from all fractions";
-                    self.annotations.info(place.span, format!("{text}{metric}"));
+                    self.annotations.info(place.span, format!("{text}{}", metric()));
                 }
-                out.set(place, None, fraction);
+                out.set(place, None, fraction)?;
             }
             Measure::Quantiles { qs, label } => {
                 for q in qs {
@@ -192,13 +193,14 @@ impl Evaluator<'_> {
                     };
                     if let Some(result) = result {
                         let text =
-                            format!("input to histogram_quantile has NaN observations, {result}{metric}");
+                            format!("input to histogram_quantile has NaN observations, {result}{}", metric());
                         self.annotations.info(place.span, text);
                     }
-                    out.set(place, label.as_deref().map(|label| (label, q)), quantile);
+                    out.set(place, label.as_deref().map(|label| (label, q)), quantile)?;
                 }
             }
         }
+        Ok(())
     }
 
     fn measure_classic(
@@ -207,10 +209,10 @@ impl Evaluator<'_> {
         buckets: &mut Vec<Bucket>,
         place: &Place<'_>,
         out: &mut Results,
-    ) {
+    ) -> Result<(), QueryError> {
         match measure {
             Measure::Fraction { lower, upper } => {
-                out.set(place, None, bucket_fraction(lower.get(place.step), upper.get(place.step), buckets));
+                out.set(place, None, bucket_fraction(lower.get(place.step), upper.get(place.step), buckets))?;
             }
             Measure::Quantiles { qs, label } => {
                 for q in qs {
@@ -229,10 +231,11 @@ impl Evaluator<'_> {
                             count: 1,
                         });
                     }
-                    out.set(place, label.as_deref().map(|label| (label, q)), quantile);
+                    out.set(place, label.as_deref().map(|label| (label, q)), quantile)?;
                 }
             }
         }
+        Ok(())
     }
 }
 
@@ -251,31 +254,36 @@ struct Place<'a> {
 }
 
 /// Results by histogram, and by the value of the quantile label.
-#[derive(Default)]
 struct Results {
+    ledger: Ledger,
     series: Vec<Series>,
     places: HashMap<(usize, Option<u64>), usize>,
 }
 
 impl Results {
-    fn set(&mut self, place: &Place<'_>, label: Option<(&str, f64)>, value: f64) {
+    fn set(&mut self, place: &Place<'_>, label: Option<(&str, f64)>, value: f64) -> Result<(), QueryError> {
         let key = (place.number, label.map(|(_, q)| q.to_bits()));
-        let at = *self.places.entry(key).or_insert_with(|| {
-            let labels = match label {
-                None => place.family.labels.clone(),
-                Some((name, q)) => {
-                    let mut builder: LabelsBuilder = place.family.labels.to_builder();
-                    let text = model::number::format_float_as(q, model::number::FloatFormat::OpenMetrics);
-                    builder.set(name, &text);
-                    builder.build()
-                }
-            };
-            let column = Column::empty(place.grid.count);
-            self.series.push(Series { labels, drop_name: true, column, charge: None });
-            self.series.len() - 1
-        });
+        let at = match self.places.get(&key) {
+            Some(at) => *at,
+            None => {
+                let charge = Some(self.ledger.take_column(place.grid.count)?);
+                let labels = label
+                    .map_or_else(|| place.family.labels.clone(), |(name, q)| with_quantile(place, name, q));
+                let column = Column::empty(place.grid.count);
+                self.series.push(Series { labels, drop_name: true, column, charge });
+                self.places.insert(key, self.series.len() - 1);
+                self.series.len() - 1
+            }
+        };
         self.series[at].column.set(place.step, value);
+        Ok(())
     }
+}
+
+fn with_quantile(place: &Place<'_>, name: &str, q: f64) -> Labels {
+    let mut builder: LabelsBuilder = place.family.labels.to_builder();
+    builder.set(name, &model::number::format_float_as(q, model::number::FloatFormat::OpenMetrics));
+    builder.build()
 }
 
 /// A bucket of a classic histogram: how many observations were at most `upper`.

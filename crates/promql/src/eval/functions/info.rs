@@ -9,6 +9,7 @@ use model::{Labels, LabelsBuilder, LabelsRef, METRIC_NAME, MatchOp, Matcher};
 use crate::error::QueryError;
 use crate::eval::column::{Column, Series};
 use crate::eval::grid::{Grid, Shift};
+use crate::eval::ledger::Ledger;
 use crate::eval::merge::merge_same_labels;
 use crate::eval::{Evaluator, Sink, keep};
 use crate::plan::{Call, Kind, Node, Select, WindowSource};
@@ -31,6 +32,7 @@ struct InfoSeries {
     /// Names of info metrics, in order of appearance.
     names: Vec<String>,
     groups: HashMap<(usize, String), Vec<usize>>,
+    ledger: Ledger,
 }
 
 impl Evaluator<'_> {
@@ -96,7 +98,12 @@ impl Evaluator<'_> {
                 values.extend(one.labels.get(name).map(regex::escape));
             }
         }
-        let mut infos = InfoSeries { series: Vec::new(), names: Vec::new(), groups: HashMap::new() };
+        let mut infos = InfoSeries {
+            series: Vec::new(),
+            names: Vec::new(),
+            groups: HashMap::new(),
+            ledger: self.ledger.clone(),
+        };
         if values.iter().all(Vec::is_empty) {
             return Ok(infos);
         }
@@ -192,8 +199,9 @@ impl InfoSeries {
                 Some(part) => *part,
                 None => {
                     let labels = self.labels(base.labels.as_ref(), &choice, data)?;
+                    let charge = Some(self.ledger.take_column(base.column.len())?);
                     let column = Column::empty(base.column.len());
-                    out.push(Series { labels, drop_name: base.drop_name, column, charge: None });
+                    out.push(Series { labels, drop_name: base.drop_name, column, charge });
                     parts.insert(choice.clone(), out.len() - 1);
                     out.len() - 1
                 }
