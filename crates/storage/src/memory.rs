@@ -151,7 +151,7 @@ impl Querier for MemoryStorage {
         context.cancel.check()?;
         let mut names = BTreeSet::new();
         self.for_each_series(tenant, request, |labels| {
-            names.extend(labels.iter().map(|(name, _)| name.to_owned()))
+            names.extend(labels.iter().map(|(name, _)| name.to_owned()));
         });
         Ok(limited(names, request.limit))
     }
