@@ -60,25 +60,26 @@ test.describe('Explore', () => {
     await expect(editor(page)).toHaveText('node_load1');
   });
 
-  test('zooms by drag, and back by double-click', async ({ page }) => {
-    await page.goto(explore(CPU, { range: '15m' }));
-    await expect.poll(() => drawnPixels(page)).toBeGreaterThan(50);
+  test('zooms by drag, and back by double-click', async ({ page, request }) => {
+    await waitForData(request, 'count_over_time(node_load1[30s]) >= 3');
+    await page.goto(explore('node_load1', { range: '1m' }));
+    await expect.poll(() => drawnPixels(page)).toBeGreaterThan(20);
     const box = await page.locator('.plot .u-over').boundingBox();
     if (!box) throw new Error('no graph');
-    await page.mouse.move(box.x + box.width * 0.6, box.y + 60);
+    await page.mouse.move(box.x + box.width * 0.5, box.y + 60);
     await page.mouse.down();
     await page.mouse.move(box.x + box.width * 0.7, box.y + 60, { steps: 4 });
-    await page.mouse.move(box.x + box.width * 0.9, box.y + 60, { steps: 4 });
+    await page.mouse.move(box.x + box.width * 0.95, box.y + 60, { steps: 4 });
     await page.mouse.up();
     await expect(page).toHaveURL(/from=.*to=/);
     const url = new URL(page.url());
     const span =
       Date.parse(url.searchParams.get('to') ?? '') - Date.parse(url.searchParams.get('from') ?? '');
-    expect(span).toBeGreaterThan(15 * 60_000 * 0.25);
-    expect(span).toBeLessThan(15 * 60_000 * 0.35);
-    await expect(page.locator('.plot .u-over')).toBeVisible();
+    expect(span).toBeGreaterThan(60_000 * 0.4);
+    expect(span).toBeLessThan(60_000 * 0.5);
+    await expect(page.getByRole('group', { name: 'Query A' })).toContainText(/\d+ series/);
     await page.locator('.plot .u-over').dblclick();
-    await expect(page.getByTestId('time-range')).toContainText('Last 15m');
+    await expect(page.getByTestId('time-range')).toContainText('Last 1m');
   });
 
   test('reads values under the crosshair, by mouse and by keyboard', async ({ page }) => {

@@ -137,7 +137,7 @@ test.describe('shell', () => {
   test('text has contrast in both themes', async ({ page }) => {
     for (const colorScheme of ['light', 'dark'] as const) {
       await page.emulateMedia({ colorScheme });
-      for (const path of ['/status', '/targets']) {
+      for (const path of ['/status', '/targets', '/overview', '/explore?q=up']) {
         await page.goto(path);
         await expect(page.locator('.panel').first()).toBeVisible();
         await expect(page.locator('[aria-busy=true], .mantine-Skeleton-root')).toHaveCount(0);

@@ -1,12 +1,12 @@
 // What surrounds every page: the rail, the top bar, search, keys.
-import { ActionIcon, AppShell, Burger, Group, Tooltip, UnstyledButton } from '@mantine/core';
+import { ActionIcon, AppShell, Burger, Group, Overlay, Tooltip, UnstyledButton } from '@mantine/core';
 import { useDisclosure, useLocalStorage } from '@mantine/hooks';
 import { useEffect, type ReactNode } from 'react';
 import { NavLink, useLocation, useNavigate } from 'react-router';
 
 import { useRules } from '../api/hooks';
 import { useKymoStatus } from '../api/kymo';
-import { IconKeys, IconLeft, IconRight, IconSearch } from './icons';
+import { IconClose, IconKeys, IconLeft, IconRight, IconSearch } from './icons';
 import { Keys } from './Keys';
 import logo from './kymo.svg';
 import { PAGES, pageAt } from './pages';
@@ -91,10 +91,20 @@ export function Shell({ children }: { children: ReactNode }) {
         </Group>
       </AppShell.Header>
       <AppShell.Navbar className={narrow ? 'rail narrow' : 'rail'} aria-label="Pages">
-        <NavLink to={`/overview${time.carried}`} className="brand" aria-label="Kymo, overview">
-          <img src={logo} alt="" width={24} height={24} />
-          <span>Kymo</span>
-        </NavLink>
+        <Group justify="space-between" wrap="nowrap" align="start">
+          <NavLink
+            to={`/overview${time.carried}`}
+            className="brand"
+            aria-label="Kymo, overview"
+            onClick={drawerControl.close}
+          >
+            <img src={logo} alt="" width={24} height={24} />
+            <span>Kymo</span>
+          </NavLink>
+          <ActionIcon hiddenFrom="sm" mt={6} aria-label="Close the rail" onClick={drawerControl.close}>
+            <IconClose />
+          </ActionIcon>
+        </Group>
         {pages.map((entry) => (
           <Tooltip key={entry.path} label={entry.name} position="right" disabled={!narrow || drawer}>
             <NavLink
@@ -118,6 +128,9 @@ export function Shell({ children }: { children: ReactNode }) {
           <span>Narrow</span>
         </UnstyledButton>
       </AppShell.Navbar>
+      {drawer ? (
+        <Overlay hiddenFrom="sm" zIndex={150} backgroundOpacity={0.4} onClick={drawerControl.close} />
+      ) : null}
       <AppShell.Main id="page" tabIndex={-1}>
         <StartingBanner />
         {children}

@@ -1,7 +1,7 @@
 // The time range and refresh pace of the page, as the URL says them, and what changes them.
 import { useQueryClient } from '@tanstack/react-query';
 import { createContext, useCallback, useContext, useMemo, useRef, type ReactNode } from 'react';
-import { useLocation, useSearchParams } from 'react-router';
+import { useLocation } from 'react-router';
 
 import {
   formatDuration,
@@ -13,6 +13,7 @@ import {
 } from '../lib/time';
 import { refreshFromParams } from '../lib/urlState';
 import { pageAt } from './pages';
+import { useUrlParams } from './useUrlParams';
 
 export interface TimeControl {
   range: TimeRange;
@@ -34,7 +35,7 @@ const Context = createContext<TimeControl | null>(null);
 const ZOOMS_MAX = 50;
 
 export function TimeProvider({ children }: { children: ReactNode }) {
-  const [params, setParams] = useSearchParams();
+  const [params, setParams] = useUrlParams();
   const { pathname } = useLocation();
   const client = useQueryClient();
   const zooms = useRef<TimeRange[]>([]);

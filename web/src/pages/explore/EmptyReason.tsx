@@ -1,10 +1,11 @@
 // An empty answer says why.
-import { Anchor, Text, UnstyledButton } from '@mantine/core';
+import { Anchor, Button, Text, UnstyledButton } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
 import { Fragment, type ReactNode } from 'react';
 import { Link } from 'react-router';
 
 import { When } from '../../app/parts';
+import { useTime } from '../../app/timeControl';
 import { readableSpan, resolveRange, spanOf, type TimeRange } from '../../lib/time';
 import { exploreLink } from '../../lib/urlState';
 import { serverOracle } from './oracle';
@@ -24,6 +25,7 @@ export function EmptyReason({
   range: TimeRange;
   onQuery: (query: string) => void;
 }) {
+  const { zoomBack } = useTime();
   const why = useQuery<Reason>({
     queryKey: ['why-empty', query, range],
     queryFn: ({ signal }) => {
@@ -45,6 +47,11 @@ export function EmptyReason({
             ? `Why, the server could not say: ${why.error.message}`
             : 'Asking why…'}
       </Text>
+      {range.kind === 'absolute' ? (
+        <Button size="compact-xs" variant="default" mt={8} onClick={zoomBack}>
+          Zoom back out
+        </Button>
+      ) : null}
     </div>
   );
 }

@@ -8,6 +8,7 @@ import { useMetadata } from '../../api/hooks';
 import { IconPlus } from '../../app/icons';
 import { CopyButton } from '../../app/parts';
 import { useTime } from '../../app/timeControl';
+import { useUrlParams } from '../../app/useUrlParams';
 import { asCurl } from '../../lib/promql';
 import { chooseStep, limitStep } from '../../lib/step';
 import { formatDuration, parseDuration, resolveRange, spanOf } from '../../lib/time';
@@ -33,7 +34,7 @@ const STEPS = ['1s', '5s', '15s', '30s', '1m', '5m', '15m', '1h', '6h', '1d'];
 const LETTERS = 'ABCDEFGHIJKLMNOPQRST';
 
 function useExploreState(): [ExploreState, (change: Partial<ExploreState>, replace?: boolean) => void] {
-  const [params, setParams] = useSearchParams();
+  const [params, setParams] = useUrlParams();
   const state = useMemo(() => exploreFromParams(params), [params]);
   const change = (part: Partial<ExploreState>, replace = false) =>
     setParams((old) => exploreToParams({ ...exploreFromParams(old), ...part }, old), { replace });

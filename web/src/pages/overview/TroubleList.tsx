@@ -68,7 +68,10 @@ export function TroubleList({ hasHosts, targetCount }: { hasHosts: boolean; targ
   }
   const shown = all ? data : data.slice(0, SHOWN_MAX);
   return (
-    <section className={stale ? 'panel troubles stale' : 'panel troubles'} aria-label="Trouble, newest first">
+    <section
+      className={`panel troubles ${data.some((one) => one.severity === 'bad') ? 'bad' : ''} ${stale ? 'stale' : ''}`}
+      aria-label="Trouble, newest first"
+    >
       <ul>
         {shown.map((trouble) => (
           <li key={trouble.key}>

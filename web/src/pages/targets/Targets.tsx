@@ -1,12 +1,12 @@
 // Targets: where samples come from, whether they do, and why not.
 import { Button, Select, SegmentedControl, Skeleton, Stack, Text, TextInput } from '@mantine/core';
 import { useMemo, useState } from 'react';
-import { useSearchParams } from 'react-router';
 
 import { useInstant, useKept, useTargets, vectorOf } from '../../api/hooks';
 import type { TargetsResult } from '../../api/types';
 import { ErrorNote, StateDot } from '../../app/parts';
 import { useTime } from '../../app/timeControl';
+import { useUrlParams } from '../../app/useUrlParams';
 import { parseSample } from '../../lib/units';
 import {
   countPools,
@@ -46,7 +46,7 @@ export default function Targets() {
 }
 
 function useFilter(): [TargetFilter, (change: Partial<TargetFilter>) => void] {
-  const [params, setParams] = useSearchParams();
+  const [params, setParams] = useUrlParams();
   const state = params.get('state') ?? 'all';
   const filter: TargetFilter = {
     text: params.get('find') ?? '',
