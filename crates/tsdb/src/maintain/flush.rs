@@ -101,7 +101,7 @@ impl Tsdb {
                 return Err(error);
             }
         }
-        let windows = windows(frozen, self.settings.block_span_ms);
+        let windows = windows(frozen, self.settings.block_span_ms)?;
         let mut blocks = Vec::new();
         for (at, window) in windows.iter().enumerate() {
             // A block that says "the journal is covered" comes last: a crash before it replays everything.
@@ -166,11 +166,22 @@ impl Tsdb {
     }
 }
 
-/// The windows of time in which there are samples (or might be, within a chunk that spans several).
-fn windows(frozen: &[FrozenSeries], span_ms: i64) -> BTreeSet<i64> {
+/// The windows of time in which there are samples. A chunk may span years with little in it, so the windows are not
+/// counted through: its timestamps are read.
+fn windows(frozen: &[FrozenSeries], span_ms: i64) -> std::io::Result<BTreeSet<i64>> {
     let mut windows = BTreeSet::new();
+    let mut samples = SeriesSamples::default();
     for chunk in frozen.iter().flat_map(|series| &series.chunks) {
-        windows.extend(chunk.min_ms.div_euclid(span_ms)..=chunk.max_ms.div_euclid(span_ms));
+        let (first, last) = (chunk.min_ms.div_euclid(span_ms), chunk.max_ms.div_euclid(span_ms));
+        if last - first <= 1 {
+            // Its first and last sample are in them.
+            windows.extend([first, last]);
+            continue;
+        }
+        let mut merger = Merger::new(&mut samples, chunk.min_ms, chunk.max_ms);
+        chunk.read(&mut merger).map_err(|e| std::io::Error::other(format!("BUG: head chunk: {e}")))?;
+        let times = samples.floats.timestamps_ms.iter().chain(&samples.histograms.timestamps_ms);
+        windows.extend(times.map(|timestamp_ms| timestamp_ms.div_euclid(span_ms)));
     }
-    windows
+    Ok(windows)
 }

@@ -25,7 +25,11 @@ pub(crate) fn open(fs: &SimFs, clock: &Arc<ManualClock>) -> Result<Arc<Tsdb>, Er
     open_with(settings(), fs, clock)
 }
 
-fn open_with(settings: Settings, fs: &SimFs, clock: &Arc<ManualClock>) -> Result<Arc<Tsdb>, Error> {
+pub(crate) fn open_with(
+    settings: Settings,
+    fs: &SimFs,
+    clock: &Arc<ManualClock>,
+) -> Result<Arc<Tsdb>, Error> {
     let clock: Arc<ManualClock> = Arc::clone(clock);
     Tsdb::open(settings, Deps { fs: fs.shared(), clock, ..Deps::system() })
 }

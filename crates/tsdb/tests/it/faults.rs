@@ -1,11 +1,14 @@
 //! Disks that are full, fail now and then, or flip bits: the engine refuses, reports and goes on, loses nothing
 //! that it acknowledged, and never invents a sample.
 
+use model::{Labels, TenantId};
 use sim::fs::{Lasting, OpKind, SimFs};
+use stdx::clock::ManualClock;
 use stdx::rand::{Random, SeededRandom};
-use storage::{ErrorKind, Querier};
+use storage::{Appender, ErrorKind, Querier, WriteBatch};
+use tsdb::Settings;
 
-use crate::bench::{Bench, open, report};
+use crate::bench::{Bench, open, open_with, report, settings};
 
 /// Some writes and maintenance; what fails, fails.
 fn run_through(bench: &mut Bench, turns: usize) -> usize {
@@ -113,6 +116,30 @@ fn a_disk_that_fails_for_good_and_is_healed_loses_nothing() {
             check_all(&mut bench, &format!("{kind:?} fails from number {nth} on"));
         }
     }
+}
+
+#[test]
+fn samples_years_apart_cost_no_window_in_between() {
+    const YEAR_MS: i64 = 365 * 86_400_000;
+    let fs = SimFs::new(1);
+    let clock = ManualClock::at(100 * YEAR_MS);
+    let settings = Settings { retention_ms: 90 * YEAR_MS, ..settings() };
+    let tsdb = open_with(settings, &fs, &clock).expect("opens");
+    let mut batch = WriteBatch::new();
+    let series = batch.add_series(Labels::from_pairs([("__name__", "a")]).as_ref());
+    for year in [20, 60, 99] {
+        batch.add_float(series, year * YEAR_MS, 1.0);
+    }
+    let appended = tsdb.append_durably(&TenantId::anonymous(), &batch).expect("written");
+    assert_eq!(appended.rejected, []);
+    let before = fs.op_count();
+    tsdb.flush().expect("flushed");
+    assert_eq!(
+        fs.files().iter().filter(|(path, _)| path.extension().is_some_and(|e| e == "block")).count(),
+        3
+    );
+    assert!(fs.op_count() - before < 200, "{} operations", fs.op_count() - before);
+    tsdb.abandon();
 }
 
 #[test]
