@@ -24,9 +24,9 @@ pub(crate) struct HeadMemory {
 }
 
 impl HeadMemory {
-    /// The heads take at most `bytes_max`, and half of the budget.
+    /// The heads take at most `bytes_max`, and three quarters of the budget.
     pub(crate) fn new(budget: &Arc<Budget>, bytes_max: u64, gauge: prometheus::IntGauge) -> Self {
-        let bytes_max = bytes_max.min(budget.limit_bytes() / 2);
+        let bytes_max = bytes_max.min(budget.limit_bytes() / 4 * 3);
         let reservation = Mutex::new(budget.child("head", bytes_max.saturating_mul(2)).reserve_none());
         Self { used_bytes: AtomicI64::new(0), floor_bytes: AtomicI64::new(0), reservation, bytes_max, gauge }
     }
@@ -79,7 +79,7 @@ mod tests {
     #[test]
     fn a_flush_is_asked_for_only_if_it_would_free_something() {
         let gauge = prometheus::IntGauge::new("g", "g").expect("valid");
-        let budget = Budget::root("process", 200 << 20);
+        let budget = Budget::root("process", (400 << 20) / 3);
         let memory = HeadMemory::new(&budget, u64::MAX, gauge);
         assert!(!memory.change(70 << 20));
         assert!(memory.change(10 << 20) && !memory.is_full());
