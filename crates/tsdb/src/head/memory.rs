@@ -37,8 +37,8 @@ impl HeadMemory {
         let before = used - by_bytes;
         let step = STEP_BYTES as i64;
         let mut refused = false;
+        self.gauge.set(used);
         if used.div_euclid(step) != before.div_euclid(step) {
-            self.gauge.set(used);
             let want = used.max(0).unsigned_abs().next_multiple_of(STEP_BYTES);
             // Refused means that others hold the rest of the budget: a flush gives some of it back.
             refused = self.reservation.lock().resize(want).is_err();
