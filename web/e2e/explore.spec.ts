@@ -190,7 +190,10 @@ test.describe('Explore', () => {
       'aria-sort',
       'descending',
     );
+    await table.getByRole('button', { name: 'mode' }).click();
     await expect(table.getByRole('row').nth(1)).toContainText('idle');
+    await table.getByRole('button', { name: 'mode' }).click();
+    await expect(table.getByRole('row').nth(1)).toContainText('user');
     await page.getByRole('textbox', { name: 'Filter rows' }).fill('mode="user"');
     await expect(page.locator('.results-body')).toContainText(/\d+ of \d+ rows/);
     await expect(table.getByRole('row').nth(1)).toContainText('user');

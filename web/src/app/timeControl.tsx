@@ -46,10 +46,11 @@ export function TimeProvider({ children }: { children: ReactNode }) {
   const range = useMemo(() => rangeFromParams(params), [key]);
   const refreshMs = refreshFromParams(params, pageAt(pathname)?.refreshMs ?? 0);
 
-  const setRange = useCallback(
-    (next: TimeRange) => setParams((old) => rangeToParams(next, old)),
+  const changeRange = useCallback(
+    (by: (now: TimeRange) => TimeRange) => setParams((old) => rangeToParams(by(rangeFromParams(old)), old)),
     [setParams],
   );
+  const setRange = useCallback((next: TimeRange) => changeRange(() => next), [changeRange]);
   const setRefresh = useCallback(
     (ms: number) =>
       setParams(
@@ -80,8 +81,8 @@ export function TimeProvider({ children }: { children: ReactNode }) {
       refreshMs,
       setRange,
       setRefresh,
-      step: (direction) => setRange(stepRange(range, direction, Date.now())),
-      zoomOut: () => setRange(zoomOut(range, Date.now())),
+      step: (direction) => changeRange((now) => stepRange(now, direction, Date.now())),
+      zoomOut: () => changeRange((now) => zoomOut(now, Date.now())),
       zoomInto: (next) => {
         zooms.current = [...zooms.current.slice(-ZOOMS_MAX), range];
         setRange(next);
@@ -93,7 +94,7 @@ export function TimeProvider({ children }: { children: ReactNode }) {
       refreshNow: () => void client.invalidateQueries(),
       carried,
     }),
-    [range, refreshMs, setRange, setRefresh, client, carried],
+    [range, refreshMs, changeRange, setRange, setRefresh, client, carried],
   );
   return <Context value={value}>{children}</Context>;
 }

@@ -80,6 +80,7 @@ describe('ranges', () => {
     const back = stepRange(last, -1, now);
     expect(back).toEqual({ kind: 'absolute', startMs: now - 1.5 * H, endMs: now - H / 2 });
     expect(stepRange(back, 1, now)).toEqual(last);
+    expect(stepRange(back, 1, now + 20_000)).toEqual(last);
     const farBack = stepRange(back, -1, now);
     expect(stepRange(farBack, 1, now)).toEqual(back);
   });

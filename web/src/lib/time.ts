@@ -109,12 +109,15 @@ export function spanOf(range: TimeRange): number {
   return range.kind === 'relative' ? range.spanMs : range.endMs - range.startMs;
 }
 
-/** Half a span back or forth. Stepping into the future lands on the moving range again. */
+/**
+ * Half a span back or forth. Stepping forward to now, or nearly, lands on the moving range again: time went on since
+ * the step back.
+ */
 export function stepRange(range: TimeRange, direction: -1 | 1, nowMs: number): TimeRange {
   const { startMs, endMs } = resolveRange(range, nowMs);
   const span = endMs - startMs;
   const shift = (direction * span) / 2;
-  if (direction === 1 && endMs + shift >= nowMs) return { kind: 'relative', spanMs: span };
+  if (direction === 1 && endMs + shift >= nowMs - span / 20) return { kind: 'relative', spanMs: span };
   return { kind: 'absolute', startMs: Math.round(startMs + shift), endMs: Math.round(endMs + shift) };
 }
 
