@@ -56,6 +56,36 @@ test.describe('Targets', () => {
     await expect(row).toContainText(/ago|just now/);
   });
 
+  test('ten thousand targets scroll like ten', async ({ page }) => {
+    const activeTargets = Array.from({ length: 10_000 }, (_, i) => ({
+      discoveredLabels: { __address__: `10.0.0.1:${i}` },
+      labels: { job: `pool${i % 50}`, instance: `10.0.0.1:${i}` },
+      scrapePool: `pool${i % 50}`,
+      scrapeUrl: `http://10.0.0.1:${i}/metrics`,
+      lastError: i % 100 === 0 ? 'connection refused' : '',
+      lastScrape: new Date().toISOString(),
+      lastScrapeDuration: 0.01,
+      health: i % 100 === 0 ? 'down' : 'up',
+      scrapeInterval: '15s',
+      scrapeTimeout: '10s',
+    }));
+    await page.route('**/api/v1/targets', (route) =>
+      route.fulfill({ json: { status: 'success', data: { activeTargets, droppedTargets: [] } } }),
+    );
+    await page.goto('/targets');
+    await expect(page.getByText('All 10000')).toBeVisible();
+    await expect(page.getByRole('listitem').first()).toBeVisible();
+    expect(await page.getByRole('listitem').count()).toBeLessThan(100);
+    await page.evaluate(() => window.scrollTo(0, document.documentElement.scrollHeight / 2));
+    const shownInTheMiddle = () =>
+      page.evaluate(() =>
+        Number(document.elementFromPoint(640, 400)?.closest('[role=listitem]')?.getAttribute('data-index')),
+      );
+    await expect.poll(shownInTheMiddle).toBeGreaterThan(4_000);
+    await page.getByRole('textbox', { name: 'Filter targets' }).fill('10.0.0.1:7777');
+    await expect(page.getByRole('button', { name: /^Details of/ })).toHaveCount(1);
+  });
+
   test('fits a phone', async ({ page }) => {
     await page.setViewportSize({ width: 390, height: 844 });
     await page.goto('/targets');

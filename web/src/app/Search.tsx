@@ -32,19 +32,12 @@ export function Search({
   pages: readonly PageEntry[];
 }) {
   return (
-    <Modal
-      opened={opened}
-      onClose={onClose}
-      withCloseButton={false}
-      padding={0}
-      size="lg"
-      yOffset="10vh"
-      title={null}
-      aria-label="Search metrics and pages"
-      transitionProps={{ duration: 0 }}
-    >
-      {opened ? <SearchBox onClose={onClose} pages={pages} /> : null}
-    </Modal>
+    <Modal.Root opened={opened} onClose={onClose} size="lg" yOffset="10vh" transitionProps={{ duration: 0 }}>
+      <Modal.Overlay />
+      <Modal.Content aria-label="Search metrics and pages">
+        <Modal.Body p={0}>{opened ? <SearchBox onClose={onClose} pages={pages} /> : null}</Modal.Body>
+      </Modal.Content>
+    </Modal.Root>
   );
 }
 

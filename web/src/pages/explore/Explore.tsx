@@ -65,6 +65,15 @@ function Questions() {
   const asked = JSON.stringify(state.queries);
   const [drafts, setDrafts] = useState({ asked, texts: state.queries });
   if (drafts.asked !== asked) setDrafts({ asked, texts: state.queries });
+  // Going back before the last run was even shown changes nothing that is rendered, but the draft must go.
+  useEffect(() => {
+    const onPop = () => {
+      const { queries } = exploreFromParams(new URLSearchParams(window.location.search));
+      setDrafts({ asked: JSON.stringify(queries), texts: queries });
+    };
+    window.addEventListener('popstate', onPop);
+    return () => window.removeEventListener('popstate', onPop);
+  }, []);
   const texts = drafts.texts;
   const write = (i: number, text: string) =>
     setDrafts((old) => ({ ...old, texts: old.texts.map((t, k) => (k === i ? text : t)) }));
@@ -122,9 +131,7 @@ function Questions() {
             onWrite={(next) => write(i, next)}
             onRun={(own) => run(texts.map((t, k) => (k === i ? own : t)))}
             focusFirst={i === 0 && text === ''}
-            {...(texts.length > 1
-              ? { onRemove: () => change({ queries: state.queries.filter((_, k) => k !== i) }) }
-              : {})}
+            {...(texts.length > 1 ? { onRemove: () => run(texts.filter((_, k) => k !== i)) } : {})}
           />
         ))}
         <Group justify="space-between" gap="xs">
