@@ -2,6 +2,9 @@
 
 use crate::node::{Document, Node, Value};
 
+/// YAML lets a key stand on one line with its value only up to 1024 characters, escapes included.
+const KEY_BYTES_MAX: usize = 100;
+
 impl Document {
     /// The document as block-style YAML, comments gone, secrets as `<secret>`. Secrets are known only after the
     /// tree was read into a type that marks them.
@@ -26,7 +29,14 @@ fn block(out: &mut String, node: &Node, indent: usize) {
         Value::Mapping(entries) => {
             for entry in entries {
                 out.push_str(&" ".repeat(indent));
-                text(out, &entry.key, false);
+                if entry.key.len() > KEY_BYTES_MAX {
+                    out.push_str("? ");
+                    text(out, &entry.key, false);
+                    out.push('\n');
+                    out.push_str(&" ".repeat(indent));
+                } else {
+                    text(out, &entry.key, false);
+                }
                 out.push(':');
                 // Lists stand at the level of their key, as Prometheus prints them.
                 let deeper =
@@ -103,4 +113,23 @@ fn text(out: &mut String, content: &str, was_plain: bool) {
         }
     }
     out.push('"');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_too_long_for_one_line_survive_printing() {
+        let key = "k\t".repeat(1_000);
+        let text = format!(
+            "? \"{}\"\n: a: 1\nb:\n- ? \"{}\"\n  : [x]\n",
+            key.replace('\t', "\\t"),
+            "l".repeat(2_000)
+        );
+        let document = Document::parse(&text).expect("valid");
+        let again = Document::parse(&document.print_redacted()).expect("what is printed can be read");
+        assert_eq!(again.print_redacted(), document.print_redacted());
+        assert!(again.root.get(&key).is_some_and(|value| value.get("a").is_some()));
+    }
 }
