@@ -3,6 +3,7 @@ import { Anchor, Skeleton, Stack, Text } from '@mantine/core';
 import { Link } from 'react-router';
 
 import { useAlerts, useKept, useRules } from '../../api/hooks';
+import { useKymoStatus } from '../../api/kymo';
 import type { Alert } from '../../api/types';
 import { ErrorNote, StateDot, When } from '../../app/parts';
 import { useTime } from '../../app/timeControl';
@@ -16,6 +17,7 @@ export default function Alerts() {
   const loaded = useAlerts(refreshMs);
   const { data, stale, error } = useKept(loaded);
   const rules = useRules(refreshMs);
+  const kymo = useKymoStatus(0);
   const alerting = rules.data?.groups
     .flatMap((group) => group.rules)
     .filter((rule) => rule.type === 'alerting');
@@ -46,7 +48,7 @@ export default function Alerts() {
           <Text fw={600}>Nothing is pending or firing</Text>
           <Text size="sm" c="dimmed">
             {alerting.length === 0
-              ? 'There are no alerting rules, so nothing ever would. Files named under rule_files in the configuration hold them.'
+              ? `There are no alerting rules, so nothing ever would.${kymo.data === null ? ' Files named under rule_files in the configuration hold them.' : ''}`
               : `${alerting.length} alerting ${alerting.length === 1 ? 'rule is' : 'rules are'} evaluated.`}
           </Text>
         </div>
