@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use model::{BucketSpan, CounterResetHint, FloatHistogram};
 
-use crate::floats::{FloatDecoder, FloatEncoder};
+use crate::floats::{self, FloatEncoder};
 use crate::varint::{Reader, write_bytes, write_i64, write_u64};
 use crate::{Corrupt, SAMPLES_MAX};
 
@@ -86,7 +86,6 @@ pub fn decode(bytes: &[u8], count: usize, into: &mut Vec<Arc<FloatHistogram>>) -
         return Err(Corrupt("a column of histograms has too many values"));
     }
     let mut reader = Reader::new(bytes);
-    let mut decoder = FloatDecoder::default();
     let mut left = count;
     while left > 0 {
         let run_count = reader.count(left)?;
@@ -97,7 +96,7 @@ pub fn decode(bytes: &[u8], count: usize, into: &mut Vec<Arc<FloatHistogram>>) -
         let layout = read_layout(&mut reader)?;
         let mut read = || -> Result<Vec<f64>, Corrupt> {
             let mut column = Vec::new();
-            decoder.decode(reader.bytes()?, run_count, &mut column)?;
+            floats::decode(reader.bytes()?, run_count, &mut column)?;
             Ok(column)
         };
         let (counts, sums, zeros) = (read()?, read()?, read()?);

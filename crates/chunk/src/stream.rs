@@ -121,6 +121,164 @@ fn read_xor(reader: &mut Reader<'_>) -> Result<u64, Corrupt> {
     Ok(u64::from_le_bytes(bytes).checked_shl(trailing * 8).unwrap_or(0))
 }
 
+/// Time of the first sample of what [`StreamEncoder::bytes`] gave; `None` if there is no sample.
+///
+/// # Errors
+/// If the bytes are no such stream.
+pub fn first_ms(bytes: &[u8]) -> Result<Option<i64>, Corrupt> {
+    if bytes.is_empty() { Ok(None) } else { Reader::new(bytes).i64().map(Some) }
+}
+
+/// Samples that are decoded before they are added to columns.
+const BLOCK: usize = 64;
+/// No sample takes more bytes.
+const SAMPLE_BYTES_MAX: usize = 20;
+
+/// Appends the samples between `start_ms` and `end_ms` (inclusive) of what [`StreamEncoder::bytes`] gave to two
+/// columns. Several times faster than [`StreamDecoder`].
+///
+/// # Errors
+/// If the bytes are no such stream; the columns may then have some samples more.
+pub fn decode_range(
+    bytes: &[u8],
+    start_ms: i64,
+    end_ms: i64,
+    timestamps_ms: &mut Vec<i64>,
+    values: &mut Vec<f64>,
+) -> Result<(), Corrupt> {
+    if bytes.is_empty() {
+        return Ok(());
+    }
+    let mut reader = Reader::new(bytes);
+    let mut cursor = Cursor::start(&mut reader)?;
+    let (mut block_ms, mut block) = ([0; BLOCK], [0.0; BLOCK]);
+    (block_ms[0], block[0]) = (cursor.last_ms, f64::from_bits(cursor.last_bits));
+    let mut filled = 1;
+    loop {
+        while filled < BLOCK {
+            if let Some(near) = reader.rest().first_chunk::<SAMPLE_BYTES_MAX>() {
+                let len = cursor.step_near(near)?;
+                reader.take(len)?;
+            } else if reader.is_empty() {
+                break;
+            } else {
+                cursor.step(&mut reader)?;
+            }
+            block_ms[filled] = cursor.last_ms;
+            block[filled] = f64::from_bits(cursor.last_bits);
+            filled += 1;
+        }
+        let (mut from, mut to) = (0, filled);
+        if filled > 0 && (block_ms[0] < start_ms || block_ms[filled - 1] > end_ms) {
+            from = block_ms[..filled].partition_point(|t| *t < start_ms);
+            to = block_ms[..filled].partition_point(|t| *t <= end_ms).max(from);
+        }
+        timestamps_ms.extend_from_slice(&block_ms[from..to]);
+        values.extend_from_slice(&block[from..to]);
+        if filled < BLOCK || block_ms[filled - 1] > end_ms {
+            return Ok(());
+        }
+        filled = 0;
+    }
+}
+
+/// Where decoding is.
+struct Cursor {
+    last_ms: i64,
+    last_delta_ms: i64,
+    last_bits: u64,
+    /// The last value as a whole number, once it was needed.
+    whole: Option<i64>,
+}
+
+impl Cursor {
+    fn start(reader: &mut Reader<'_>) -> Result<Self, Corrupt> {
+        Ok(Self { last_ms: reader.i64()?, last_delta_ms: 0, last_bits: reader.fixed_u64()?, whole: None })
+    }
+
+    /// Reads one sample.
+    fn step(&mut self, reader: &mut Reader<'_>) -> Result<(), Corrupt> {
+        let head = reader.u64()?;
+        self.advance(head);
+        match head & 3 {
+            SAME => Ok(()),
+            WHOLE => self.add(reader.i64()?),
+            XOR => {
+                self.xor(read_xor(reader)?);
+                Ok(())
+            }
+            _ => Err(Corrupt("a sample of unknown kind")),
+        }
+    }
+
+    /// As [`Self::step`] where no sample can reach behind the end. Answers how many bytes it took.
+    #[inline]
+    fn step_near(&mut self, bytes: &[u8; SAMPLE_BYTES_MAX]) -> Result<usize, Corrupt> {
+        let (head, mut len) = if bytes[0] < 0x80 {
+            (u64::from(bytes[0]), 1)
+        } else if bytes[1] < 0x80 {
+            (u64::from(bytes[0] & 0x7f) | u64::from(bytes[1]) << 7, 2)
+        } else {
+            return self.step_far(bytes);
+        };
+        self.advance(head);
+        match head & 3 {
+            SAME => {}
+            WHOLE => {
+                let bytes = &bytes[len..];
+                let (difference, taken) = if bytes[0] < 0x80 {
+                    (u64::from(bytes[0]), 1)
+                } else if bytes[1] < 0x80 {
+                    (u64::from(bytes[0] & 0x7f) | u64::from(bytes[1]) << 7, 2)
+                } else {
+                    let mut reader = Reader::new(bytes);
+                    (reader.u64()?, bytes.len() - reader.rest().len())
+                };
+                len += taken;
+                self.add(unzigzag(difference))?;
+            }
+            XOR => {
+                let mut reader = Reader::new(&bytes[len..]);
+                self.xor(read_xor(&mut reader)?);
+                len = bytes.len() - reader.rest().len();
+            }
+            _ => return Err(Corrupt("a sample of unknown kind")),
+        }
+        Ok(len)
+    }
+
+    #[cold]
+    fn step_far(&mut self, bytes: &[u8]) -> Result<usize, Corrupt> {
+        let mut reader = Reader::new(bytes);
+        self.step(&mut reader)?;
+        Ok(bytes.len() - reader.rest().len())
+    }
+
+    #[inline]
+    fn advance(&mut self, head: u64) {
+        self.last_delta_ms = self.last_delta_ms.wrapping_add(unzigzag(head >> 2));
+        self.last_ms = self.last_ms.wrapping_add(self.last_delta_ms);
+    }
+
+    #[inline]
+    fn add(&mut self, difference: i64) -> Result<(), Corrupt> {
+        let before = match self.whole {
+            Some(before) => before,
+            None => whole(self.last_bits).ok_or(Corrupt("a difference from no whole number"))?,
+        };
+        let now = before.wrapping_add(difference);
+        self.whole = Some(now);
+        self.last_bits = (now as f64).to_bits();
+        Ok(())
+    }
+
+    #[inline]
+    fn xor(&mut self, xor: u64) {
+        self.last_bits ^= xor;
+        self.whole = None;
+    }
+}
+
 /// Decodes the samples of a [`StreamEncoder`]. After an error there are no more samples.
 #[derive(Debug, Clone)]
 pub struct StreamDecoder<'a> {
@@ -195,8 +353,26 @@ mod tests {
         let decoded: Vec<(i64, f64)> =
             StreamDecoder::new(encoder.bytes()).map(|s| s.expect("sound")).collect();
         assert_eq!(bits(&decoded), bits(samples));
+        check_ranges(encoder.bytes(), samples);
         assert_eq!(encoder.count() as usize, samples.len());
         assert!(encoder.bytes().len() <= bytes_max, "{} bytes, at most {bytes_max}", encoder.bytes().len());
+    }
+
+    /// All of it, and what lies between samples a third and two thirds of the way.
+    #[track_caller]
+    fn check_ranges(bytes: &[u8], samples: &[(i64, f64)]) {
+        let at = |at: usize| samples.get(at).map_or(0, |(t, _)| *t);
+        for (start_ms, end_ms) in
+            [(i64::MIN, i64::MAX), (at(samples.len() / 3), at(samples.len() * 2 / 3)), (1, 0)]
+        {
+            let (mut timestamps_ms, mut values) = (vec![1], vec![2.0]);
+            decode_range(bytes, start_ms, end_ms, &mut timestamps_ms, &mut values).expect("sound");
+            let got: Vec<(i64, u64)> =
+                timestamps_ms[1..].iter().copied().zip(values[1..].iter().map(|v| v.to_bits())).collect();
+            let inside = samples.iter().filter(|(t, _)| (start_ms..=end_ms).contains(t));
+            assert_eq!(got, inside.map(|(t, v)| (*t, v.to_bits())).collect::<Vec<_>>());
+        }
+        assert_eq!(first_ms(bytes), Ok(samples.first().map(|(t, _)| *t)));
     }
 
     fn every_15s(values: impl IntoIterator<Item = f64>) -> Vec<(i64, f64)> {
@@ -251,6 +427,9 @@ mod tests {
         fn any_bytes_are_decoded_without_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
             let decoded = StreamDecoder::new(&bytes).count();
             prop_assert!(decoded <= bytes.len());
+            let (mut timestamps_ms, mut values) = (Vec::new(), Vec::new());
+            let whole = decode_range(&bytes, i64::MIN, i64::MAX, &mut timestamps_ms, &mut values);
+            prop_assert!(whole.is_err() || timestamps_ms.len() == decoded);
         }
     }
 }

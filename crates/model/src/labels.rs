@@ -205,21 +205,59 @@ impl<'a> IntoIterator for &'a Labels {
     }
 }
 
-impl Ord for LabelsRef<'_> {
+impl<'a> Ord for LabelsRef<'a> {
     /// By the first differing name, then value; a prefix comes first. As Prometheus orders labels.
     fn cmp(&self, other: &Self) -> Ordering {
-        let (mut left, mut right) = (self.iter(), other.iter());
-        loop {
-            match (left.next(), right.next()) {
-                (None, None) => return Ordering::Equal,
-                (None, Some(_)) => return Ordering::Less,
-                (Some(_), None) => return Ordering::Greater,
-                (Some(a), Some(b)) => match a.cmp(&b) {
-                    Ordering::Equal => {}
-                    unequal => return unequal,
-                },
-            }
+        let (left, right) = (self.0.as_bytes(), other.0.as_bytes());
+        let differs_at = common_prefix(left, right);
+        // A packed form says where it ends, so one that another begins with is a whole number of pairs shorter.
+        if differs_at == left.len() || differs_at == right.len() {
+            return left.len().cmp(&right.len());
         }
+        // Texts before that place are equal and need not be looked at, only jumped over.
+        let mut start = 0;
+        loop {
+            let text_start = start + char_len(left[start]);
+            if differs_at < text_start {
+                let text = |packed: &'a str| packed.get(start..).and_then(take).map_or("", |(text, _)| text);
+                return text(self.0).cmp(text(other.0));
+            }
+            let len = if text_start == start + 1 {
+                usize::from(left[start])
+            } else {
+                self.0.get(start..).and_then(|rest| rest.chars().next()).map_or(0, decode_len)
+            };
+            if differs_at < text_start + len {
+                return left[differs_at].cmp(&right[differs_at]);
+            }
+            start = text_start + len;
+        }
+    }
+}
+
+/// How many bytes two slices have in common at their start.
+fn common_prefix(left: &[u8], right: &[u8]) -> usize {
+    const WORD: usize = 8;
+    let word = |bytes: &[u8; WORD]| u64::from_le_bytes(*bytes);
+    let (left_words, _) = left.as_chunks::<WORD>();
+    let (right_words, _) = right.as_chunks::<WORD>();
+    for (at, (a, b)) in left_words.iter().zip(right_words).enumerate() {
+        let difference = word(a) ^ word(b);
+        if difference != 0 {
+            return at * WORD + difference.trailing_zeros() as usize / 8;
+        }
+    }
+    let done = left_words.len().min(right_words.len()) * WORD;
+    done + left[done..].iter().zip(&right[done..]).take_while(|(a, b)| a == b).count()
+}
+
+/// Bytes of the character that begins with this byte.
+fn char_len(first: u8) -> usize {
+    match first {
+        0..0x80 => 1,
+        0x80..0xe0 => 2,
+        0xe0..0xf0 => 3,
+        _ => 4,
     }
 }
 
@@ -527,6 +565,17 @@ mod tests {
             let back: Vec<(String, String)> = labels.iter().map(|(n, v)| (n.into(), v.into())).collect();
             prop_assert_eq!(back, pairs.into_iter().collect::<Vec<_>>());
             prop_assert_eq!(LabelsRef::from_packed(labels.packed()).map(LabelsRef::to_labels), Some(labels));
+        }
+
+        #[test]
+        fn order_is_that_of_pairs(
+            left in proptest::collection::vec(("[abé]{1,3}", "([ab]{1,12}|[é中]{1,3}|a{120,140})"), 0..5),
+            right in proptest::collection::vec(("[abé]{1,3}", "([ab]{1,12}|[é中]{1,3}|a{120,140})"), 0..5),
+        ) {
+            let (left, right) = (Labels::from_pairs(left), Labels::from_pairs(right));
+            prop_assert_eq!(left.cmp(&right), left.iter().cmp(right.iter()), "{} {}", left, right);
+            let longer = Labels::from_pairs(left.iter().chain([("é中", "z")]));
+            prop_assert!(left <= longer);
         }
 
         #[test]

@@ -69,6 +69,8 @@ struct CompiledRegex {
     literals: Option<Vec<String>>,
     /// What every match begins with; may be empty.
     prefix: String,
+    /// Whether everything that begins with the prefix is a match (`a.*`).
+    is_prefix: bool,
 }
 
 impl Matcher {
@@ -124,7 +126,9 @@ impl Matcher {
             self.regex.as_ref().expect("the constructor compiles an expression for both regex operators");
         match &regex.literals {
             Some(literals) => literals.binary_search_by(|l| l.as_str().cmp(value)).is_ok(),
-            None => value.starts_with(regex.prefix.as_str()) && regex.regex.is_match(value),
+            None => {
+                value.starts_with(regex.prefix.as_str()) && (regex.is_prefix || regex.regex.is_match(value))
+            }
         }
     }
 
@@ -148,6 +152,11 @@ impl Matcher {
         self.regex.as_ref().map_or("", |regex| &regex.prefix)
     }
 
+    /// For `=~` and `!~`: whether everything that begins with [`Self::regex_prefix`] is a match, as for `a.*`.
+    pub fn regex_is_prefix(&self) -> bool {
+        self.regex.as_ref().is_some_and(|regex| regex.is_prefix)
+    }
+
     /// For `=~` and `!~`: the anchored pattern in the `regex` crate's syntax, for building an automaton.
     pub fn anchored_pattern(&self) -> Option<&str> {
         self.regex.as_ref().map(|regex| regex.regex.as_str())
@@ -164,11 +173,11 @@ impl CompiledRegex {
         let translated = go_regex::translate(pattern)?;
         let regex = build_anchored(pattern, &translated)?;
         let hir = regex_syntax::ParserBuilder::new().dot_matches_new_line(true).build().parse(&translated);
-        let (literals, prefix) = match hir {
-            Ok(hir) => (literal_alternatives(&hir), literal_prefix(&hir)),
-            Err(_) => (None, String::new()),
+        let (literals, prefix, is_prefix) = match hir {
+            Ok(hir) => (literal_alternatives(&hir), literal_prefix(&hir), is_literal_prefix(&hir)),
+            Err(_) => (None, String::new(), false),
         };
-        Ok(Self { regex, literals, prefix })
+        Ok(Self { regex, literals, prefix, is_prefix })
     }
 }
 
@@ -261,6 +270,39 @@ fn literal_prefix(hir: &regex_syntax::hir::Hir) -> String {
     }
 }
 
+/// Whether an expression is a literal followed by anything, or anything.
+fn is_literal_prefix(hir: &regex_syntax::hir::Hir) -> bool {
+    use regex_syntax::hir::HirKind;
+    match hir.kind() {
+        HirKind::Capture(capture) => is_literal_prefix(&capture.sub),
+        HirKind::Concat(parts) => {
+            let [first, rest] = parts.as_slice() else { return false };
+            matches!(first.kind(), HirKind::Literal(_)) && is_anything(rest)
+        }
+        _ => is_anything(hir),
+    }
+}
+
+/// Whether an expression is `.*`, where the dot is any character.
+fn is_anything(hir: &regex_syntax::hir::Hir) -> bool {
+    use regex_syntax::hir::{Class, HirKind};
+    match hir.kind() {
+        HirKind::Capture(capture) => is_anything(&capture.sub),
+        HirKind::Repetition(repetition) if repetition.min == 0 && repetition.max.is_none() => {
+            match repetition.sub.kind() {
+                HirKind::Class(Class::Unicode(class)) => {
+                    let all = |range: &regex_syntax::hir::ClassUnicodeRange| {
+                        range.start() == '\0' && range.end() == char::MAX
+                    };
+                    class.ranges().first().is_some_and(all)
+                }
+                _ => false,
+            }
+        }
+        _ => false,
+    }
+}
+
 impl PartialEq for Matcher {
     fn eq(&self, other: &Self) -> bool {
         self.op == other.op && self.name == other.name && self.value == other.value
@@ -337,6 +379,13 @@ mod tests {
             (prefix("10[.]0.*").as_str(), prefix("web-.*|db").as_str(), prefix("a?b").as_str()),
             ("10.0", "", "")
         );
+        let is_prefix = |p| Matcher::new(MatchOp::Regex, "a", p).expect("valid").regex_is_prefix();
+        for yes in ["a.*", ".*", "10[.]0.*", "(web-.*)", "web-(.*)"] {
+            assert!(is_prefix(yes), "{yes}");
+        }
+        for no in ["a.+", "a.*b", "(?-s:a.*)", "a[^b]*", "web-.*|db", "(?i:a.*)", "a"] {
+            assert!(!is_prefix(no), "{no}");
+        }
     }
 
     #[test]

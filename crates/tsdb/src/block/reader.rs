@@ -1,5 +1,7 @@
 //! Opens a block and reads its frames on demand.
 
+pub(crate) mod verify;
+
 use std::collections::HashSet;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -7,7 +9,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use chunk::Corrupt;
-use chunk::floats::FloatDecoder;
 use chunk::varint::Reader;
 use model::labels::pack;
 use model::{Labels, LabelsRef};
@@ -59,7 +60,6 @@ pub(crate) struct BlockSeries {
 /// Buffers for decoding, kept from chunk to chunk.
 #[derive(Debug, Default)]
 pub(crate) struct DecodeScratch {
-    decoder: FloatDecoder,
     timestamps_ms: Vec<i64>,
     values: Vec<f64>,
 }
@@ -250,7 +250,7 @@ impl Block {
             .map_err(|e| self.corrupt(chunk.kind, chunk.values.frame, e))?;
         if chunk.kind == FrameKind::Values {
             scratch.values.clear();
-            let decoded = scratch.decoder.decode(bytes, count, &mut scratch.values);
+            let decoded = chunk::floats::decode(bytes, count, &mut scratch.values);
             decoded.map_err(|e| self.corrupt(chunk.kind, chunk.values.frame, e))?;
             merger.add_floats(&scratch.timestamps_ms, &scratch.values);
         } else {
