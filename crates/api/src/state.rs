@@ -4,6 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
+use wire::remote_write::LabelHasher;
 
 use crate::error::ApiError;
 use crate::metrics::Metrics;
@@ -18,6 +19,8 @@ pub(crate) struct State {
     pub(crate) write_slots: Arc<Semaphore>,
     /// Buffers of pushes that have ended; at most one for each slot.
     pub(crate) scratch: Mutex<Vec<Scratch>>,
+    /// Makes the keys by which storage knows pushed series.
+    pub(crate) label_hasher: LabelHasher,
     backends: OnceLock<Backends>,
     opened_at: std::time::Duration,
 }
@@ -26,8 +29,16 @@ impl State {
     pub(crate) fn new(settings: Settings, deps: Deps, metrics: Metrics) -> Self {
         let write_slots = Arc::new(Semaphore::new(settings.writes_concurrent_max));
         let opened_at = deps.clock.monotonic();
-        let scratch = Mutex::default();
-        Self { settings, deps, metrics, write_slots, scratch, backends: OnceLock::new(), opened_at }
+        Self {
+            settings,
+            deps,
+            metrics,
+            write_slots,
+            scratch: Mutex::default(),
+            label_hasher: LabelHasher::new(stdx::rand::os_seed),
+            backends: OnceLock::new(),
+            opened_at,
+        }
     }
 
     pub(crate) fn open(&self, backends: Backends) {

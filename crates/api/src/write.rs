@@ -4,6 +4,7 @@
 //! after the sound part is written; 429 and 503 for what it can.
 
 use std::fmt::Write;
+use std::ops::Range;
 use std::sync::Arc;
 
 use axum::extract::{Request, State as Extract};
@@ -11,8 +12,13 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header};
 use model::{Exemplar, FloatHistogram, LabelsRef, Metadata, TenantId};
-use storage::{Appended, BatchSeries, Durability, ErrorKind, WriteBatch};
-use wire::remote_write::{RejectedSeries, RemoteWriteError, Visitor, decode, decompress};
+use storage::{
+    Appended, BatchLabels, BatchSeries, Durability, ErrorKind, InvalidLabels, SeriesKey, WriteBatch,
+};
+use wire::remote_write::{
+    RawVisitor, RejectedSeries, RemoteWriteError, Visitor, decode_raw, decompress, pack_raw_labels,
+    refuse_raw,
+};
 
 use crate::body::read_body;
 use crate::error::{self, ApiError, ErrorType};
@@ -29,7 +35,7 @@ const SCRATCH_BYTES_MAX: usize = 16 << 20;
 /// Buffers that go from request to request, so that decoding allocates nothing per sample.
 #[derive(Default)]
 pub(crate) struct Scratch {
-    decompressed: Vec<u8>,
+    /// Also holds the decompressed request, of which labels are parts.
     batch: WriteBatch,
 }
 
@@ -95,8 +101,9 @@ fn check_content(headers: &HeaderMap) -> Result<(), String> {
 fn write_body(state: &State, tenant: &TenantId, body: &Bytes) -> Result<(Durability, Refusals), ApiError> {
     let mut scratch = state.scratch.lock().pop().unwrap_or_default();
     let written = write_with(state, tenant, body, &mut scratch);
+    let size_bytes = scratch.batch.size_bytes();
     scratch.batch.clear();
-    if scratch.decompressed.capacity() <= SCRATCH_BYTES_MAX {
+    if size_bytes <= SCRATCH_BYTES_MAX {
         let mut kept = state.scratch.lock();
         if kept.len() < state.settings.writes_concurrent_max {
             kept.push(scratch);
@@ -112,14 +119,16 @@ fn write_with(
     scratch: &mut Scratch,
 ) -> Result<(Durability, Refusals), ApiError> {
     let decompressed_max = state.settings.write_decompressed_bytes_max;
-    decompress(body, decompressed_max, &mut scratch.decompressed)
-        .map_err(|e| request_error(e, body.len()))?;
+    let batch = &mut scratch.batch;
+    let mut decompressed = batch.take_raw_buffer();
+    decompress(body, decompressed_max, &mut decompressed).map_err(|e| request_error(e, body.len()))?;
     // The request and, a few times as large, the batch.
-    let needed_bytes = 3 * scratch.decompressed.len() as u64;
+    let needed_bytes = 3 * decompressed.len() as u64;
     let _held = state.deps.budget.reserve(needed_bytes).map_err(|e| write_error(e.into()))?;
-    let mut fill = Fill { batch: &mut scratch.batch, series: 0, refusals: Refusals::default() };
-    decode(&scratch.decompressed, &mut fill).map_err(|e| request_error(e, body.len()))?;
+    let mut fill = Fill { batch, series: 0, refusals: Refusals::default() };
+    decode_raw(&decompressed, &state.label_hasher, &mut fill).map_err(|e| request_error(e, body.len()))?;
     let mut refusals = fill.refusals;
+    batch.set_raw(decompressed, |raw, packed| pack_raw_labels(raw, packed).map_err(|_| InvalidLabels));
     if scratch.batch.is_empty() {
         count(state, 0, &refusals);
         return Ok((Durability::done(), refusals));
@@ -194,6 +203,12 @@ impl Visitor for Fill<'_> {
     }
 }
 
+impl RawVisitor for Fill<'_> {
+    fn raw_series(&mut self, hash: u128, labels: Range<usize>) {
+        self.series = self.batch.add_raw_series(SeriesKey::new(hash), labels);
+    }
+}
+
 /// What of a request was not written.
 #[derive(Debug, Default)]
 struct Refusals {
@@ -216,10 +231,22 @@ impl Refusals {
 
     fn add_of_storage(&mut self, appended: &Appended, batch: &WriteBatch) {
         for rejected in &appended.rejected {
-            self.add(rejected.reason.as_str(), 1, || {
-                let series = batch.series(rejected.series);
-                format!("{series} at {}: {}", rejected.timestamp_ms, rejected.reason.message())
-            });
+            let (reason, message) = (rejected.reason.as_str(), rejected.reason.message());
+            match batch.labels(rejected.series) {
+                BatchLabels::Raw(raw) => match refuse_raw(raw.bytes) {
+                    // As if it had been noticed when the request was decoded.
+                    Some(refused) => self.add("invalid", 1, || refused),
+                    None => self.add(reason, 1, || {
+                        let mut packed = String::new();
+                        let labels = batch.labels(rejected.series).decode(&mut packed);
+                        let labels = labels.map(|labels| labels.to_string()).unwrap_or_default();
+                        format!("{labels} at {}: {message}", rejected.timestamp_ms)
+                    }),
+                },
+                BatchLabels::Packed(labels) => {
+                    self.add(reason, 1, || format!("{labels} at {}: {message}", rejected.timestamp_ms));
+                }
+            }
         }
     }
 

@@ -3,18 +3,112 @@
 //! A batch is built once per scrape or request and may be reused: [`WriteBatch::clear`] keeps the allocations,
 //! so that the hot path allocates nothing per sample. Label sets live packed, one after the other, in one
 //! string; a sample names its series by position.
+//!
+//! Most samples of a push belong to series that storage knows. So a batch may also hold labels as the client
+//! wrote them ([`WriteBatch::set_raw`], [`WriteBatch::add_raw_series`]): bytes nobody has looked into, and a
+//! [`SeriesKey`] by which storage may remember what they mean. Only labels of unknown keys are decoded.
+
+use std::num::NonZeroU64;
+use std::ops::Range;
 
 use model::{Exemplar, FloatHistogram, LabelsRef, Metadata};
 
 /// Position of a series in its batch.
 pub type BatchSeries = u32;
 
+/// Stands for a raw form of labels: a 128-bit hash of its bytes, made with a secret of the process, so that
+/// nobody outside can make two forms collide.
+///
+/// Contract of whoever makes keys: equal keys mean equal labels, whichever batch they are in. Each raw format needs a
+/// secret of its own. The other way round nothing holds: the same labels may come under many keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct SeriesKey(NonZeroU64, u64);
+
+impl SeriesKey {
+    /// A key from its hash.
+    pub fn new(hash: u128) -> Self {
+        // One bit less in one hash of 2^64 buys that an optional key takes no more room.
+        Self(NonZeroU64::new(hash as u64).unwrap_or(NonZeroU64::MIN), (hash >> 64) as u64)
+    }
+
+    /// Both halves of the hash; each is as good a hash of its own.
+    pub fn halves(self) -> [u64; 2] {
+        [self.0.get(), self.1]
+    }
+}
+
+/// Raw labels that are none: malformed, a name twice or empty, no metric name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InvalidLabels;
+
+/// Appends the packed labels that a raw form stands for.
+pub type DecodeLabels = fn(raw: &[u8], packed: &mut String) -> Result<(), InvalidLabels>;
+
+/// Labels of a series as the client wrote them.
+#[derive(Debug, Clone, Copy)]
+pub struct RawLabels<'a> {
+    /// By which they may be known already.
+    pub key: SeriesKey,
+    /// The bytes.
+    pub bytes: &'a [u8],
+    decode: DecodeLabels,
+}
+
+impl RawLabels<'_> {
+    /// Appends the packed labels to `packed`.
+    ///
+    /// # Errors
+    /// If they are not sound; something may have been appended then.
+    pub fn append_to(&self, packed: &mut String) -> Result<(), InvalidLabels> {
+        (self.decode)(self.bytes, packed)
+    }
+}
+
+/// Labels of a series of a batch, in the form they came in.
+#[derive(Debug, Clone, Copy)]
+pub enum BatchLabels<'a> {
+    /// Sorted, unique, packed.
+    Packed(LabelsRef<'a>),
+    /// Not looked at yet.
+    Raw(RawLabels<'a>),
+}
+
+impl<'a> BatchLabels<'a> {
+    /// The labels themselves; raw ones are decoded into `buffer`.
+    ///
+    /// # Errors
+    /// If raw ones are not sound.
+    pub fn decode<'b>(self, buffer: &'b mut String) -> Result<LabelsRef<'b>, InvalidLabels>
+    where
+        'a: 'b,
+    {
+        match self {
+            Self::Packed(labels) => Ok(labels),
+            Self::Raw(raw) => {
+                buffer.clear();
+                raw.append_to(buffer)?;
+                Ok(LabelsRef::from_packed_trusted(buffer))
+            }
+        }
+    }
+}
+
+/// Where a series' labels are.
+#[derive(Debug, Clone, Copy)]
+enum Place {
+    /// In `labels`.
+    Packed { start: u32, end: u32 },
+    /// In `raw`.
+    Raw { key: SeriesKey, start: u32, end: u32 },
+}
+
 /// Samples on their way into storage.
 #[derive(Debug, Default, Clone)]
 pub struct WriteBatch {
     labels: String,
-    /// Where each series' packed labels end in `labels`.
-    ends: Vec<usize>,
+    raw: Vec<u8>,
+    decode: Option<DecodeLabels>,
+    series: Vec<Place>,
     float_series: Vec<BatchSeries>,
     float_timestamps_ms: Vec<i64>,
     float_values: Vec<f64>,
@@ -52,7 +146,9 @@ impl WriteBatch {
     /// Empties the batch and keeps its allocations.
     pub fn clear(&mut self) {
         self.labels.clear();
-        self.ends.clear();
+        self.raw.clear();
+        self.decode = None;
+        self.series.clear();
         self.float_series.clear();
         self.float_timestamps_ms.clear();
         self.float_values.clear();
@@ -63,24 +159,42 @@ impl WriteBatch {
 
     /// Adds a series; samples are then added under the returned position. A label set may be added twice.
     pub fn add_series(&mut self, labels: LabelsRef<'_>) -> BatchSeries {
-        self.labels.push_str(labels.packed());
-        self.end_series()
+        self.add_series_with(|packed| packed.push_str(labels.packed()))
     }
 
     /// Adds a series whose packed labels `write` appends (see `model::labels::pack`), without a copy.
     pub fn add_series_with(&mut self, write: impl FnOnce(&mut String)) -> BatchSeries {
+        let start = position(self.labels.len());
         write(&mut self.labels);
-        self.end_series()
+        self.add_place(Place::Packed { start, end: position(self.labels.len()) })
     }
 
-    fn end_series(&mut self) -> BatchSeries {
-        self.ends.push(self.labels.len());
-        BatchSeries::try_from(self.ends.len() - 1).expect("body limits keep a batch far below 2^32 series")
+    /// The buffer of raw labels, empty, to be filled and given back by [`Self::set_raw`].
+    pub fn take_raw_buffer(&mut self) -> Vec<u8> {
+        let mut buffer = std::mem::take(&mut self.raw);
+        buffer.clear();
+        buffer
+    }
+
+    /// Sets the bytes (of the whole request, as a rule) that raw labels are parts of, and what decodes such a part. To be
+    /// called before storage sees the batch; series may be added before.
+    pub fn set_raw(&mut self, bytes: Vec<u8>, decode: DecodeLabels) {
+        (self.raw, self.decode) = (bytes, Some(decode));
+    }
+
+    /// Adds a series of which only a range of the raw bytes and their key are known.
+    pub fn add_raw_series(&mut self, key: SeriesKey, range: Range<usize>) -> BatchSeries {
+        self.add_place(Place::Raw { key, start: position(range.start), end: position(range.end) })
+    }
+
+    fn add_place(&mut self, place: Place) -> BatchSeries {
+        self.series.push(place);
+        position(self.series.len() - 1)
     }
 
     /// Adds a float sample.
     pub fn add_float(&mut self, series: BatchSeries, timestamp_ms: i64, value: f64) {
-        debug_assert!((series as usize) < self.ends.len(), "BUG: series is not in this batch");
+        debug_assert!((series as usize) < self.series.len(), "BUG: series is not in this batch");
         self.float_series.push(series);
         self.float_timestamps_ms.push(timestamp_ms);
         self.float_values.push(value);
@@ -88,7 +202,7 @@ impl WriteBatch {
 
     /// Adds a native histogram sample. It must have passed `FloatHistogram::validate`.
     pub fn add_histogram(&mut self, series: BatchSeries, timestamp_ms: i64, histogram: FloatHistogram) {
-        debug_assert!((series as usize) < self.ends.len(), "BUG: series is not in this batch");
+        debug_assert!((series as usize) < self.series.len(), "BUG: series is not in this batch");
         self.histograms.push(BatchHistogram { series, timestamp_ms, histogram });
     }
 
@@ -105,7 +219,7 @@ impl WriteBatch {
 
     /// How many series there are.
     pub fn series_count(&self) -> usize {
-        self.ends.len()
+        self.series.len()
     }
 
     /// Float and histogram samples.
@@ -118,11 +232,29 @@ impl WriteBatch {
         self.sample_count() == 0 && self.exemplars.is_empty() && self.metadata.is_empty()
     }
 
-    /// The labels of a series.
+    /// The labels of a series that was added packed.
+    ///
+    /// # Panics
+    /// For raw ones: whoever may meet those asks [`Self::labels`].
     pub fn series(&self, series: BatchSeries) -> LabelsRef<'_> {
-        let at = series as usize;
-        let start = if at == 0 { 0 } else { self.ends[at - 1] };
-        LabelsRef::from_packed_trusted(&self.labels[start..self.ends[at]])
+        match self.labels(series) {
+            BatchLabels::Packed(labels) => labels,
+            BatchLabels::Raw(_) => panic!("BUG: raw labels are decoded by whoever may meet them"),
+        }
+    }
+
+    /// The labels of a series in the form they came in.
+    pub fn labels(&self, series: BatchSeries) -> BatchLabels<'_> {
+        match self.series[series as usize] {
+            Place::Packed { start, end } => BatchLabels::Packed(LabelsRef::from_packed_trusted(
+                &self.labels[start as usize..end as usize],
+            )),
+            Place::Raw { key, start, end } => BatchLabels::Raw(RawLabels {
+                key,
+                bytes: &self.raw[start as usize..end as usize],
+                decode: self.decode.expect("BUG: raw series without their bytes"),
+            }),
+        }
     }
 
     /// Float samples as three columns of equal length: series, timestamps, values.
@@ -154,10 +286,15 @@ impl WriteBatch {
     /// Bytes held in buffers, for the accountant.
     pub fn size_bytes(&self) -> usize {
         self.labels.len()
-            + self.ends.len() * 8
+            + self.raw.len()
+            + self.series.len() * size_of::<Place>()
             + self.float_series.len() * 20
             + self.histograms.iter().map(|h| h.histogram.size_bytes()).sum::<usize>()
     }
+}
+
+fn position(at: usize) -> u32 {
+    u32::try_from(at).expect("limits of requests and scrapes keep a batch far below 4 GiB")
 }
 
 #[cfg(test)]
@@ -184,5 +321,30 @@ mod tests {
             assert_eq!(batch.floats().collect::<Vec<_>>(), [(1, 10, 1.5), (0, 10, f64::from(round))]);
             assert_eq!((batch.series_count(), batch.sample_count()), (2, 2));
         }
+    }
+
+    #[test]
+    fn raw_labels_are_decoded_when_asked_for() {
+        let mut batch = WriteBatch::new();
+        let packed = Labels::from_pairs([("__name__", "a")]);
+        let mut bytes = batch.take_raw_buffer();
+        bytes.extend_from_slice(b"..raw");
+        let first = batch.add_raw_series(SeriesKey::new(1 << 64 | 2), 2..5);
+        let second = batch.add_series(packed.as_ref());
+        batch.set_raw(bytes, |raw, packed| {
+            model::labels::pack(
+                packed,
+                model::METRIC_NAME,
+                std::str::from_utf8(raw).map_err(|_| InvalidLabels)?,
+            );
+            Ok(())
+        });
+        let BatchLabels::Raw(raw) = batch.labels(first) else { panic!("it was added raw") };
+        assert_eq!((raw.key.halves(), raw.bytes), ([2, 1], &b"raw"[..]));
+        let mut buffer = String::new();
+        assert_eq!(batch.labels(first).decode(&mut buffer).expect("sound").get("__name__"), Some("raw"));
+        assert_eq!(batch.labels(second).decode(&mut buffer).expect("sound").to_labels(), packed);
+        batch.clear();
+        assert_eq!((batch.series_count(), batch.size_bytes()), (0, 0));
     }
 }

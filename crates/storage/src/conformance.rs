@@ -8,12 +8,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use model::{
-    BucketSpan, Exemplar, FloatHistogram, Labels, MatchOp, Matcher, Metadata, MetricType, STALE_NAN, TenantId,
+    BucketSpan, Exemplar, FloatHistogram, Labels, METRIC_NAME, MatchOp, Matcher, Metadata, MetricType,
+    STALE_NAN, TenantId,
 };
 
 use crate::{
-    Appended, Appender, LabelRequest, Querier, QueryContext, RejectReason, SelectHints, SelectRequest,
-    SeriesSamples, WriteBatch,
+    Appended, Appender, InvalidLabels, LabelRequest, Querier, QueryContext, RejectReason, SelectHints,
+    SelectRequest, SeriesKey, SeriesSamples, WriteBatch,
 };
 
 /// An engine under test.
@@ -59,6 +60,8 @@ const CASES: &[(&str, Case)] = &[
     ("histograms come back bit for bit beside floats", histograms),
     ("metadata and exemplars", metadata_and_exemplars),
     ("samples without a metric name are refused, others of the batch are not", partial_rejection),
+    ("raw labels mean what they are decoded to, in whichever form", raw_labels),
+    ("unsound raw labels are refused, others of the batch are not", unsound_raw_labels),
     ("a set is a snapshot", sets_are_snapshots),
 ];
 
@@ -370,6 +373,71 @@ fn partial_rejection(bench: &Bench) {
     assert_eq!(appended.rejected.len(), 1);
     assert_eq!((appended.rejected[0].series, appended.rejected[0].reason), (0, RejectReason::InvalidLabels));
     bench.check(&[], OLDEST_MS, NEWEST_MS, &[(&good, &[(T, 2.0)])]);
+}
+
+/// A raw format for tests: `name=value,name=value`, in any order.
+fn decode_raw(raw: &[u8], packed: &mut String) -> Result<(), InvalidLabels> {
+    let text = std::str::from_utf8(raw).map_err(|_| InvalidLabels)?;
+    let mut pairs = Vec::new();
+    for pair in text.split(',') {
+        pairs.push(pair.split_once('=').ok_or(InvalidLabels)?);
+    }
+    let labels = Labels::from_pairs(pairs);
+    labels.get(METRIC_NAME).ok_or(InvalidLabels)?;
+    packed.push_str(labels.packed());
+    Ok(())
+}
+
+/// Writes one sample for each raw form.
+fn write_raw(bench: &Bench, forms: &[(&str, i64, f64)]) -> Appended {
+    let mut batch = WriteBatch::new();
+    let mut bytes = batch.take_raw_buffer();
+    for (form, timestamp_ms, value) in forms {
+        let start = bytes.len();
+        bytes.extend_from_slice(form.as_bytes());
+        // FNV-1a: good enough for a few forms that nobody chose to collide.
+        let hash = |seed: u64| {
+            form.bytes().fold(seed, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3))
+        };
+        let key = u128::from(hash(0xcbf2_9ce4_8422_2325)) << 64 | u128::from(hash(7));
+        let series = batch.add_raw_series(SeriesKey::new(key), start..bytes.len());
+        batch.add_float(series, *timestamp_ms, *value);
+    }
+    batch.set_raw(bytes, decode_raw);
+    bench.engine.appender.append_durably(&TenantId::anonymous(), &batch).expect("written")
+}
+
+fn raw_labels(bench: &Bench) {
+    let (a, b) = (series(&[("__name__", "a"), ("x", "1")]), series(&[("__name__", "b")]));
+    let mut want = Vec::new();
+    for round in 0..6 {
+        let t = T + round * 10_000;
+        let forms = [("__name__=a,x=1", t, 1.0), ("x=1,__name__=a", t + 1, 2.0), ("__name__=b", t, 3.0)];
+        let appended = write_raw(bench, &forms);
+        if round == 0 {
+            assert_eq!(appended.created_series_count, 2);
+        }
+        assert_eq!((appended.accepted_count, appended.rejected.len()), (3, 0));
+        assert_eq!(write_raw(bench, &forms[..2]).duplicate_count, 2, "known by either form");
+        bench.write(&TenantId::anonymous(), &[(&a, t + 2, 4.0)]);
+        want.extend([(t, 1.0), (t + 1, 2.0), (t + 2, 4.0)]);
+        let of_b: Vec<(i64, f64)> = (0..=round).map(|r| (T + r * 10_000, 3.0)).collect();
+        bench.check(&[], OLDEST_MS, NEWEST_MS, &[(&a, &want), (&b, &of_b)]);
+    }
+}
+
+fn unsound_raw_labels(bench: &Bench) {
+    let a = series(&[("__name__", "a")]);
+    for round in 0..2 {
+        let t = T + round;
+        let forms = [("__name__", t, 1.0), ("__name__=a", t, 2.0), ("x=1", t, 3.0)];
+        let appended = write_raw(bench, &forms);
+        assert_eq!(appended.accepted_count, 1);
+        let mut refused: Vec<_> = appended.rejected.iter().map(|r| (r.series, r.reason)).collect();
+        refused.sort_unstable_by_key(|(series, _)| *series);
+        assert_eq!(refused, [(0, RejectReason::InvalidLabels), (2, RejectReason::InvalidLabels)]);
+    }
+    bench.check(&[], OLDEST_MS, NEWEST_MS, &[(&a, &[(T, 2.0), (T + 1, 2.0)])]);
 }
 
 fn sets_are_snapshots(bench: &Bench) {

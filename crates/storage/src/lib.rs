@@ -18,7 +18,7 @@ pub mod merge;
 pub mod querier;
 
 pub use appender::{Appended, Appender, CommitGroup, Durability, RejectReason, Rejected};
-pub use batch::{BatchSeries, WriteBatch};
+pub use batch::{BatchLabels, BatchSeries, InvalidLabels, RawLabels, SeriesKey, WriteBatch};
 pub use error::{Error, ErrorKind};
 pub use querier::{
     FloatColumn, HistogramColumn, LabelRequest, Querier, QueryContext, SelectHints, SelectRequest,

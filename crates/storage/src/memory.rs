@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use model::matcher::matches_all;
-use model::{Exemplar, FloatHistogram, Labels, METRIC_NAME, Matcher, Metadata, TenantId};
+use model::{Exemplar, FloatHistogram, Labels, LabelsRef, METRIC_NAME, Matcher, Metadata, TenantId};
 use parking_lot::RwLock;
 
 use crate::{
@@ -75,16 +75,18 @@ impl Appender for MemoryStorage {
             .histograms()
             .iter()
             .map(|h| (h.series, h.timestamp_ms, Value::Histogram(Arc::new(h.histogram.clone()))));
+        let mut packed = String::new();
         for (series, timestamp_ms, value) in floats.chain(histograms) {
-            let labels = batch.series(series).to_labels();
-            if labels.get(METRIC_NAME).is_none() {
+            let labels =
+                batch.labels(series).decode(&mut packed).ok().filter(|l| l.get(METRIC_NAME).is_some());
+            let Some(labels) = labels.map(LabelsRef::to_labels) else {
                 appended.rejected.push(Rejected {
                     series,
                     timestamp_ms,
                     reason: RejectReason::InvalidLabels,
                 });
                 continue;
-            }
+            };
             let entry = tenant.series.entry(labels).or_insert_with(|| {
                 appended.created_series_count += 1;
                 Series::default()
@@ -96,7 +98,9 @@ impl Appender for MemoryStorage {
             }
         }
         for item in batch.exemplars() {
-            if let Some(series) = tenant.series.get_mut(&batch.series(item.series).to_labels())
+            let labels = batch.labels(item.series).decode(&mut packed).map(LabelsRef::to_labels);
+            if let Ok(labels) = labels
+                && let Some(series) = tenant.series.get_mut(&labels)
                 && !series.exemplars.contains(&item.exemplar)
             {
                 series.exemplars.push(item.exemplar.clone());

@@ -2,18 +2,24 @@
 //!
 //! A batch is dealt to the shards of its tenant's head. For each shard, under its lock: series are looked up or
 //! created, samples are encoded into the journal, then applied. Nothing is allocated per sample.
+//!
+//! Series that come raw are looked up by their keys first, all at once; labels of unknown keys are decoded, and the
+//! key is remembered once the series is found or made.
 
 use std::sync::Arc;
 
-use model::TenantId;
-use storage::{Appended, Appender, BatchSeries, Error, ErrorKind, RejectReason, Rejected, WriteBatch};
+use model::{LabelsRef, TenantId};
+use storage::{
+    Appended, Appender, BatchLabels, BatchSeries, Error, ErrorKind, InvalidLabels, RawLabels, RejectReason,
+    Rejected, WriteBatch,
+};
 use xxhash_rust::xxh3::xxh3_64;
 
 use chunk::varint::{write_bytes, write_i64, write_u64};
 
 use crate::engine::Tsdb;
 use crate::head::series::Tally;
-use crate::head::{SHARDS, SeriesLimits, Shard, series_bytes, series_number, shard_of};
+use crate::head::{SHARDS, SeriesLimits, Shard, locate, series_bytes, series_number, shard_of};
 use crate::journal::{Ticket, record};
 use crate::tenant::Tenant;
 
@@ -22,6 +28,10 @@ use crate::tenant::Tenant;
 pub(crate) struct Scratch {
     /// By series of the batch.
     series: Vec<Resolved>,
+    /// Packed labels of raw series that were not known, one after the other.
+    decoded: String,
+    /// Shards of the samples at hand, [`NOWHERE`] for those that are refused.
+    shards: Vec<u8>,
     /// Float samples by shard, in order of the batch within one.
     floats: Deal,
     histograms: Deal,
@@ -33,18 +43,58 @@ pub(crate) struct Scratch {
     histogram_bytes: Vec<u8>,
 }
 
+/// A series of the batch, and what is known about it so far.
 #[derive(Debug, Clone, Copy)]
 struct Resolved {
+    /// Of its packed labels; unknown while the slot is a hint.
     hash: u64,
+    shard: u8,
     slot: Slot,
+    /// Where the labels of a raw series are, if they were decoded.
+    decoded: (u32, u32),
 }
 
 #[derive(Debug, Clone, Copy)]
 enum Slot {
     Unknown,
+    /// Probably here; only the key is known.
+    Hint(u32),
     At(u32),
     Refused(RejectReason),
 }
+
+impl Resolved {
+    fn refused(reason: RejectReason) -> Self {
+        Self { hash: 0, shard: NOWHERE, slot: Slot::Refused(reason), decoded: (0, 0) }
+    }
+
+    fn hashed(labels: &str, decoded: (u32, u32)) -> Self {
+        let hash = hash_labels(labels);
+        Self { hash, shard: shard_of(hash) as u8, slot: Slot::Unknown, decoded }
+    }
+
+    fn hint(number: u32) -> Self {
+        let (shard, slot) = locate(number);
+        Self { hash: 0, shard: shard as u8, slot: Slot::Hint(slot as u32), decoded: (0, 0) }
+    }
+
+    /// By decoding raw labels, which are appended to `decoded`.
+    #[cold]
+    fn decode(raw: &RawLabels<'_>, decoded: &mut String) -> Self {
+        let start = decoded.len();
+        match raw.append_to(decoded) {
+            Ok(()) => Self::hashed(&decoded[start..], (start as u32, decoded.len() as u32)),
+            Err(InvalidLabels) => {
+                decoded.truncate(start);
+                Self::refused(RejectReason::InvalidLabels)
+            }
+        }
+    }
+}
+
+/// Instead of a shard: the sample is refused.
+const NOWHERE: u8 = u8::MAX;
+const _: () = assert!(SHARDS < NOWHERE as usize);
 
 /// Places of a batch sorted by shard, keeping their order (a counting sort).
 #[derive(Debug, Default)]
@@ -54,11 +104,11 @@ struct Deal {
 }
 
 impl Deal {
-    fn sort(&mut self, count: usize, shard_of_place: impl Fn(usize) -> Option<usize>) {
+    fn sort(&mut self, shards: &[u8]) {
         let mut next = [0u32; SHARDS];
-        for place in 0..count {
-            if let Some(shard) = shard_of_place(place) {
-                next[shard] += 1;
+        for shard in shards {
+            if let Some(next) = next.get_mut(usize::from(*shard)) {
+                *next += 1;
             }
         }
         let mut sum = 0;
@@ -68,10 +118,10 @@ impl Deal {
         }
         self.places.clear();
         self.places.resize(sum as usize, 0);
-        for place in 0..count {
-            if let Some(shard) = shard_of_place(place) {
-                self.places[next[shard] as usize] = place as u32;
-                next[shard] += 1;
+        for (place, shard) in shards.iter().enumerate() {
+            if let Some(next) = next.get_mut(usize::from(*shard)) {
+                self.places[*next as usize] = place as u32;
+                *next += 1;
             }
         }
     }
@@ -207,44 +257,62 @@ impl Tsdb {
 }
 
 impl Append<'_> {
-    /// Hashes the series, refuses samples out of bounds, deals the others to shards.
+    /// Finds out which shards the series belong to, refuses samples out of bounds, deals the others.
     fn deal(&mut self, scratch: &mut Scratch, bounds: Bounds) {
-        let batch = self.batch;
-        scratch.series.clear();
-        scratch.series.extend((0..batch.series_count()).map(|at| Resolved {
-            hash: hash_labels(batch.series(at as BatchSeries).packed()),
-            slot: Slot::Unknown,
-        }));
-        let (series, timestamps_ms, _) = batch.float_columns();
-        let resolved = &scratch.series;
-        let shard = |at: u32| shard_of(resolved[at as usize].hash);
-        let check = |at: usize| bounds.check(timestamps_ms[at]).is_ok().then(|| shard(series[at]));
-        scratch.floats.sort(series.len(), check);
-        let histograms = batch.histograms();
-        let check = |at: usize| {
-            bounds.check(histograms[at].timestamp_ms).is_ok().then(|| shard(histograms[at].series))
-        };
-        scratch.histograms.sort(histograms.len(), check);
-        let accepted_count = scratch.floats.places.len() + scratch.histograms.places.len();
-        if accepted_count < batch.sample_count() {
-            let floats = series.iter().copied().zip(timestamps_ms.iter().copied());
-            for (series, timestamp_ms) in floats.chain(histograms.iter().map(|h| (h.series, h.timestamp_ms)))
-            {
-                if let Err(reason) = bounds.check(timestamp_ms) {
-                    self.outcome.reject(series, timestamp_ms, reason);
+        self.place_series(scratch);
+        let Scratch { series: resolved, shards, .. } = scratch;
+        let outcome = &mut self.outcome;
+        let mut shard_of_sample = |series: BatchSeries, timestamp_ms: i64| {
+            let resolved = &resolved[series as usize];
+            let refused = match resolved.slot {
+                Slot::Refused(reason) => Some(reason),
+                _ => bounds.check(timestamp_ms).err(),
+            };
+            match refused {
+                None => resolved.shard,
+                Some(reason) => {
+                    outcome.reject(series, timestamp_ms, reason);
+                    NOWHERE
                 }
             }
-        }
+        };
+        let (series, timestamps_ms, _) = self.batch.float_columns();
+        shards.clear();
+        shards.extend(series.iter().zip(timestamps_ms).map(|(series, t)| shard_of_sample(*series, *t)));
+        scratch.floats.sort(shards);
+        shards.clear();
+        shards.extend(self.batch.histograms().iter().map(|h| shard_of_sample(h.series, h.timestamp_ms)));
+        scratch.histograms.sort(shards);
+    }
+
+    fn place_series(&self, scratch: &mut Scratch) {
+        let Scratch { series: resolved, decoded, .. } = scratch;
+        resolved.clear();
+        decoded.clear();
+        let mut keys = None;
+        resolved.extend((0..self.batch.series_count()).map(
+            |at| match self.batch.labels(at as BatchSeries) {
+                BatchLabels::Packed(labels) => Resolved::hashed(labels.packed(), (0, 0)),
+                BatchLabels::Raw(raw) => {
+                    let keys = keys.get_or_insert_with(|| self.tenant.head.keys.read());
+                    match keys.find(raw.key) {
+                        Some(number) => Resolved::hint(number),
+                        None => Resolved::decode(&raw, decoded),
+                    }
+                }
+            },
+        ));
     }
 
     fn write_shard(&mut self, shard_number: usize, scratch: &mut Scratch) {
-        let Scratch { series: resolved, floats, histograms, accepted, accepted_histograms, .. } = scratch;
+        let Scratch { series: resolved, decoded, floats, histograms, accepted, accepted_histograms, .. } =
+            scratch;
         let mut shard = self.tenant.head.shards[shard_number].write();
         let (series, timestamps_ms, values) = self.batch.float_columns();
         accepted.clear();
         for place in floats.of(shard_number) {
             let at = *place as usize;
-            match self.resolve(&mut shard, shard_number, series[at], resolved) {
+            match self.resolve(&mut shard, shard_number, series[at], resolved, decoded) {
                 Ok(slot) => accepted.push((slot, *place)),
                 Err(reason) => self.outcome.reject(series[at], timestamps_ms[at], reason),
             }
@@ -252,7 +320,7 @@ impl Append<'_> {
         accepted_histograms.clear();
         for place in histograms.of(shard_number) {
             let sample = &self.batch.histograms()[*place as usize];
-            match self.resolve(&mut shard, shard_number, sample.series, resolved) {
+            match self.resolve(&mut shard, shard_number, sample.series, resolved, decoded) {
                 Ok(slot) => accepted_histograms.push((slot, *place)),
                 Err(reason) => self.outcome.reject(sample.series, sample.timestamp_ms, reason),
             }
@@ -275,36 +343,73 @@ impl Append<'_> {
         self.outcome.accepted_count += scratch.accepted.len() + scratch.accepted_histograms.len();
     }
 
+    #[inline]
     fn resolve(
         &mut self,
         shard: &mut Shard,
         shard_number: usize,
         series: BatchSeries,
         resolved: &mut [Resolved],
+        decoded: &mut String,
     ) -> Result<u32, RejectReason> {
         let known = &mut resolved[series as usize];
         match known.slot {
             Slot::At(slot) => return Ok(slot),
             Slot::Refused(reason) => return Err(reason),
+            Slot::Hint(slot) => {
+                let BatchLabels::Raw(raw) = self.batch.labels(series) else {
+                    unreachable!("BUG: only raw series have hints")
+                };
+                let place = shard.slots.get(slot as usize).and_then(Option::as_ref);
+                if place.is_some_and(|series| series.goes_by(raw.key)) {
+                    known.slot = Slot::At(slot);
+                    return Ok(slot);
+                }
+                // Released since, or pushed in another form meanwhile. The same labels belong to the same shard.
+                *known = Resolved::decode(&raw, decoded);
+                if let Slot::Refused(reason) = known.slot {
+                    return Err(reason);
+                }
+            }
             Slot::Unknown => {}
         }
-        let labels = self.batch.series(series);
-        if let Some(slot) = self.tenant.head.find(shard, known.hash, labels) {
-            known.slot = Slot::At(slot);
-            return Ok(slot);
-        }
-        match self.tenant.head.create(shard, shard_number, known.hash, labels, &self.limits) {
-            Ok(slot) => {
-                known.slot = Slot::At(slot);
+        self.find_or_create(shard, shard_number, series, known, decoded)
+    }
+
+    fn find_or_create(
+        &mut self,
+        shard: &mut Shard,
+        shard_number: usize,
+        series: BatchSeries,
+        known: &mut Resolved,
+        decoded: &str,
+    ) -> Result<u32, RejectReason> {
+        debug_assert_eq!(usize::from(known.shard), shard_number, "BUG: a key led to another shard");
+        let head = &self.tenant.head;
+        let (labels, key) = match self.batch.labels(series) {
+            BatchLabels::Packed(labels) => (labels, None),
+            BatchLabels::Raw(raw) => {
+                let packed = &decoded[known.decoded.0 as usize..known.decoded.1 as usize];
+                (LabelsRef::from_packed_trusted(packed), Some(raw.key))
+            }
+        };
+        let found = match head.find(shard, known.hash, labels) {
+            Some(slot) => Ok(slot),
+            None => head.create(shard, shard_number, known.hash, labels, &self.limits).inspect(|_| {
                 self.outcome.created_count += 1;
                 self.outcome.tally.bytes += series_bytes(labels.packed()) as i64;
-                Ok(slot)
+            }),
+        };
+        match found {
+            Ok(slot) => {
+                known.slot = Slot::At(slot);
+                if let Some(key) = key {
+                    head.remember(shard, shard_number, slot, key);
+                }
             }
-            Err(reason) => {
-                known.slot = Slot::Refused(reason);
-                Err(reason)
-            }
+            Err(reason) => known.slot = Slot::Refused(reason),
         }
+        found
     }
 
     /// Encodes the accepted samples of a shard, in columns; defines series that the segment does not know.
@@ -354,20 +459,22 @@ impl Append<'_> {
         }
         let count_max = self.tsdb.settings.exemplars_per_tenant_max;
         let mut extras = self.tenant.extras.lock();
-        let mut new = Vec::new();
+        let (mut new, mut buffer) = (Vec::new(), String::new());
         for item in self.batch.exemplars() {
-            let (labels, resolved) = (self.batch.series(item.series), scratch.series[item.series as usize]);
+            let Ok(labels) = self.batch.labels(item.series).decode(&mut buffer) else { continue };
+            let resolved = scratch.series[item.series as usize];
             let exists = match resolved.slot {
                 Slot::At(_) => true,
                 Slot::Refused(_) => false,
-                Slot::Unknown => {
-                    let shard = self.tenant.head.shards[shard_of(resolved.hash)].read();
-                    self.tenant.head.find(&shard, resolved.hash, labels).is_some()
+                Slot::Unknown | Slot::Hint(_) => {
+                    let hash = hash_labels(labels.packed());
+                    let shard = self.tenant.head.shards[shard_of(hash)].read();
+                    self.tenant.head.find(&shard, hash, labels).is_some()
                 }
             };
             let sane = item.exemplar.timestamp_ms.is_some_and(|t| t.abs() <= chunk::TIMESTAMP_MS_ABS_MAX);
             if exists && sane && !extras.has_exemplar(labels.packed(), &item.exemplar) {
-                new.push(item);
+                new.push((labels.to_labels(), &item.exemplar));
             }
         }
         if new.is_empty() {
@@ -376,12 +483,12 @@ impl Append<'_> {
         self.tsdb.metrics.exemplars_appended.inc_by(new.len() as u64);
         let mut entry =
             self.tsdb.journal.entry(self.tenant.number, self.tenant.id.as_str(), record::EXEMPLARS);
-        for item in &new {
-            record::write_exemplar(entry.out(), self.batch.series(item.series), &item.exemplar);
+        for (labels, exemplar) in &new {
+            record::write_exemplar(entry.out(), labels.as_ref(), exemplar);
         }
         entry.finish(&mut self.ticket);
-        for item in new {
-            extras.add_exemplar(self.batch.series(item.series).to_labels(), item.exemplar.clone(), count_max);
+        for (labels, exemplar) in new {
+            extras.add_exemplar(labels, exemplar.clone(), count_max);
         }
     }
 

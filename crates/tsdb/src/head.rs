@@ -1,6 +1,6 @@
 //! The head: recent samples of one tenant in memory, in compressed chunks, with an index of their labels.
 //!
-//! Map: [`series`] one series and its chunks · [`index`] label values to series · [`memory`] its account · this file: the shards that hold
+//! Map: [`series`] one series and its chunks · [`keys`] raw labels to series · [`index`] label values to series · [`memory`] its account · this file: the shards that hold
 //! the series, and how a batch is written to them.
 //!
 //! Locks: each shard has one, the index has one. A thread that holds a shard's lock may take the index's or the
@@ -11,6 +11,7 @@
 //! shards later checks [`Head::releases`], and if that moved, the labels again.
 
 pub(crate) mod index;
+pub(crate) mod keys;
 pub(crate) mod memory;
 pub(crate) mod series;
 
@@ -20,23 +21,25 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use hashbrown::HashTable;
 use model::{Labels, LabelsRef};
 use parking_lot::RwLock;
-use storage::RejectReason;
+use storage::{RejectReason, SeriesKey};
 
 use self::index::HeadIndex;
+use self::keys::SeriesKeys;
 use self::series::{HeadChunk, Series, Tally};
 
 /// Shards of one tenant. A power of two.
 pub(crate) const SHARDS: usize = 16;
 const SHARD_BITS: u32 = SHARDS.trailing_zeros();
 
-/// What a series costs besides its samples, in bytes, for the accountant: itself, its labels a second time in the index.
-const SERIES_BYTES: usize = size_of::<Series>() + 96;
+/// What a series costs besides its samples, in bytes, for the accountant: itself, its places in the index and in the table of keys.
+const SERIES_BYTES: usize = size_of::<Series>() + 96 + 20;
 
 /// Recent samples of one tenant.
 #[derive(Debug)]
 pub(crate) struct Head {
     pub(crate) shards: [RwLock<Shard>; SHARDS],
     pub(crate) index: RwLock<HeadIndex>,
+    pub(crate) keys: SeriesKeys,
     series_count: AtomicUsize,
     /// Goes up whenever numbers of series become free.
     releases: AtomicU64,
@@ -106,6 +109,7 @@ impl Default for Head {
         Self {
             shards: std::array::from_fn(|_| RwLock::default()),
             index: RwLock::default(),
+            keys: SeriesKeys::default(),
             series_count: AtomicUsize::new(0),
             releases: AtomicU64::new(0),
         }
@@ -130,6 +134,18 @@ impl Head {
             series.is_some_and(|s| s.hash == hash && s.labels.packed() == labels.packed())
         };
         shard.by_hash.find(hash, same).copied()
+    }
+
+    /// Remembers that pushes know the series in `slot` of `shard` by `key`.
+    pub(crate) fn remember(&self, shard: &mut Shard, shard_number: usize, slot: u32, key: SeriesKey) {
+        let Some(series) = shard.slots[slot as usize].as_mut() else { return };
+        let number = series_number(shard_number, slot);
+        if let Some(before) = series.key.replace(key)
+            && before != key
+        {
+            self.keys.remove(before, number);
+        }
+        self.keys.insert(key, number);
     }
 
     /// Adds a series that is not there yet.
@@ -207,6 +223,9 @@ impl Head {
                     let (hash, slot) = (series.hash, slot as u32);
                     if let Ok(entry) = shard.by_hash.find_entry(hash, |other| *other == slot) {
                         entry.remove();
+                    }
+                    if let Some(key) = series.key {
+                        self.keys.remove(key, series_number(shard_number, slot));
                     }
                     gone.push((series_number(shard_number, slot), series.labels.clone()));
                     *place = None;

@@ -55,6 +55,7 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// If the bytes are not protobuf.
+    #[inline]
     pub fn next_field(&mut self) -> Result<Option<(u32, Value<'a>)>, ProtobufError> {
         if self.rest.is_empty() {
             return Ok(None);
@@ -79,8 +80,13 @@ impl<'a> Reader<'a> {
         Ok(Some((field, value)))
     }
 
+    /// How many bytes are left.
+    pub fn len(&self) -> usize {
+        self.rest.len()
+    }
+
     /// Whether nothing is left.
-    pub fn is_at_end(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.rest.is_empty()
     }
 
@@ -90,6 +96,20 @@ impl<'a> Reader<'a> {
     /// If it is cut off or too long.
     #[inline]
     pub fn varint(&mut self) -> Result<u64, ProtobufError> {
+        match self.rest {
+            [low, rest @ ..] if *low < 0x80 => {
+                self.rest = rest;
+                Ok(u64::from(*low))
+            }
+            [low, high, rest @ ..] if *high < 0x80 => {
+                self.rest = rest;
+                Ok(u64::from(*low & 0x7f) | u64::from(*high) << 7)
+            }
+            _ => self.long_varint(),
+        }
+    }
+
+    fn long_varint(&mut self) -> Result<u64, ProtobufError> {
         let mut number = 0u64;
         for (at, byte) in self.rest.iter().enumerate() {
             let shift = 7 * at as u32;

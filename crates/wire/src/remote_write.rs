@@ -1,6 +1,7 @@
 //! Prometheus remote write 1.0: a snappy block that holds a protobuf `WriteRequest`.
 //!
-//! Map: [`decompress`] and [`decode`] take a body apart and hand the pieces to a [`Visitor`] · [`encode`] makes one.
+//! Map: [`decompress`] and [`decode`] take a body apart and hand the pieces to a [`Visitor`] · [`decode_raw`] does so without
+//! looking into labels, for series that are known by a hash of theirs · [`encode`] makes one.
 //!
 //! Why a visitor: the caller fills its own batch (which this crate must not know), strings are borrowed from
 //! the body, and nothing is allocated per series or sample. A request fails as a whole only if it is not protobuf;
@@ -12,6 +13,7 @@
 mod decode;
 pub mod encode;
 mod histogram;
+mod raw;
 #[cfg(test)]
 mod tests;
 
@@ -20,6 +22,7 @@ use model::{Exemplar, FloatHistogram, LabelsRef, Metadata};
 use crate::protobuf::ProtobufError;
 
 pub use decode::decode;
+pub use raw::{LabelHasher, RawVisitor, decode_raw, pack_raw_labels, refuse_raw};
 
 /// Decompressed requests beyond this are refused by default; Prometheus' limit.
 pub const DECOMPRESSED_BYTES_MAX: usize = 32 * 1024 * 1024;
@@ -72,6 +75,9 @@ pub enum RejectedReason {
     /// A name or value that no limit would allow.
     #[error("a label name or value of {0} bytes is too long")]
     LabelTooLong(usize),
+    /// Labels that are not protobuf.
+    #[error("a label is malformed: {0}")]
+    Malformed(ProtobufError),
     /// A histogram that contradicts itself.
     #[error("invalid native histogram: {0}")]
     Histogram(#[from] model::histogram::InvalidHistogram),

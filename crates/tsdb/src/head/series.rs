@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use chunk::stream::{StreamDecoder, StreamEncoder};
 use model::{FloatHistogram, Labels};
+use storage::SeriesKey;
 
 use crate::merge::Merger;
 
@@ -27,6 +28,8 @@ type HistogramSample = (i64, Arc<FloatHistogram>);
 pub(crate) struct Series {
     pub(crate) labels: Labels,
     pub(crate) hash: u64,
+    /// The newest of the keys that pushes know it by; see `SeriesKeys`.
+    pub(super) key: Option<SeriesKey>,
     /// The newest segment of the journal that defines this series; 0 for none.
     pub(crate) defined_in: u64,
     /// Time of the newest sample; `i64::MIN` without one. Survives flushes.
@@ -83,6 +86,7 @@ impl Series {
         Self {
             labels,
             hash,
+            key: None,
             defined_in: 0,
             last_ms: i64::MIN,
             last_float: None,
@@ -92,6 +96,11 @@ impl Series {
             chunks: Vec::new(),
             frozen_count: 0,
         }
+    }
+
+    /// Whether pushes know it by this key.
+    pub(crate) fn goes_by(&self, key: SeriesKey) -> bool {
+        self.key == Some(key)
     }
 
     /// Writes a float sample.

@@ -14,8 +14,17 @@ use crate::protobuf::{ProtobufError, Reader};
 /// `Protobuf` if it is not a `WriteRequest`; the visitor may have seen part of it then, which must not be
 /// written.
 pub fn decode(request: &[u8], visitor: &mut impl Visitor) -> Result<(), RemoteWriteError> {
-    let mut reader = Reader::new(request);
     let mut scratch = Scratch::default();
+    walk(request, visitor, |message, _, number, visitor| series(message, number, &mut scratch, visitor))
+}
+
+/// Hands each series of a request to `take_series`, with its place in the request and its number.
+pub(super) fn walk<'a, V: Visitor>(
+    request: &'a [u8],
+    visitor: &mut V,
+    mut take_series: impl FnMut(&'a [u8], usize, usize, &mut V) -> Result<(), ProtobufError>,
+) -> Result<(), RemoteWriteError> {
+    let mut reader = Reader::new(request);
     let (mut series_count, mut metadata_count) = (0, 0);
     loop {
         let at = |place| move |error| RemoteWriteError::Protobuf { place, error };
@@ -24,7 +33,8 @@ pub fn decode(request: &[u8], visitor: &mut impl Visitor) -> Result<(), RemoteWr
             1 => {
                 series_count += 1;
                 let message = value.bytes(field).map_err(at(Place::Series(series_count)))?;
-                series(message, series_count, &mut scratch, visitor)
+                let start = request.len() - reader.len() - message.len();
+                take_series(message, start, series_count, visitor)
                     .map_err(at(Place::Series(series_count)))?;
             }
             3 => {
@@ -39,12 +49,12 @@ pub fn decode(request: &[u8], visitor: &mut impl Visitor) -> Result<(), RemoteWr
 
 /// Allocations that series share.
 #[derive(Default)]
-struct Scratch<'a> {
+pub(super) struct Scratch<'a> {
     pairs: Vec<(&'a [u8], &'a [u8])>,
     packed: String,
 }
 
-fn series<'a>(
+pub(super) fn series<'a>(
     message: &'a [u8],
     number: usize,
     scratch: &mut Scratch<'a>,
@@ -113,7 +123,7 @@ fn check_samples(message: &[u8]) -> Result<(), ProtobufError> {
     Ok(())
 }
 
-fn label(message: &[u8]) -> Result<(&[u8], &[u8]), ProtobufError> {
+pub(super) fn label(message: &[u8]) -> Result<(&[u8], &[u8]), ProtobufError> {
     let (mut name, mut value): (&[u8], &[u8]) = (b"", b"");
     let mut reader = Reader::new(message);
     while let Some((field, content)) = reader.next_field()? {
@@ -126,7 +136,7 @@ fn label(message: &[u8]) -> Result<(&[u8], &[u8]), ProtobufError> {
     Ok((name, value))
 }
 
-fn sample(message: &[u8]) -> Result<(i64, f64), ProtobufError> {
+pub(super) fn sample(message: &[u8]) -> Result<(i64, f64), ProtobufError> {
     let (mut timestamp_ms, mut float) = (0, 0.0);
     let mut reader = Reader::new(message);
     while let Some((field, value)) = reader.next_field()? {
@@ -203,13 +213,13 @@ fn metric_type_of(number: u64) -> MetricType {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum NameRule {
+pub(super) enum NameRule {
     Required,
     Free,
 }
 
 /// Sorts `pairs` if the client did not, and replaces the content of `packed` by them.
-fn pack(
+pub(super) fn pack(
     pairs: &mut [(&[u8], &[u8])],
     packed: &mut String,
     name_rule: NameRule,
@@ -247,7 +257,7 @@ fn pack(
 }
 
 /// Labels for a message, whatever is wrong with them, at most a line of them.
-fn shown(pairs: &[(&[u8], &[u8])]) -> String {
+pub(super) fn shown(pairs: &[(&[u8], &[u8])]) -> String {
     const SHOWN_MAX: usize = 200;
     let mut text = String::from("{");
     let outcome = pairs.iter().enumerate().try_for_each(|(at, (name, value))| {

@@ -93,7 +93,7 @@ fn deltas(field: u32, value: Value<'_>, into: &mut Vec<i64>) -> Result<(), Proto
         return Ok(());
     };
     let mut reader = Reader::new(packed);
-    while !reader.is_at_end() {
+    while !reader.is_empty() {
         into.push(zigzag_decode(reader.varint()?));
     }
     Ok(())
@@ -105,7 +105,7 @@ fn doubles(field: u32, value: Value<'_>, into: &mut Vec<f64>) -> Result<(), Prot
         return Ok(());
     };
     let mut reader = Reader::new(packed);
-    while !reader.is_at_end() {
+    while !reader.is_empty() {
         into.push(f64::from_bits(reader.fixed64()?));
     }
     Ok(())

@@ -40,6 +40,128 @@ impl Visitor for Seen {
     }
 }
 
+/// Takes raw series as a batch and storage do together, and counts them.
+struct SeenRaw<'a> {
+    request: &'a [u8],
+    seen: Seen,
+    raw_count: usize,
+    hashes: std::collections::HashMap<u128, Vec<u8>>,
+}
+
+impl Visitor for SeenRaw<'_> {
+    fn series(&mut self, labels: LabelsRef<'_>) {
+        self.seen.series(labels);
+    }
+    fn float(&mut self, timestamp_ms: i64, value: f64) {
+        self.seen.float(timestamp_ms, value);
+    }
+    fn histogram(&mut self, timestamp_ms: i64, histogram: FloatHistogram) {
+        self.seen.histogram(timestamp_ms, histogram);
+    }
+    fn exemplar(&mut self, exemplar: Exemplar) {
+        self.seen.exemplar(exemplar);
+    }
+    fn metadata(&mut self, metric: &str, metadata: Metadata) {
+        self.seen.metadata(metric, metadata);
+    }
+    fn reject(&mut self, rejected: RejectedSeries) {
+        self.seen.reject(rejected);
+    }
+}
+
+impl RawVisitor for SeenRaw<'_> {
+    fn raw_series(&mut self, hash: u128, labels: std::ops::Range<usize>) {
+        let raw = &self.request[labels];
+        let known = self.hashes.entry(hash).or_insert_with(|| raw.to_vec());
+        assert_eq!(known, raw);
+        let mut packed = String::new();
+        pack_raw_labels(raw, &mut packed).expect("sound labels");
+        self.seen.series(LabelsRef::from_packed_trusted(&packed));
+        self.raw_count += 1;
+    }
+}
+
+/// Takes raw series without a look at their labels.
+#[derive(Default)]
+struct Raw {
+    seen: Seen,
+    count: usize,
+}
+
+impl Visitor for Raw {
+    fn series(&mut self, labels: LabelsRef<'_>) {
+        self.seen.series(labels);
+    }
+    fn float(&mut self, timestamp_ms: i64, value: f64) {
+        self.seen.float(timestamp_ms, value);
+    }
+    fn histogram(&mut self, _: i64, _: FloatHistogram) {}
+    fn exemplar(&mut self, _: Exemplar) {}
+    fn metadata(&mut self, _: &str, _: Metadata) {}
+    fn reject(&mut self, rejected: RejectedSeries) {
+        self.seen.reject(rejected);
+    }
+}
+
+impl RawVisitor for Raw {
+    fn raw_series(&mut self, _: u128, _: std::ops::Range<usize>) {
+        self.count += 1;
+        self.seen.series.push(Labels::empty());
+    }
+}
+
+fn hasher() -> LabelHasher {
+    let mut word = 0x9e37_79b9_7f4a_7c15u64;
+    LabelHasher::new(|| {
+        word = word.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        word
+    })
+}
+
+fn seen_raw(request: &[u8]) -> (Seen, usize) {
+    let mut visitor =
+        SeenRaw { request, seen: Seen::default(), raw_count: 0, hashes: std::collections::HashMap::new() };
+    decode_raw(request, &hasher(), &mut visitor).expect("decoded");
+    (visitor.seen, visitor.raw_count)
+}
+
+#[test]
+fn series_of_floats_come_raw_and_all_others_decoded() {
+    let mut encoder = Encoder::new();
+    let labels = Labels::from_pairs([("__name__", "a".repeat(300)), ("b", "c".repeat(127))]);
+    let floats = &[(1_760_000_000_000, 1.5), (1_760_000_000_001, 0.0), (0, 2.0), (-1, 0.0)][..];
+    encoder.series(labels.as_ref(), SeriesContent { floats, ..SeriesContent::default() });
+    encoder.series(labels.as_ref(), SeriesContent::default());
+    let histograms = &[(3, histogram())][..];
+    encoder.series(labels.as_ref(), SeriesContent { floats, histograms, ..SeriesContent::default() });
+    let (got, raw_count) = seen_raw(encoder.as_bytes());
+    let want = seen(&encoder);
+    assert_eq!(raw_count, 1);
+    assert_eq!((got.series, got.floats), (want.series, want.floats));
+    assert_eq!(got.histograms, want.histograms);
+}
+
+#[test]
+fn unsound_raw_labels_are_named() {
+    let check = |pairs: &[(&str, &str)], want: Option<&str>| {
+        let mut raw = Writer::new();
+        for (name, value) in pairs {
+            let mut label = Writer::new();
+            label.string(1, name);
+            label.string(2, value);
+            raw.bytes(1, label.as_bytes());
+        }
+        let refused = refuse_raw(raw.as_bytes());
+        assert_eq!(refused.as_deref(), want);
+    };
+    check(&[("__name__", "a"), ("x", "y")], None);
+    check(&[("x", "y")], Some("time series {x=\"y\"}: the metric name is missing"));
+    let twice = "time series {__name__=\"a\", __name__=\"b\"}: label name \"__name__\" is not unique";
+    check(&[("__name__", "a"), ("__name__", "b")], Some(twice));
+    let malformed = refuse_raw(&[0x0a, 0x02, 0x0a, 0x05]).expect("refused");
+    assert_eq!(malformed, "time series {}: a label is malformed: the message is cut off");
+}
+
 #[track_caller]
 fn seen(encoder: &Encoder) -> Seen {
     let mut request = Vec::new();
@@ -251,13 +373,35 @@ proptest! {
             encoder.series_of_pairs(pairs.iter().rev().map(|(n, v)| (n.as_str(), v.as_str())), content);
         }
         let seen = seen(&encoder);
+        let (raw, _) = seen_raw(encoder.as_bytes());
+        prop_assert_eq!((&raw.series, &raw.floats), (&seen.series, &seen.floats));
         prop_assert_eq!(seen.series, labels);
         prop_assert_eq!(seen.floats, floats);
     }
 
     #[test]
+    fn odd_messages_are_told_from_usual_ones(message in proptest::collection::vec(
+        prop_oneof![Just(0x0au8), Just(0x12), Just(0x09), Just(0x10), Just(0x80), Just(0), Just(1), Just(2)],
+        0..24,
+    )) {
+        let mut request = Writer::new();
+        request.bytes(1, &message);
+        let mut raw = Raw::default();
+        let outcome = decode_raw(request.as_bytes(), &hasher(), &mut raw);
+        let mut plain = Seen::default();
+        // A label that is malformed fails its series only, if it comes raw.
+        if decode(request.as_bytes(), &mut plain).is_ok() {
+            prop_assert!(outcome.is_ok());
+            if raw.count == 0 || plain.rejected.is_empty() {
+                prop_assert_eq!(raw.seen.floats, plain.floats);
+            }
+        }
+    }
+
+    #[test]
     fn no_bytes_make_the_decoder_panic(request: Vec<u8>) {
         decode(&request, &mut Seen::default()).ok();
+        refuse_raw(&request);
         decompress(&request, 1 << 16, &mut Vec::new()).ok();
     }
 }
