@@ -4,7 +4,8 @@
 //! journal, head · `select` the way out: index, snapshot, merge by time · `journal` makes writes durable ·
 //! `head` recent samples in memory · `block` immutable files · `maintain` flush, compaction, retention and their
 //! thread · `postings` matchers to series over any index · `merge` pieces of a series made one ·
-//! `extras` exemplars and metadata · `stats` what status pages show · [`settings`] what can be set.
+//! `extras` exemplars and metadata · `tombstones` deletes ·
+//! [`snapshot`] hard links for backups · [`verify`] checks every byte of a directory · `stats` what status pages show · [`settings`] what can be set.
 //!
 //! Invariants: a write is acknowledged after its journal entry is on disk. For each series the order of writes in
 //! the journal is that of the head, and pieces of a series (blocks by age, then the head) are read in order of
@@ -26,9 +27,13 @@ mod open;
 mod postings;
 mod select;
 pub mod settings;
+pub mod snapshot;
 pub mod stats;
 mod tenant;
+mod tombstones;
+pub mod verify;
 
 pub use engine::Tsdb;
+pub use maintain::Compacted;
 pub use settings::{Deps, FsyncPolicy, ReplayProgress, Retention, Settings};
 pub use stats::{BlockStats, TsdbStats};

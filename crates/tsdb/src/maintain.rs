@@ -1,14 +1,18 @@
 //! What the engine does on its own: flush, compaction, retention, and the two threads that do them in time.
 //!
-//! Map: this file when · [`flush`] head to blocks · [`compact`] blocks to fewer blocks · [`retain`] what is
-//! too old or too much goes.
+//! Map: this file when · [`flush`] head to blocks · [`compact`] blocks to fewer blocks · [`full`] all that at once · [`delete`]
+//! deletes, noted and worked off · [`retain`] what is too old or too much goes.
 //!
 //! Invariants: one flush at a time, and beside it one compaction or retention. None changes an answer. A failure leaves
 //! everything readable and is tried again at the next turn.
 
 mod compact;
+mod delete;
 mod flush;
+mod full;
 mod retain;
+
+pub use full::Compacted;
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -118,6 +122,12 @@ impl Tsdb {
         }
     }
 
+    fn maintain_blocks(&self) -> Result<(), Error> {
+        self.enforce_retention()?;
+        self.compact()?;
+        self.clean_due_tombstones()
+    }
+
     /// How long until the window that is open now is due.
     fn until_next_window(&self) -> Duration {
         let (now_ms, span_ms) = (self.deps.clock.now_ms(), self.settings.block_span_ms);
@@ -153,7 +163,7 @@ fn run_compactions(weak: &Weak<Tsdb>, schedule: &Schedule) {
     while schedule.wait(timeout, minimum).is_some() {
         let Some(tsdb) = weak.upgrade() else { return };
         (timeout, minimum) = (PERIOD, Duration::ZERO);
-        if let Err(error) = tsdb.enforce_retention().and_then(|()| tsdb.compact())
+        if let Err(error) = tsdb.maintain_blocks()
             && !schedule.is_stopping()
         {
             tracing::error!(%error, "the compaction failed and will be tried again");

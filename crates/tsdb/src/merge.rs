@@ -7,11 +7,15 @@ use model::FloatHistogram;
 use storage::merge::merge_floats;
 use storage::{FloatColumn, HistogramColumn, SeriesSamples};
 
+use crate::tombstones::Hole;
+
 /// Adds pieces to the samples of one series, cut to a range.
 pub(crate) struct Merger<'a> {
     into: &'a mut SeriesSamples,
     start_ms: i64,
     end_ms: i64,
+    /// What is left out of the next pieces: sorted, disjoint.
+    holes: Vec<Hole>,
     scratch: FloatColumn,
 }
 
@@ -19,13 +23,42 @@ impl<'a> Merger<'a> {
     /// Begins with nothing. The range is inclusive.
     pub(crate) fn new(into: &'a mut SeriesSamples, start_ms: i64, end_ms: i64) -> Self {
         into.clear();
-        Self { into, start_ms, end_ms, scratch: FloatColumn::default() }
+        Self { into, start_ms, end_ms, holes: Vec::new(), scratch: FloatColumn::default() }
+    }
+
+    /// From now on, what is in `holes` is left out. They are sorted and disjoint.
+    pub(crate) fn set_holes(&mut self, holes: Vec<Hole>) {
+        self.holes = holes;
+    }
+
+    /// Calls `add` with each range that is asked for and not a hole.
+    fn each_range(&mut self, mut add: impl FnMut(&mut Self, i64, i64)) {
+        let holes = std::mem::take(&mut self.holes);
+        let mut start_ms = Some(self.start_ms);
+        for (hole_start_ms, hole_end_ms) in &holes {
+            let Some(from_ms) = start_ms else { break };
+            if *hole_start_ms > from_ms {
+                add(self, from_ms, self.end_ms.min(hole_start_ms - 1));
+            }
+            start_ms = hole_end_ms.checked_add(1).map(|after_ms| after_ms.max(from_ms));
+        }
+        if let Some(from_ms) = start_ms.filter(|from_ms| *from_ms <= self.end_ms) {
+            add(self, from_ms, self.end_ms);
+        }
+        self.holes = holes;
     }
 
     /// Adds floats, whose timestamps rise strictly.
     pub(crate) fn add_floats(&mut self, timestamps_ms: &[i64], values: &[f64]) {
-        let from = timestamps_ms.partition_point(|t| *t < self.start_ms);
-        let to = timestamps_ms.partition_point(|t| *t <= self.end_ms).max(from);
+        if self.holes.is_empty() {
+            return self.add_floats_of(timestamps_ms, values, self.start_ms, self.end_ms);
+        }
+        self.each_range(|merger, from_ms, to_ms| merger.add_floats_of(timestamps_ms, values, from_ms, to_ms));
+    }
+
+    fn add_floats_of(&mut self, timestamps_ms: &[i64], values: &[f64], start_ms: i64, end_ms: i64) {
+        let from = timestamps_ms.partition_point(|t| *t < start_ms);
+        let to = timestamps_ms.partition_point(|t| *t <= end_ms).max(from);
         let (timestamps_ms, values) = (&timestamps_ms[from..to], &values[from..to]);
         if timestamps_ms.is_empty() {
             return;
@@ -46,7 +79,7 @@ impl<'a> Merger<'a> {
         };
         // The usual case: the piece follows all before it, and can be decoded in place.
         let follows = floats.timestamps_ms.last().is_none_or(|last| last < first_ms);
-        if follows && self.into.histograms.timestamps_ms.is_empty() {
+        if follows && self.into.histograms.timestamps_ms.is_empty() && self.holes.is_empty() {
             for sample in samples {
                 let (timestamp_ms, value) = sample?;
                 if timestamp_ms > self.end_ms {
@@ -73,8 +106,23 @@ impl<'a> Merger<'a> {
 
     /// Adds histograms, whose timestamps rise strictly.
     pub(crate) fn add_histograms(&mut self, timestamps_ms: &[i64], values: &[Arc<FloatHistogram>]) {
-        let from = timestamps_ms.partition_point(|t| *t < self.start_ms);
-        let to = timestamps_ms.partition_point(|t| *t <= self.end_ms).max(from);
+        if self.holes.is_empty() {
+            return self.add_histograms_of(timestamps_ms, values, self.start_ms, self.end_ms);
+        }
+        self.each_range(|merger, from_ms, to_ms| {
+            merger.add_histograms_of(timestamps_ms, values, from_ms, to_ms);
+        });
+    }
+
+    fn add_histograms_of(
+        &mut self,
+        timestamps_ms: &[i64],
+        values: &[Arc<FloatHistogram>],
+        start_ms: i64,
+        end_ms: i64,
+    ) {
+        let from = timestamps_ms.partition_point(|t| *t < start_ms);
+        let to = timestamps_ms.partition_point(|t| *t <= end_ms).max(from);
         let (timestamps_ms, values) = (&timestamps_ms[from..to], &values[from..to]);
         if timestamps_ms.is_empty() {
             return;
@@ -135,11 +183,13 @@ mod tests {
     proptest! {
         #[test]
         fn pieces_of_both_kinds_merge_as_a_map_would(pieces in proptest::collection::vec(
-            (any::<bool>(), proptest::collection::btree_map(0i64..50, 0u32..9, 0..15)), 0..6), start in 0i64..20, end in 20i64..60) {
+            (any::<bool>(), proptest::collection::btree_map(0i64..50, 0u32..9, 0..15), proptest::option::of((0i64..50, 0i64..9))), 0..6), start in 0i64..20, end in 20i64..60) {
             let mut samples = SeriesSamples::default();
             let mut merger = Merger::new(&mut samples, start, end);
             let mut want: BTreeMap<i64, (bool, u32)> = BTreeMap::new();
-            for (floats, piece) in &pieces {
+            for (floats, piece, hole) in &pieces {
+                let hole = hole.map(|(from, width)| (from, from + width));
+                merger.set_holes(hole.into_iter().collect());
                 let timestamps_ms: Vec<i64> = piece.keys().copied().collect();
                 if *floats {
                     let values: Vec<f64> = piece.values().map(|v| f64::from(*v)).collect();
@@ -149,7 +199,8 @@ mod tests {
                     let values: Vec<Arc<FloatHistogram>> = piece.values().map(histogram).collect();
                     merger.add_histograms(&timestamps_ms, &values);
                 }
-                want.extend(piece.iter().map(|(t, v)| (*t, (*floats, *v))));
+                let visible = |t: i64| hole.is_none_or(|(from, to)| !(from..=to).contains(&t));
+                want.extend(piece.iter().filter(|(t, _)| visible(**t)).map(|(t, v)| (*t, (*floats, *v))));
             }
             want.retain(|t, _| (start..=end).contains(t));
             let mut got: BTreeMap<i64, (bool, u32)> = BTreeMap::new();

@@ -37,6 +37,7 @@ pub(crate) struct Metrics {
     pub(crate) compaction_failures: IntCounter,
     pub(crate) compaction_seconds: Histogram,
     pub(crate) blocks_deleted: IntCounterVec,
+    pub(crate) deletes: IntCounter,
     pub(crate) cache_hits: IntCounter,
     pub(crate) cache_misses: IntCounter,
 }
@@ -102,6 +103,7 @@ impl Metrics {
             compaction_failures: at.counter("compaction_failures_total", "Compactions that failed.")?,
             compaction_seconds: at.seconds("compaction_duration_seconds", "Time of one compaction.")?,
             blocks_deleted: at.counters("blocks_deleted_total", "Blocks deleted, by reason.", "reason")?,
+            deletes: at.counter("deletes_total", "Deletes by selector and time.")?,
             cache_hits: at.counter("cache_hits_total", "Frames found in the cache.")?,
             cache_misses: at.counter("cache_misses_total", "Frames read from disk.")?,
         })

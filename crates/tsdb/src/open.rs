@@ -26,6 +26,7 @@ use crate::journal::{Journal, JournalConfig, Segment, segment};
 use crate::metrics::Metrics;
 use crate::settings::{Deps, Settings};
 use crate::tenant::{BLOCK_SUFFIX, EXTRAS_FILE, Tenant};
+use crate::tombstones::{TOMBSTONES_FILE, TombstoneFile};
 
 /// Where a tenant's blocks are.
 pub(crate) fn tenant_directory(directory: &Path, tenant: &TenantId) -> PathBuf {
@@ -129,7 +130,9 @@ impl Opener<'_> {
                 let blocks = self.open_blocks(&path)?;
                 let extras = self.open_extras(&path)?;
                 let number = self.tenants.len() as u32;
+                let tombstones = self.open_tombstones(&path)?;
                 let tenant = Tenant::new(id.clone(), number, path, blocks, extras);
+                tenant.restore_tombstones(tombstones);
                 self.tenants.insert(id, Arc::new(tenant));
             }
         }
@@ -182,6 +185,23 @@ impl Opener<'_> {
             tracing::error!(file = %path.display(), %error, "exemplars and metadata are damaged and start anew");
             Extras::default()
         }))
+    }
+
+    /// The deletes that are not worked off. A damaged list is set aside: the server must start.
+    fn open_tombstones(&self, directory: &Path) -> io::Result<TombstoneFile> {
+        let path = directory.join(TOMBSTONES_FILE);
+        let file = match stdx::fs::read(&*self.deps.fs, &path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(TombstoneFile::default()),
+            file => file?,
+        };
+        TombstoneFile::decode(&file).or_else(|error| {
+            self.env.metrics.block_corruptions.inc();
+            let aside = path.with_extension("damaged");
+            tracing::error!(file = %path.display(), aside = %aside.display(), %error,
+                "the list of deletes is damaged and set aside; what was deleted lately may be visible again");
+            self.deps.fs.rename(&path, &aside)?;
+            Ok(TombstoneFile::default())
+        })
     }
 
     /// Replays all segments. Returns them, and the number of the first new one.

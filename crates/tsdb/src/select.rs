@@ -23,6 +23,7 @@ use crate::head::series::SeriesSnapshot;
 use crate::head::{Head, SHARDS, locate};
 use crate::merge::Merger;
 use crate::postings::{LabelIndex, resolve, resolve_any};
+use crate::tombstones::{Tombstones, covers, holes};
 
 impl Querier for Tsdb {
     fn select(
@@ -39,12 +40,14 @@ impl Querier for Tsdb {
             taken_bytes: 0,
             found: Vec::new(),
             chunks: Vec::new(),
+            tombstones: Tombstones::default(),
         };
         let mut blocks = Vec::new();
         if let Some(tenant) = self.tenant(tenant)
             && request.start_ms <= request.end_ms
         {
             gatherer.take_head(&tenant.head)?;
+            gatherer.tombstones = tenant.tombstones();
             let all = tenant.blocks();
             blocks
                 .extend(all.iter().filter(|b| b.overlaps(request.start_ms, request.end_ms)).map(Arc::clone));
@@ -139,6 +142,7 @@ struct Gatherer<'a> {
     found: Vec<(Labels, Source)>,
     /// Of all series from blocks.
     chunks: Vec<BlockChunk>,
+    tombstones: Tombstones,
 }
 
 enum Source {
@@ -199,8 +203,14 @@ impl Gatherer<'_> {
         self.context.cancel.check()?;
         let numbers = resolve(block, self.request.matchers)?;
         let (start_ms, end_ms) = (self.request.start_ms, self.request.end_ms);
-        block.visit_series(&numbers, |series| {
+        let age = block.meta().age;
+        block.visit_series(&numbers, |mut series| {
             self.context.cancel.check()?;
+            if !self.tombstones.is_empty() {
+                // Of what is hidden as a whole, not even the labels are shown.
+                let holes = holes(&self.tombstones, age, &series.labels);
+                series.chunks.retain(|chunk| !covers(&holes, chunk.min_ms, chunk.max_ms));
+            }
             let start = self.chunks.len() as u32;
             let overlapping = series.chunks.iter().filter(|c| c.min_ms <= end_ms && c.max_ms >= start_ms);
             self.chunks.extend(overlapping.map(|chunk| BlockChunk { block: at, chunk: *chunk }));
@@ -239,6 +249,7 @@ impl Gatherer<'_> {
             series,
             chunks: self.chunks,
             blocks,
+            tombstones: self.tombstones,
             start_ms: self.request.start_ms,
             end_ms: self.request.end_ms,
             cancel: self.context.cancel.clone(),
@@ -260,6 +271,7 @@ struct Selection {
     series: Vec<SelectedSeries>,
     chunks: Vec<BlockChunk>,
     blocks: Vec<Arc<Block>>,
+    tombstones: Tombstones,
     start_ms: i64,
     end_ms: i64,
     cancel: stdx::cancel::Cancel,
@@ -283,11 +295,19 @@ impl SeriesSet for Selection {
         let mut merger = Merger::new(into, self.start_ms, self.end_ms);
         if !series.chunks.is_empty() {
             let mut scratch = self.scratches.lock().pop().unwrap_or_default();
-            let ranges = series.chunks.iter().cloned();
-            let result = ranges.flatten().try_for_each(|place| {
-                let BlockChunk { block, chunk } = self.chunks[place as usize];
-                self.blocks[block as usize].read_chunk(&chunk, &mut scratch, &mut merger)
+            let result = series.chunks.iter().try_for_each(|range| {
+                let chunks = &self.chunks[range.start as usize..range.end as usize];
+                if let Some(first) = chunks.first()
+                    && !self.tombstones.is_empty()
+                {
+                    let age = self.blocks[first.block as usize].meta().age;
+                    merger.set_holes(holes(&self.tombstones, age, &series.labels));
+                }
+                chunks.iter().try_for_each(|BlockChunk { block, chunk }| {
+                    self.blocks[*block as usize].read_chunk(chunk, &mut scratch, &mut merger)
+                })
             });
+            merger.set_holes(Vec::new());
             self.scratches.lock().push(scratch);
             result?;
         }

@@ -11,6 +11,7 @@ use stdx::fs::Fs;
 use crate::block::Block;
 use crate::extras::Extras;
 use crate::head::Head;
+use crate::tombstones::{TOMBSTONES_FILE, Tombstone, TombstoneFile, Tombstones};
 
 /// One tenant's data.
 #[derive(Debug)]
@@ -23,6 +24,11 @@ pub(crate) struct Tenant {
     pub(crate) extras: Mutex<Extras>,
     /// Sorted by age. Replaced as a whole, so that a query keeps what it took.
     blocks: RwLock<Arc<Vec<Arc<Block>>>>,
+    /// Deletes that are not worked off. Readers take them before the blocks, because cleaning replaces blocks first.
+    tombstones: RwLock<Tombstones>,
+    /// Held by whoever changes `tombstones`.
+    tombstones_turn: Mutex<()>,
+    next_tombstone_id: AtomicU64,
     next_block_id: AtomicU64,
     /// Records in journal segments below this one are in blocks.
     journal_before: AtomicU64,
@@ -54,6 +60,9 @@ impl Tenant {
             head: Head::default(),
             extras: Mutex::new(extras),
             blocks: RwLock::new(Arc::new(blocks)),
+            tombstones: RwLock::default(),
+            tombstones_turn: Mutex::new(()),
+            next_tombstone_id: AtomicU64::new(1),
             next_block_id: AtomicU64::new(next_block_id),
             journal_before: AtomicU64::new(journal_before),
             is_directory_durable: AtomicBool::new(false),
@@ -82,6 +91,52 @@ impl Tenant {
             blocks.iter().filter(|b| !gone.contains(&b.meta().id)).map(Arc::clone).chain(new).collect();
         next.sort_by_key(|block| block.meta().age);
         *blocks = Arc::new(next);
+    }
+
+    /// What the file of tombstones said. Called before anybody else sees the tenant.
+    pub(crate) fn restore_tombstones(&self, file: TombstoneFile) {
+        self.next_block_id.fetch_max(file.next_block_id, Ordering::AcqRel);
+        self.set_journal_before(file.journal_before);
+        let next_id = file.tombstones.iter().map(|t| t.id + 1).max().unwrap_or(1);
+        self.next_tombstone_id.fetch_max(next_id, Ordering::AcqRel);
+        *self.tombstones.write() = Arc::new(file.tombstones);
+    }
+
+    /// Deletes that are not worked off.
+    pub(crate) fn tombstones(&self) -> Tombstones {
+        Arc::clone(&self.tombstones.read())
+    }
+
+    pub(crate) fn next_tombstone_id(&self) -> u64 {
+        self.next_tombstone_id.fetch_add(1, Ordering::AcqRel)
+    }
+
+    /// No block has this number or a greater one.
+    pub(crate) fn next_block_id(&self) -> u64 {
+        self.next_block_id.load(Ordering::Acquire)
+    }
+
+    /// Changes the list of tombstones: durably first, then for readers.
+    ///
+    /// # Errors
+    /// As the file system says; nothing has changed then.
+    pub(crate) fn change_tombstones(
+        &self,
+        fs: &dyn Fs,
+        change: impl FnOnce(&mut Vec<Tombstone>),
+    ) -> std::io::Result<()> {
+        let _one_at_a_time = self.tombstones_turn.lock();
+        let mut tombstones = Vec::clone(&self.tombstones());
+        change(&mut tombstones);
+        let file = TombstoneFile {
+            journal_before: self.journal_before(),
+            next_block_id: self.next_block_id(),
+            tombstones,
+        };
+        self.make_directory(fs)?;
+        stdx::fs::write_atomic(fs, &self.directory.join(TOMBSTONES_FILE), &file.encode())?;
+        *self.tombstones.write() = Arc::new(file.tombstones);
+        Ok(())
     }
 
     /// An id that no block of the tenant ever had, and the path for it. Ids of files that could not be opened are

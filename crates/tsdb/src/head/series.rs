@@ -282,6 +282,11 @@ impl Series {
         freed
     }
 
+    /// What was written last was deleted: the same again is no duplicate. Called after a flush.
+    pub(crate) fn forget_newest(&mut self) {
+        self.last_float = None;
+    }
+
     /// Whether there is no sample, and has been none since `before_ms`.
     pub(crate) fn is_idle(&self, before_ms: i64) -> bool {
         self.chunks.is_empty()

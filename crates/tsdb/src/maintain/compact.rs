@@ -17,11 +17,16 @@ use crate::block::{Block, BlockWriter};
 use crate::engine::Tsdb;
 use crate::merge::Merger;
 use crate::tenant::Tenant;
+use crate::tombstones::holes;
 
 /// Width of the windows of each level, in block spans.
-const LEVEL_SPANS: [i64; 3] = [1, 3, 12];
+pub(super) const LEVEL_SPANS: [i64; 3] = [1, 3, 12];
+pub(super) const TOP_LEVEL: u8 = 2;
 /// So many blocks are merged even if their window is still open, or one of them is much larger than the others.
 const COUNT_MAX: usize = 8;
+/// So many blocks of a tenant at most hold samples of one time, one more after the last flush before the end. Compactions that keep up leave fewer than
+/// [`COUNT_MAX`].
+const OVERLAPPING_MAX: usize = 32;
 /// Else the smaller blocks together must be at least this fraction of the largest, or merging would mostly copy.
 const SMALLER_DIVISOR: u64 = 10;
 
@@ -73,31 +78,58 @@ impl Tsdb {
     /// # Errors
     /// `Unavailable` if the disk is full or fails, `Corrupt` if a block is damaged; the blocks stay then.
     pub fn compact(&self) -> Result<(), Error> {
-        for tenant in self.all_tenants() {
-            loop {
-                let _one_at_a_time = self.compaction_turn.lock();
-                let blocks = tenant.blocks();
-                let candidates: Vec<Candidate> =
-                    blocks.iter().filter(|b| !b.is_damaged()).map(|b| candidate(b)).collect();
-                let Some(plan) = plan(&candidates, self.settings.block_span_ms, self.deps.clock.now_ms())
-                else {
-                    break;
-                };
-                let inputs: Vec<Arc<Block>> =
-                    blocks.iter().filter(|b| plan.ids.contains(&b.meta().id)).map(Arc::clone).collect();
-                let timer = self.metrics.compaction_seconds.start_timer();
-                self.merge_blocks(&tenant, &inputs, plan.level)
-                    .inspect_err(|_| self.metrics.compaction_failures.inc())?;
-                timer.observe_duration();
-                self.metrics.compactions.inc();
-                self.publish_blocks();
-            }
+        self.all_tenants().iter().try_for_each(|tenant| self.compact_blocks(tenant))
+    }
+
+    fn compact_blocks(&self, tenant: &Tenant) -> Result<(), Error> {
+        loop {
+            let _one_at_a_time = self.compaction_turn.lock();
+            let blocks = tenant.blocks();
+            let candidates: Vec<Candidate> =
+                blocks.iter().filter(|b| !b.is_damaged()).map(|b| candidate(b)).collect();
+            let now_ms = self.deps.clock.now_ms();
+            let Some(plan) = plan(&candidates, self.settings.block_span_ms, now_ms) else { return Ok(()) };
+            let inputs: Vec<Arc<Block>> =
+                blocks.iter().filter(|b| plan.ids.contains(&b.meta().id)).map(Arc::clone).collect();
+            let timer = self.metrics.compaction_seconds.start_timer();
+            self.merge_blocks(tenant, &inputs, plan.level)
+                .inspect_err(|_| self.metrics.compaction_failures.inc())?;
+            timer.observe_duration();
+            self.metrics.compactions.inc();
+            self.publish_blocks();
+        }
+    }
+
+    /// Makes sure that one more block over any time is not one too many: whoever flushes faster than compactions follow waits
+    /// for them here.
+    ///
+    /// # Errors
+    /// As [`Self::compact`]; `Unavailable` if compactions do not help.
+    pub(super) fn make_room_for_a_block(&self, tenant: &Tenant) -> Result<(), Error> {
+        let is_full = || {
+            let blocks = tenant.blocks();
+            let sound = blocks.iter().filter(|block| !block.is_damaged());
+            overlapping(sound.map(|block| (block.meta().min_ms, block.meta().max_ms))) >= OVERLAPPING_MAX
+        };
+        // The last flush before the end must not fail.
+        if !is_full() || self.compacting.is_stopping() {
+            return Ok(());
+        }
+        self.compact_blocks(tenant)?;
+        if is_full() {
+            let message = format!("{OVERLAPPING_MAX} blocks overlap, and compacting did not help");
+            return Err(Error::new(ErrorKind::Unavailable, message));
         }
         Ok(())
     }
 
-    /// `inputs` are sorted by age.
-    fn merge_blocks(&self, tenant: &Tenant, inputs: &[Arc<Block>], level: u8) -> Result<(), Error> {
+    /// Makes one block of several, without what was deleted. `inputs` are sorted by age. To be called with the turn.
+    pub(super) fn merge_blocks(
+        &self,
+        tenant: &Tenant,
+        inputs: &[Arc<Block>],
+        level: u8,
+    ) -> Result<(), Error> {
         let unavailable = |e: std::io::Error| {
             let directory = tenant.directory.display();
             Error::new(ErrorKind::Unavailable, format!("blocks of {directory} cannot be merged: {e}"))
@@ -108,6 +140,7 @@ impl Tsdb {
         let (age, journal_before) = (newest(|m| m.age), newest(|m| m.journal_before));
         let meta = Meta { id, age, level, journal_before, replaces: ids.clone(), ..Meta::default() };
         let mut writer = BlockWriter::create(&*self.deps.fs, &path, meta).map_err(unavailable)?;
+        let tombstones = tenant.tombstones();
         let oldest_ms = self.deps.clock.now_ms().saturating_sub(self.retention.read().retention_ms);
         let mut cursors: Vec<Cursor<'_>> = inputs.iter().map(|block| Cursor::new(block)).collect();
         let (mut samples, mut scratch) = (SeriesSamples::default(), DecodeScratch::default());
@@ -124,6 +157,9 @@ impl Tsdb {
             let Some(labels) = least.cloned() else { break };
             let mut merger = Merger::new(&mut samples, oldest_ms, i64::MAX);
             for cursor in &mut cursors {
+                if !tombstones.is_empty() {
+                    merger.set_holes(holes(&tombstones, cursor.block.meta().age, &labels));
+                }
                 cursor.read_if(&labels, &mut scratch, &mut merger)?;
             }
             writer.add(labels.as_ref(), &samples).map_err(unavailable)?;
@@ -138,6 +174,19 @@ impl Tsdb {
         self.delete_files(tenant, inputs, "compacted");
         Ok(())
     }
+}
+
+/// The most ranges, inclusive at both ends, that have a time in common.
+fn overlapping(ranges: impl Iterator<Item = (i64, i64)>) -> usize {
+    let mut edges: Vec<(i64, i32)> =
+        ranges.flat_map(|(min_ms, max_ms)| [(min_ms, 1), (max_ms.saturating_add(1), -1)]).collect();
+    edges.sort_unstable();
+    let (mut open, mut most) = (0, 0);
+    for (_, step) in edges {
+        open += step;
+        most = most.max(open);
+    }
+    usize::try_from(most).unwrap_or(0)
 }
 
 fn candidate(block: &Block) -> Candidate {
@@ -228,6 +277,47 @@ mod tests {
         check(&[(0, 0, 1, 100), (0, 2, 3, 100)], 5, None);
         check(&[(1, 0, 5, 300), (1, 6, 11, 300), (0, 12, 13, 100)], 25, Some((&[1, 2, 3], 2)));
         check(&[(2, 0, 23, 1000), (2, 24, 47, 1000)], 100, None);
+    }
+
+    #[test]
+    fn overlapping_blocks_are_counted() {
+        assert_eq!(overlapping([].into_iter()), 0);
+        assert_eq!(overlapping([(0, 1), (2, 3), (4, i64::MAX)].into_iter()), 1);
+        assert_eq!(overlapping([(0, 2), (2, 3), (1, 5), (9, 9)].into_iter()), 3);
+    }
+
+    /// Whatever is flushed in whatever order, what compactions leave of a day are fewer than [`COUNT_MAX`] blocks.
+    #[test]
+    fn few_blocks_are_left_of_a_day() {
+        let random = stdx::rand::SeededRandom::new(7);
+        let below = |bound: i64| stdx::rand::Random::below(&random, bound.unsigned_abs()) as i64;
+        let mut blocks: Vec<Candidate> = Vec::new();
+        for id in 1..2000 {
+            let hour = below(24);
+            let min_ms = hour * HOUR + below(HOUR / 2);
+            blocks.push(Candidate {
+                id,
+                level: 0,
+                min_ms,
+                max_ms: min_ms + below(HOUR / 2),
+                bytes: 1 + below(9999).unsigned_abs(),
+            });
+            while let Some(plan) = plan(&blocks, 2 * HOUR, 24 * HOUR) {
+                let (gone, kept): (Vec<Candidate>, Vec<Candidate>) =
+                    blocks.into_iter().partition(|b| plan.ids.contains(&b.id));
+                let first = gone.first().expect("a plan has inputs");
+                let merged = Candidate {
+                    id: first.id,
+                    level: plan.level,
+                    min_ms: gone.iter().map(|b| b.min_ms).min().expect("not empty"),
+                    max_ms: gone.iter().map(|b| b.max_ms).max().expect("not empty"),
+                    bytes: gone.iter().map(|b| b.bytes).sum(),
+                };
+                blocks = kept;
+                blocks.push(merged);
+            }
+            assert!(blocks.len() < COUNT_MAX, "{blocks:?}");
+        }
     }
 
     #[test]

@@ -34,8 +34,7 @@ impl Tsdb {
                 result = Err(error);
             }
         }
-        let covered: HashMap<u32, u64> = tenants.iter().map(|t| (t.number, t.journal_before())).collect();
-        self.journal.truncate(|tenant, segment| covered.get(&tenant).is_some_and(|before| *before > segment));
+        self.truncate_journal();
         self.memory.flushed();
         self.publish_blocks();
         self.metrics.flushes.inc();
@@ -43,7 +42,17 @@ impl Tsdb {
         result
     }
 
-    fn flush_tenant(&self, tenant: &Tenant, segment: u64) -> Result<(), Error> {
+    /// Deletes segments of the journal whose records are in blocks.
+    pub(super) fn truncate_journal(&self) {
+        let tenants = self.all_tenants();
+        let covered: HashMap<u32, u64> = tenants.iter().map(|t| (t.number, t.journal_before())).collect();
+        self.journal.truncate(|tenant, segment| covered.get(&tenant).is_some_and(|before| *before > segment));
+    }
+
+    /// Writes what is in a tenant's head into blocks; all of its entries are in segments below `segment`. To be called
+    /// with the turn.
+    pub(super) fn flush_tenant(&self, tenant: &Tenant, segment: u64) -> Result<(), Error> {
+        self.make_room_for_a_block(tenant)?;
         let mut tally = Tally::default();
         let frozen = tenant.head.freeze(&mut tally);
         self.metrics.head_chunks.add(tally.chunk_count);

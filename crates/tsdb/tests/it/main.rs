@@ -6,10 +6,12 @@ mod bench;
 mod conformance;
 mod crash_matrix;
 mod damage;
+mod deletes;
 mod engine;
 mod faults;
 mod recording;
 mod recovery;
+mod snapshots;
 mod testbed;
 
 #[test]
