@@ -61,6 +61,7 @@ fn decode(criterion: &mut Criterion) {
         chunk::timestamps::encode(&timestamps(jitter_ms), &mut bytes);
         group.bench_function(name, |bencher| {
             bencher.iter(|| {
+                decoded_ms.clear();
                 chunk::timestamps::decode(black_box(&bytes), SAMPLES, &mut decoded_ms).expect("sound");
                 black_box(decoded_ms.last());
             });

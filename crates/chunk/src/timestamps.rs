@@ -18,16 +18,17 @@ pub fn encode(timestamps_ms: &[i64], out: &mut Vec<u8>) {
     }
 }
 
-/// Replaces `into` by `count` decoded timestamps.
+/// Appends `count` decoded timestamps to `into`.
 ///
 /// # Errors
-/// If the bytes are not such a column.
+/// If the bytes are not such a column; `into` may then have some timestamps more.
 pub fn decode(bytes: &[u8], count: usize, into: &mut Vec<i64>) -> Result<(), Corrupt> {
-    into.clear();
     if count > SAMPLES_MAX || count > bytes.len() {
         return Err(Corrupt("a column of timestamps is too short for its count"));
     }
-    into.resize(count, 0);
+    let start = into.len();
+    into.resize(start + count, 0);
+    let into = &mut into[start..];
     let mut reader = Reader::new(bytes);
     let mut state = State { last_ms: 0, last_delta_ms: 0 };
     let mut at = 0;
@@ -110,7 +111,7 @@ mod tests {
         encode(timestamps_ms, &mut bytes);
         let mut decoded = vec![7];
         decode(&bytes, timestamps_ms.len(), &mut decoded).expect("sound");
-        assert_eq!(decoded, timestamps_ms);
+        assert_eq!((decoded[0], &decoded[1..]), (7, timestamps_ms));
         assert!(bytes.len() <= bytes_max, "{} bytes", bytes.len());
     }
 

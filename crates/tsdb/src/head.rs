@@ -26,6 +26,7 @@ use storage::{RejectReason, SeriesKey};
 use self::index::HeadIndex;
 use self::keys::SeriesKeys;
 use self::series::{HeadChunk, Series, Tally};
+use crate::selections::SelectionCache;
 
 /// Shards of one tenant. A power of two.
 pub(crate) const SHARDS: usize = 16;
@@ -43,7 +44,12 @@ pub(crate) struct Head {
     series_count: AtomicUsize,
     /// Goes up whenever numbers of series become free.
     releases: AtomicU64,
+    /// Numbers of series, sorted by labels, that selectors found at a version of the index.
+    pub(crate) selections: SelectionCache<Arc<[u32]>>,
 }
+
+/// Most bytes of resolved selectors that are kept of a tenant: a million series.
+const SELECTION_BYTES_MAX: usize = 4 << 20;
 
 /// Part of a tenant's series.
 #[derive(Debug, Default)]
@@ -112,6 +118,7 @@ impl Default for Head {
             keys: SeriesKeys::default(),
             series_count: AtomicUsize::new(0),
             releases: AtomicU64::new(0),
+            selections: SelectionCache::new(SELECTION_BYTES_MAX),
         }
     }
 }

@@ -3,7 +3,7 @@
 //! Map: [`Tsdb`] opens, stops and owns everything (`engine`, `open`) · `append` the way in: limits, series lookup,
 //! journal, head · `select` the way out: index, snapshot, merge by time · `journal` makes writes durable ·
 //! `head` recent samples in memory · `block` immutable files · `maintain` flush, compaction, retention and their
-//! thread · `postings` matchers to series over any index · `merge` pieces of a series made one ·
+//! thread · `postings` matchers to series over any index, `selections` those that are kept · `merge` pieces of a series made one ·
 //! `extras` exemplars and metadata · `tombstones` deletes ·
 //! [`snapshot`] hard links for backups · [`verify`] checks every byte of a directory · `stats` what status pages show · [`settings`] what can be set.
 //!
@@ -26,6 +26,7 @@ mod metrics;
 mod open;
 mod postings;
 mod select;
+mod selections;
 pub mod settings;
 pub mod snapshot;
 pub mod stats;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use chunk::stream::StreamDecoder;
+use chunk::stream::decode_range;
 use model::FloatHistogram;
 use storage::merge::merge_floats;
 use storage::{FloatColumn, HistogramColumn, SeriesSamples};
@@ -72,33 +72,18 @@ impl<'a> Merger<'a> {
     /// # Errors
     /// If the bytes are no such stream.
     pub(crate) fn add_stream(&mut self, bytes: &[u8]) -> Result<(), chunk::Corrupt> {
+        let Some(first_ms) = chunk::stream::first_ms(bytes)? else { return Ok(()) };
         let floats = &mut self.into.floats;
-        let mut samples = StreamDecoder::new(bytes).peekable();
-        let Some(Ok((first_ms, _))) = samples.peek() else {
-            return samples.next().map_or(Ok(()), |sample| sample.map(drop));
-        };
         // The usual case: the piece follows all before it, and can be decoded in place.
-        let follows = floats.timestamps_ms.last().is_none_or(|last| last < first_ms);
+        let follows = floats.timestamps_ms.last().is_none_or(|last| *last < first_ms);
         if follows && self.into.histograms.timestamps_ms.is_empty() && self.holes.is_empty() {
-            for sample in samples {
-                let (timestamp_ms, value) = sample?;
-                if timestamp_ms > self.end_ms {
-                    break;
-                }
-                if timestamp_ms >= self.start_ms {
-                    floats.timestamps_ms.push(timestamp_ms);
-                    floats.values.push(value);
-                }
-            }
-            return Ok(());
+            let (timestamps_ms, values) = (&mut floats.timestamps_ms, &mut floats.values);
+            return decode_range(bytes, self.start_ms, self.end_ms, timestamps_ms, values);
         }
         let mut scratch = std::mem::take(&mut self.scratch);
         scratch.clear();
-        for sample in samples {
-            let (timestamp_ms, value) = sample?;
-            scratch.timestamps_ms.push(timestamp_ms);
-            scratch.values.push(value);
-        }
+        let (timestamps_ms, values) = (&mut scratch.timestamps_ms, &mut scratch.values);
+        decode_range(bytes, self.start_ms, self.end_ms, timestamps_ms, values)?;
         self.add_floats(&scratch.timestamps_ms, &scratch.values);
         self.scratch = scratch;
         Ok(())

@@ -14,6 +14,8 @@ pub(crate) trait LabelIndex {
     fn with_name(&self, name: &str) -> Result<RoaringBitmap, Error>;
     /// Series whose label has this value, which is not empty.
     fn equal(&self, name: &str, value: &str) -> Result<RoaringBitmap, Error>;
+    /// How many values the label has.
+    fn value_count(&self, name: &str) -> Result<usize, Error>;
     /// Series whose label has a value that begins with `prefix` and for which `wanted` says yes.
     fn union_where(
         &self,
@@ -21,44 +23,96 @@ pub(crate) trait LabelIndex {
         prefix: &str,
         wanted: &mut dyn FnMut(&str) -> bool,
     ) -> Result<RoaringBitmap, Error>;
-    /// Adds the names of labels that a series of `among` has; of all series if `None`.
-    fn names(&self, among: Option<&RoaringBitmap>, into: &mut BTreeSet<String>) -> Result<(), Error>;
-    /// Adds the values of a label that a series of `among` has; of all series if `None`.
+    /// Adds the names of labels that a series of `among` has; of all series if `None`. The first `max` in order are
+    /// enough.
+    fn names(
+        &self,
+        among: Option<&RoaringBitmap>,
+        max: usize,
+        into: &mut BTreeSet<String>,
+    ) -> Result<(), Error>;
+    /// Adds the values of a label that a series of `among` has; of all series if `None`. The first `max` in order
+    /// are enough.
     fn values(
         &self,
         name: &str,
         among: Option<&RoaringBitmap>,
+        max: usize,
         into: &mut BTreeSet<String>,
     ) -> Result<(), Error>;
 }
 
+/// What was found of a selector.
+#[derive(Debug)]
+pub(crate) struct Found<'a> {
+    /// Series that meet all matchers but `unchecked`.
+    pub(crate) series: RoaringBitmap,
+    /// Matchers for which it is cheaper to look at the labels of each of `series` than at each value in the index.
+    pub(crate) unchecked: Vec<&'a Matcher>,
+}
+
 /// The series that meet all matchers.
-///
-/// A matcher that the empty value meets also selects series without the label, so it takes away those whose value
-/// does not meet it; any other picks those whose value does.
 pub(crate) fn resolve(index: &dyn LabelIndex, matchers: &[Matcher]) -> Result<RoaringBitmap, Error> {
+    find(index, matchers, |_, _| Ok(false)).map(|found| found.series)
+}
+
+/// As [`resolve`], for a caller that looks at the labels of what is found anyway.
+pub(crate) fn resolve_mostly<'a>(
+    index: &dyn LabelIndex,
+    matchers: &'a [Matcher],
+) -> Result<Found<'a>, Error> {
+    // Looking a value up in a series' labels costs more than having it given.
+    const LOOKUP_COST: u64 = 4;
+    find(index, matchers, |matcher, found| {
+        Ok(found.len() * LOOKUP_COST < index.value_count(matcher.name())? as u64)
+    })
+}
+
+/// A matcher that the empty value meets also selects series without the label, so it takes away those whose value
+/// does not meet it; any other picks those whose value does. What costs little comes first. `leave` says for one
+/// that would look at many values, and what was found so far, whether it is left to the caller.
+fn find<'a>(
+    index: &dyn LabelIndex,
+    matchers: &'a [Matcher],
+    leave: impl Fn(&Matcher, &RoaringBitmap) -> Result<bool, Error>,
+) -> Result<Found<'a>, Error> {
+    let mut unchecked = Vec::new();
     let mut found: Option<RoaringBitmap> = None;
-    for matcher in matchers.iter().filter(|m| !m.matches_empty()) {
-        let picked = pick(index, matcher)?;
-        found = Some(match found {
-            Some(found) => found & picked,
-            None => picked,
-        });
-        if found.as_ref().is_some_and(RoaringBitmap::is_empty) {
-            return Ok(RoaringBitmap::new());
+    let mut in_order: Vec<&Matcher> = matchers.iter().collect();
+    in_order.sort_by_key(|m| (looks_at_many(m), m.matches_empty()));
+    for matcher in in_order {
+        if let Some(found) = &found {
+            if found.is_empty() {
+                break;
+            }
+            if looks_at_many(matcher) && leave(matcher, found)? {
+                unchecked.push(matcher);
+                continue;
+            }
         }
+        found = Some(match found {
+            None if matcher.matches_empty() => index.all()? - take_away(index, matcher)?,
+            Some(found) if matcher.matches_empty() => found - take_away(index, matcher)?,
+            None => pick(index, matcher)?,
+            Some(found) => found & pick(index, matcher)?,
+        });
     }
-    let mut found = match found {
+    let series = match found {
         Some(found) => found,
         None => index.all()?,
     };
-    for matcher in matchers.iter().filter(|m| m.matches_empty()) {
-        if found.is_empty() {
-            break;
+    Ok(Found { series, unchecked })
+}
+
+/// Whether a matcher has to be tried on all values, or on all that begin with something.
+fn looks_at_many(matcher: &Matcher) -> bool {
+    match matcher.op() {
+        MatchOp::Equal => false,
+        MatchOp::NotEqual => !matcher.matches_empty() && !matcher.value().is_empty(),
+        MatchOp::Regex | MatchOp::NotRegex => {
+            matcher.regex_literals().is_none() && !matches!(matcher.value(), ".*" | ".+")
         }
-        found -= take_away(index, matcher)?;
     }
-    Ok(found)
 }
 
 /// The series that meet all matchers of at least one set; all if there is no set (`None`).
@@ -81,9 +135,7 @@ fn pick(index: &dyn LabelIndex, matcher: &Matcher) -> Result<RoaringBitmap, Erro
         (MatchOp::Equal, _) => index.equal(matcher.name(), matcher.value()),
         (MatchOp::Regex, Some(literals)) => union_of(index, matcher.name(), literals),
         (MatchOp::Regex, None) if matcher.value() == ".+" => index.with_name(matcher.name()),
-        (MatchOp::Regex, None) => {
-            index.union_where(matcher.name(), matcher.regex_prefix(), &mut |value| matcher.matches(value))
-        }
+        (MatchOp::Regex, None) => union_matching(index, matcher),
         (MatchOp::NotEqual, _) if matcher.value().is_empty() => index.with_name(matcher.name()),
         _ => index.union_where(matcher.name(), "", &mut |value| matcher.matches(value)),
     }
@@ -96,9 +148,7 @@ fn take_away(index: &dyn LabelIndex, matcher: &Matcher) -> Result<RoaringBitmap,
         (MatchOp::NotRegex, _) if matcher.value() == ".+" => index.with_name(matcher.name()),
         (MatchOp::NotEqual, _) => index.equal(matcher.name(), matcher.value()),
         (MatchOp::NotRegex, Some(literals)) => union_of(index, matcher.name(), literals),
-        (MatchOp::NotRegex, None) => {
-            index.union_where(matcher.name(), matcher.regex_prefix(), &mut |value| !matcher.matches(value))
-        }
+        (MatchOp::NotRegex, None) => union_matching(index, matcher),
         (MatchOp::Regex, _) => index.union_where(matcher.name(), "", &mut |value| !matcher.matches(value)),
     }
 }
@@ -109,4 +159,98 @@ fn union_of(index: &dyn LabelIndex, name: &str, values: &[String]) -> Result<Roa
         found |= index.equal(name, value)?;
     }
     Ok(found)
+}
+
+/// Series whose value the matcher's expression matches.
+fn union_matching(index: &dyn LabelIndex, matcher: &Matcher) -> Result<RoaringBitmap, Error> {
+    let (name, prefix) = (matcher.name(), matcher.regex_prefix());
+    if matcher.regex_is_prefix() {
+        return index.union_where(name, prefix, &mut |_| true);
+    }
+    let negated = matcher.op() == MatchOp::NotRegex;
+    index.union_where(name, prefix, &mut |value| matcher.matches(value) != negated)
+}
+
+/// Collects the series of many values, most of which have few.
+///
+/// Adding one by one to a compressed set costs a search each; so they are set as plain bits, and compressed in the end.
+#[derive(Debug, Default)]
+pub(crate) struct Union {
+    few: Vec<u32>,
+    words: Vec<u64>,
+    many: RoaringBitmap,
+}
+
+impl Union {
+    /// Up to so many, sorting is cheaper than bits for all numbers below the greatest.
+    const FEW_MAX: usize = 4096;
+
+    #[inline]
+    pub(crate) fn add(&mut self, series: u32) {
+        if self.words.is_empty() {
+            if self.few.len() < Self::FEW_MAX {
+                self.few.push(series);
+                return;
+            }
+            self.spread();
+        }
+        self.set(series);
+    }
+
+    /// Adds a set.
+    pub(crate) fn add_all(&mut self, series: &RoaringBitmap) {
+        self.many |= series;
+    }
+
+    #[inline]
+    fn set(&mut self, series: u32) {
+        let at = series as usize / 64;
+        if at >= self.words.len() {
+            self.words.resize((at + 1).next_power_of_two(), 0);
+        }
+        self.words[at] |= 1 << (series % 64);
+    }
+
+    #[cold]
+    fn spread(&mut self) {
+        for series in std::mem::take(&mut self.few) {
+            self.set(series);
+        }
+    }
+
+    pub(crate) fn finish(mut self) -> RoaringBitmap {
+        if !self.words.is_empty() {
+            let bytes: Vec<u8> = self.words.iter().flat_map(|word| word.to_le_bytes()).collect();
+            return self.many | RoaringBitmap::from_lsb0_bytes(0, &bytes);
+        }
+        self.few.sort_unstable();
+        self.few.dedup();
+        match RoaringBitmap::from_sorted_iter(self.few.iter().copied()) {
+            Ok(few) if self.many.is_empty() => few,
+            Ok(few) => self.many | few,
+            Err(_) => self.many | self.few.into_iter().collect::<RoaringBitmap>(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_union_has_what_was_added(
+            few in proptest::collection::vec(0u32..300_000, 0..20), from in 0u32..200_000, many in 0u32..6_000, step in 1u32..9,
+        ) {
+            let mut union = Union::default();
+            few.iter().for_each(|series| union.add(*series));
+            (0..many).for_each(|at| union.add(from + at * step));
+            let set: RoaringBitmap = few.iter().map(|series| series + 1).collect();
+            union.add_all(&set);
+            let want: RoaringBitmap =
+                few.iter().copied().chain(set.iter()).chain((0..many).map(|at| from + at * step)).collect();
+            prop_assert_eq!(union.finish(), want);
+        }
+    }
 }

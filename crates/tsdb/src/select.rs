@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use model::{Labels, Matcher, Metadata, TenantId};
 use parking_lot::Mutex;
+use roaring::RoaringBitmap;
 use stdx::memory::Reservation;
 use storage::{
     Error, ErrorKind, LabelRequest, Querier, QueryContext, SelectRequest, SeriesExemplars, SeriesSamples,
@@ -22,7 +23,7 @@ use crate::engine::Tsdb;
 use crate::head::series::SeriesSnapshot;
 use crate::head::{Head, SHARDS, locate};
 use crate::merge::Merger;
-use crate::postings::{LabelIndex, resolve, resolve_any};
+use crate::postings::{LabelIndex, resolve_any, resolve_mostly};
 use crate::tombstones::{Tombstones, covers, holes};
 
 impl Querier for Tsdb {
@@ -39,6 +40,7 @@ impl Querier for Tsdb {
             memory: context.budget.reserve_none(),
             taken_bytes: 0,
             found: Vec::new(),
+            run_count: 0,
             chunks: Vec::new(),
             tombstones: Tombstones::default(),
         };
@@ -66,9 +68,10 @@ impl Querier for Tsdb {
     ) -> Result<Vec<String>, Error> {
         let mut names = BTreeSet::new();
         self.visit_indexes(tenant, request, context, |index| {
-            index.names(resolve_any(index, request.matcher_sets)?.as_ref(), &mut names)
+            let max = limit_of(request);
+            index.names(resolve_any(index, request.matcher_sets)?.as_ref(), max, &mut names)
         })?;
-        Ok(limited(names, request.limit))
+        Ok(names.into_iter().take(limit_of(request)).collect())
     }
 
     fn label_values(
@@ -80,9 +83,10 @@ impl Querier for Tsdb {
     ) -> Result<Vec<String>, Error> {
         let mut values = BTreeSet::new();
         self.visit_indexes(tenant, request, context, |index| {
-            index.values(name, resolve_any(index, request.matcher_sets)?.as_ref(), &mut values)
+            let max = limit_of(request);
+            index.values(name, resolve_any(index, request.matcher_sets)?.as_ref(), max, &mut values)
         })?;
-        Ok(limited(values, request.limit))
+        Ok(values.into_iter().take(limit_of(request)).collect())
     }
 
     fn metadata(
@@ -128,9 +132,8 @@ impl Tsdb {
     }
 }
 
-fn limited(sorted: BTreeSet<String>, limit: usize) -> Vec<String> {
-    let limit = if limit == 0 { usize::MAX } else { limit };
-    sorted.into_iter().take(limit).collect()
+fn limit_of(request: &LabelRequest<'_>) -> usize {
+    if request.limit == 0 { usize::MAX } else { request.limit }
 }
 
 /// Collects what is selected.
@@ -139,16 +142,12 @@ struct Gatherer<'a> {
     context: &'a QueryContext,
     memory: Reservation,
     taken_bytes: usize,
-    found: Vec<(Labels, Source)>,
+    /// One run after the other, each sorted by labels: the head's, then each block's, by age.
+    found: Vec<SelectedSeries>,
+    run_count: usize,
     /// Of all series from blocks.
     chunks: Vec<BlockChunk>,
     tombstones: Tombstones,
-}
-
-enum Source {
-    Head(SeriesSnapshot),
-    /// Place in `chunks`.
-    Block(Range<u32>),
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -171,41 +170,68 @@ impl Gatherer<'_> {
 
     fn take_head(&mut self, head: &Head) -> Result<(), Error> {
         let releases = head.releases();
-        let numbers = resolve(&*head.index.read(), self.request.matchers)?;
-        // By shard, so that each lock is taken once.
-        let mut by_shard: [Vec<u32>; SHARDS] = Default::default();
-        for number in numbers {
-            let (shard, slot) = locate(number);
-            by_shard[shard].push(slot as u32);
+        let numbers = head_series(head, self.request.matchers, self.context)?;
+        // By shard, so that each lock is taken once; with the places, to keep the order.
+        let mut by_shard: [Vec<(u32, u32)>; SHARDS] = Default::default();
+        for (place, number) in (0..).zip(numbers.iter()) {
+            let (shard, slot) = locate(*number);
+            by_shard[shard].push((slot as u32, place));
         }
+        self.take_memory(numbers.len() * size_of::<SelectedSeries>())?;
+        let mut places: Vec<Option<SelectedSeries>> = Vec::new();
+        places.resize_with(numbers.len(), || None);
+        let mut moved = false;
         for (shard, slots) in head.shards.iter().zip(by_shard) {
             if slots.is_empty() {
                 continue;
             }
+            self.context.cancel.check()?;
             let shard = shard.read();
-            let moved = head.releases() != releases;
-            for slot in slots {
-                self.context.cancel.check()?;
+            moved |= head.releases() != releases;
+            for (slot, place) in slots {
                 let Some(Some(series)) = shard.slots.get(slot as usize) else { continue };
                 if moved && !model::matcher::matches_all(self.request.matchers, &series.labels) {
                     continue;
                 }
                 if let Some(snapshot) = series.snapshot(self.request.start_ms, self.request.end_ms) {
                     self.take_memory(snapshot.size_bytes() + size_of::<SelectedSeries>())?;
-                    self.found.push((series.labels.clone(), Source::Head(snapshot)));
+                    let labels = series.labels.clone();
+                    places[place as usize] =
+                        Some(SelectedSeries { labels, head: Some(snapshot), chunks: 0..0 });
                 }
             }
         }
+        self.found.extend(places.into_iter().flatten());
+        if moved {
+            self.found.sort_unstable_by(|a, b| a.labels.cmp(&b.labels));
+        }
+        self.run_count += usize::from(!self.found.is_empty());
         Ok(())
     }
 
     fn take_block(&mut self, at: u32, block: &Block) -> Result<(), Error> {
         self.context.cancel.check()?;
-        let numbers = resolve(block, self.request.matchers)?;
+        let (numbers, unchecked) = match block.selections.get(0, self.request.matchers) {
+            Some(known) => (known, Vec::new()),
+            None => {
+                let found = resolve_mostly(block, self.request.matchers)?;
+                (Arc::new(found.series), found.unchecked)
+            }
+        };
         let (start_ms, end_ms) = (self.request.start_ms, self.request.end_ms);
         let age = block.meta().age;
+        let before = self.found.len();
+        let mut met = RoaringBitmap::new();
         block.visit_series(&numbers, |mut series| {
-            self.context.cancel.check()?;
+            if series.number.is_multiple_of(CHECK_EVERY) {
+                self.context.cancel.check()?;
+            }
+            if !unchecked.is_empty() {
+                if !unchecked.iter().all(|matcher| matcher.matches_labels(series.labels.as_ref())) {
+                    return Ok(());
+                }
+                met.insert(series.number);
+            }
             if !self.tombstones.is_empty() {
                 // Of what is hidden as a whole, not even the labels are shown.
                 let holes = holes(&self.tombstones, age, &series.labels);
@@ -218,35 +244,30 @@ impl Gatherer<'_> {
             if end > start {
                 let chunk_bytes = (end - start) as usize * size_of::<BlockChunk>();
                 self.take_memory(series.labels.packed().len() + chunk_bytes + size_of::<SelectedSeries>())?;
-                self.found.push((series.labels, Source::Block(start..end)));
+                self.found.push(SelectedSeries { labels: series.labels, head: None, chunks: start..end });
             }
             Ok(())
-        })
+        })?;
+        self.run_count += usize::from(self.found.len() > before);
+        if !block.is_damaged() {
+            let numbers = if unchecked.is_empty() { numbers } else { Arc::new(met) };
+            let cost = numbers.serialized_size();
+            block.selections.insert(0, self.request.matchers, numbers, cost);
+        }
+        Ok(())
     }
 
     /// Brings together what belongs to one series.
     fn finish(mut self, blocks: Vec<Arc<Block>>) -> Result<Selection, Error> {
         self.context.cancel.check()?;
-        // Stable: what was found of one series stays in order, the head first, then blocks by age.
-        self.found.sort_by(|a, b| a.0.cmp(&b.0));
         let series_max =
             if self.request.hints.series_max == 0 { usize::MAX } else { self.request.hints.series_max };
-        let mut series: Vec<SelectedSeries> = Vec::new();
-        for (labels, source) in self.found {
-            if series.last().is_none_or(|last| last.labels != labels) {
-                if series.len() == series_max {
-                    break;
-                }
-                series.push(SelectedSeries { labels, head: None, chunks: Vec::new() });
-            }
-            let last = series.last_mut().expect("just pushed");
-            match source {
-                Source::Head(snapshot) => last.head = Some(snapshot),
-                Source::Block(range) => last.chunks.push(range),
-            }
+        if self.run_count > 1 {
+            self.merge_runs()?;
         }
+        self.found.truncate(series_max);
         Ok(Selection {
-            series,
+            series: self.found,
             chunks: self.chunks,
             blocks,
             tombstones: self.tombstones,
@@ -257,13 +278,75 @@ impl Gatherer<'_> {
             _memory: self.memory,
         })
     }
+
+    /// Of several runs one, with each series once, and its chunks together.
+    fn merge_runs(&mut self) -> Result<(), Error> {
+        self.take_memory(self.chunks.len() * size_of::<BlockChunk>())?;
+        // Stable: what was found of one series stays in order of age. Runs that are sorted are found and merged.
+        self.found.sort_by(|a, b| a.labels.cmp(&b.labels));
+        let mut chunks: Vec<BlockChunk> = Vec::with_capacity(self.chunks.len());
+        let mut merged: Vec<SelectedSeries> = Vec::with_capacity(self.found.len());
+        for piece in std::mem::take(&mut self.found) {
+            let from = chunks.len() as u32;
+            chunks.extend_from_slice(&self.chunks[piece.chunks.start as usize..piece.chunks.end as usize]);
+            let to = chunks.len() as u32;
+            match merged.last_mut() {
+                Some(last) if last.labels == piece.labels => {
+                    last.chunks = if last.chunks.is_empty() { from..to } else { last.chunks.start..to };
+                    last.head = last.head.take().or(piece.head);
+                }
+                _ => merged.push(SelectedSeries { chunks: from..to, ..piece }),
+            }
+        }
+        (self.found, self.chunks) = (merged, chunks);
+        Ok(())
+    }
+}
+
+/// Whether to go on is asked once in so many series.
+const CHECK_EVERY: u32 = 256;
+
+/// Numbers of the head's series that meet all matchers, sorted by labels.
+fn head_series(head: &Head, matchers: &[Matcher], context: &QueryContext) -> Result<Arc<[u32]>, Error> {
+    let (version, found) = {
+        let index = head.index.read();
+        let version = index.version();
+        if let Some(known) = head.selections.get(version, matchers) {
+            return Ok(known);
+        }
+        (version, resolve_mostly(&*index, matchers)?)
+    };
+    let mut by_shard: [Vec<u32>; SHARDS] = Default::default();
+    for number in &found.series {
+        by_shard[locate(number).0].push(number);
+    }
+    let bytes = found.series.len() * (size_of::<(Labels, u32)>() + 4) as u64;
+    let _memory = context.budget.reserve(bytes)?;
+    let mut series: Vec<(Labels, u32)> = Vec::with_capacity(found.series.len() as usize);
+    for (shard, numbers) in head.shards.iter().zip(by_shard) {
+        context.cancel.check()?;
+        let shard = shard.read();
+        for number in numbers {
+            let Some(Some(one)) = shard.slots.get(locate(number).1) else { continue };
+            if found.unchecked.iter().all(|matcher| matcher.matches_labels(one.labels.as_ref())) {
+                series.push((one.labels.clone(), number));
+            }
+        }
+    }
+    series.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+    let numbers: Arc<[u32]> = series.iter().map(|(_, number)| *number).collect();
+    // A number that was given to another series meanwhile is found out by whoever visits it, but must not be kept.
+    if head.index.read().version() == version {
+        head.selections.insert(version, matchers, Arc::clone(&numbers), numbers.len() * 4);
+    }
+    Ok(numbers)
 }
 
 struct SelectedSeries {
     labels: Labels,
     head: Option<SeriesSnapshot>,
-    /// Places in the selection's chunks, one range a block, blocks by age.
-    chunks: Vec<Range<u32>>,
+    /// Places in the selection's chunks: of one block after the other, by age.
+    chunks: Range<u32>,
 }
 
 /// Selected series; see [`SeriesSet`].
@@ -295,17 +378,13 @@ impl SeriesSet for Selection {
         let mut merger = Merger::new(into, self.start_ms, self.end_ms);
         if !series.chunks.is_empty() {
             let mut scratch = self.scratches.lock().pop().unwrap_or_default();
-            let result = series.chunks.iter().try_for_each(|range| {
-                let chunks = &self.chunks[range.start as usize..range.end as usize];
-                if let Some(first) = chunks.first()
-                    && !self.tombstones.is_empty()
-                {
-                    let age = self.blocks[first.block as usize].meta().age;
-                    merger.set_holes(holes(&self.tombstones, age, &series.labels));
+            let chunks = &self.chunks[series.chunks.start as usize..series.chunks.end as usize];
+            let result = chunks.chunk_by(|a, b| a.block == b.block).try_for_each(|chunks| {
+                let block = &self.blocks[chunks[0].block as usize];
+                if !self.tombstones.is_empty() {
+                    merger.set_holes(holes(&self.tombstones, block.meta().age, &series.labels));
                 }
-                chunks.iter().try_for_each(|BlockChunk { block, chunk }| {
-                    self.blocks[*block as usize].read_chunk(chunk, &mut scratch, &mut merger)
-                })
+                chunks.iter().try_for_each(|place| block.read_chunk(&place.chunk, &mut scratch, &mut merger))
             });
             merger.set_holes(Vec::new());
             self.scratches.lock().push(scratch);

@@ -168,7 +168,7 @@ pub(crate) struct ChunkRef {
 }
 
 /// A place in a frame.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Place {
     pub(super) frame: u32,
     pub(super) offset: u32,

@@ -11,7 +11,7 @@ use storage::Error;
 
 use super::format::FrameKind;
 use super::reader::Block;
-use crate::postings::LabelIndex;
+use crate::postings::{LabelIndex, Union};
 
 /// From so many series on, a bitmap is written instead of a list.
 const BITMAP_MIN: u64 = 256;
@@ -32,22 +32,28 @@ pub(super) fn write_postings(out: &mut Vec<u8>, mut series: RoaringBitmap) -> io
     Ok(())
 }
 
-fn read_postings(bytes: &[u8], into: &mut RoaringBitmap) -> Result<(), Corrupt> {
+fn read_postings(bytes: &[u8], into: &mut Union) -> Result<(), Corrupt> {
     let mut reader = Reader::new(bytes);
     let count = reader.count(BITMAP_MIN as usize)?;
     if count == 0 {
-        let bitmap =
-            RoaringBitmap::deserialize_from(reader.rest()).map_err(|_| Corrupt("a bitmap is damaged"))?;
-        *into |= bitmap;
+        into.add_all(&read_bitmap(reader.rest())?);
         return Ok(());
     }
     let mut next = 0u32;
     for _ in 0..count {
-        let number = next.checked_add(reader.u32()?).ok_or(Corrupt("a series is out of range"))?;
-        into.insert(number);
-        next = number.wrapping_add(1);
+        let number = next.checked_add(reader.u32()?).filter(|number| *number < SERIES_MAX);
+        let number = number.ok_or(Corrupt("a series is out of range"))?;
+        into.add(number);
+        next = number + 1;
     }
     Ok(())
+}
+
+/// No block has more series: bounds what damaged bytes can make us allocate.
+const SERIES_MAX: u32 = 1 << 30;
+
+fn read_bitmap(bytes: &[u8]) -> Result<RoaringBitmap, Corrupt> {
+    RoaringBitmap::deserialize_from(bytes).map_err(|_| Corrupt("a bitmap is damaged"))
 }
 
 /// Whether a series of the set is in `among`; stops at the first.
@@ -55,9 +61,7 @@ fn postings_meet(bytes: &[u8], among: &RoaringBitmap) -> Result<bool, Corrupt> {
     let mut reader = Reader::new(bytes);
     let count = reader.count(BITMAP_MIN as usize)?;
     if count == 0 {
-        let mut series = RoaringBitmap::new();
-        read_postings(bytes, &mut series)?;
-        return Ok(!series.is_disjoint(among));
+        return Ok(!read_bitmap(reader.rest())?.is_disjoint(among));
     }
     let mut next = 0u32;
     for _ in 0..count {
@@ -127,7 +131,7 @@ impl LabelFrame {
         self.raw.len() + self.values.len() * 12
     }
 
-    fn add_to(&self, at: usize, into: &mut RoaringBitmap) -> Result<(), Corrupt> {
+    fn add_to(&self, at: usize, into: &mut Union) -> Result<(), Corrupt> {
         let (_, start, end) = self.values[at];
         read_postings(&self.raw[start as usize..end as usize], into)
     }
@@ -191,14 +195,18 @@ impl LabelIndex for Block {
     }
 
     fn equal(&self, name: &str, value: &str) -> Result<RoaringBitmap, Error> {
-        let mut found = RoaringBitmap::new();
+        let mut found = Union::default();
         self.visit_values(name, value, |label, at, candidate| {
             if candidate == value {
                 label.add_to(at, &mut found)?;
             }
             Ok(false)
         })?;
-        Ok(found)
+        Ok(found.finish())
+    }
+
+    fn value_count(&self, name: &str) -> Result<usize, Error> {
+        Ok(self.label(name)?.map_or(0, |label| label.values.len()))
     }
 
     fn union_where(
@@ -207,7 +215,7 @@ impl LabelIndex for Block {
         prefix: &str,
         wanted: &mut dyn FnMut(&str) -> bool,
     ) -> Result<RoaringBitmap, Error> {
-        let mut found = RoaringBitmap::new();
+        let mut found = Union::default();
         self.visit_values(name, prefix, |label, at, value| {
             if !value.starts_with(prefix) {
                 return Ok(false);
@@ -217,12 +225,22 @@ impl LabelIndex for Block {
             }
             Ok(true)
         })?;
-        Ok(found)
+        Ok(found.finish())
     }
 
-    fn names(&self, among: Option<&RoaringBitmap>, into: &mut BTreeSet<String>) -> Result<(), Error> {
+    fn names(
+        &self,
+        among: Option<&RoaringBitmap>,
+        max: usize,
+        into: &mut BTreeSet<String>,
+    ) -> Result<(), Error> {
+        let mut left = max;
         for name in self.label_names() {
+            if left == 0 {
+                break;
+            }
             if into.contains(name) {
+                left -= 1;
                 continue;
             }
             let wanted = match among {
@@ -237,6 +255,7 @@ impl LabelIndex for Block {
                 }
             };
             if wanted {
+                left -= 1;
                 into.insert(name.to_owned());
             }
         }
@@ -247,10 +266,16 @@ impl LabelIndex for Block {
         &self,
         name: &str,
         among: Option<&RoaringBitmap>,
+        max: usize,
         into: &mut BTreeSet<String>,
     ) -> Result<(), Error> {
+        let mut left = max;
         self.visit_values(name, "", |label, at, value| {
+            if left == 0 {
+                return Ok(false);
+            }
             if into.contains(value) {
+                left -= 1;
                 return Ok(true);
             }
             let wanted = match among {
@@ -258,6 +283,7 @@ impl LabelIndex for Block {
                 Some(among) => label.meets(at, among)?,
             };
             if wanted {
+                left -= 1;
                 into.insert(value.to_owned());
             }
             Ok(true)
@@ -276,9 +302,9 @@ mod tests {
             let set: RoaringBitmap = series.iter().copied().collect();
             let mut bytes = Vec::new();
             write_postings(&mut bytes, set.clone()).expect("written to memory");
-            let mut back = RoaringBitmap::new();
+            let mut back = Union::default();
             read_postings(&bytes, &mut back).expect("sound");
-            prop_assert_eq!(&back, &set);
+            prop_assert_eq!(&back.finish(), &set);
             let last: RoaringBitmap = set.max().into_iter().collect();
             prop_assert!(postings_meet(&bytes, &last).expect("sound"));
             prop_assert!(!postings_meet(&bytes, &RoaringBitmap::from([5_000])).expect("sound"));
@@ -286,7 +312,7 @@ mod tests {
 
         #[test]
         fn any_bytes_are_read_without_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-            let mut into = RoaringBitmap::new();
+            let mut into = Union::default();
             let decoded = read_postings(&bytes, &mut into);
             prop_assert!(decoded.is_err() || !bytes.is_empty());
             let raw = Arc::new(bytes);

@@ -4,6 +4,7 @@ pub(crate) mod verify;
 
 use std::collections::HashSet;
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,12 +20,13 @@ use storage::{Error, ErrorKind};
 
 use super::cache::{Cached, FrameCache, FrameKey};
 use super::format::{
-    CHUNK_SAMPLES_MAX, ChunkRef, Directory, FRAME_BYTES_MAX, FrameInfo, FrameKind, MAGIC, Meta,
+    CHUNK_SAMPLES_MAX, ChunkRef, Directory, FRAME_BYTES_MAX, FrameInfo, FrameKind, MAGIC, Meta, Place,
     SERIES_PER_FRAME, TRAILER_BYTES, read_series,
 };
 use super::index::{LabelFrame, Symbols};
 use crate::merge::Merger;
 use crate::metrics::Metrics;
+use crate::selections::SelectionCache;
 
 /// What blocks share.
 #[derive(Debug)]
@@ -47,22 +49,40 @@ pub(crate) struct Block {
     directory: Directory,
     /// Frames that were found damaged and reported.
     set_aside: Mutex<HashSet<(FrameKind, u32)>>,
+    /// What selectors found here. The version is always the same.
+    pub(crate) selections: SelectionCache<Arc<RoaringBitmap>>,
 }
+
+/// Most bytes of resolved selectors that are kept of a block.
+const SELECTION_BYTES_MAX: usize = 256 << 10;
 
 /// A series of a block.
 #[derive(Debug)]
 pub(crate) struct BlockSeries {
+    /// Its number in the block.
+    pub(crate) number: u32,
     pub(crate) labels: Labels,
     /// In order of time.
     pub(crate) chunks: Vec<ChunkRef>,
 }
 
 /// Buffers for decoding, kept from chunk to chunk.
+///
+/// Series of a block stand beside each other in its frames and share columns of timestamps, so what was used last is most
+/// often what is needed next: it is kept here, where no lock is in the way.
 #[derive(Debug, Default)]
 pub(crate) struct DecodeScratch {
+    /// The last frame of each kind of column, with its block and number.
+    frames: [Option<(u64, u32, Arc<Vec<u8>>)>; FrameKind::ALL.len()],
+    /// Decoded columns of timestamps, one after the other.
     timestamps_ms: Vec<i64>,
+    /// Where in `timestamps_ms` a column is, by its block, place and count.
+    times: hashbrown::HashMap<(u64, Place, u32), Range<usize>>,
     values: Vec<f64>,
 }
+
+/// Decoded timestamps that are kept at most.
+const TIMES_MAX: usize = 64 << 10;
 
 impl Block {
     /// Opens a block and reads its directory.
@@ -75,7 +95,17 @@ impl Block {
         let directory = read_directory(&*file, len)?;
         let key = env.next_key.fetch_add(1, Ordering::Relaxed);
         let set_aside = Mutex::new(HashSet::new());
-        Ok(Self { env: Arc::clone(env), path: path.to_owned(), file, key, len, directory, set_aside })
+        let selections = SelectionCache::new(SELECTION_BYTES_MAX);
+        Ok(Self {
+            env: Arc::clone(env),
+            path: path.to_owned(),
+            file,
+            key,
+            len,
+            directory,
+            set_aside,
+            selections,
+        })
     }
 
     pub(crate) fn meta(&self) -> &Meta {
@@ -207,7 +237,7 @@ impl Block {
                         *number += 1;
                     }
                     *number += 1;
-                    read_one(reader.bytes()?, &symbols, packed)
+                    read_one(next, reader.bytes()?, &symbols, packed)
                 };
                 let series = read(&mut reader, &mut packed, &mut number)
                     .map_err(|e| self.corrupt(FrameKind::Series, frame_number, e))?;
@@ -235,15 +265,9 @@ impl Block {
                 Corrupt("a chunk has too many samples"),
             ));
         }
-        let Some(times) = self.raw(FrameKind::Times, chunk.times.frame)? else { return Ok(()) };
-        let Some(values) = self.raw(chunk.kind, chunk.values.frame)? else { return Ok(()) };
+        let Some(times) = self.timestamps(chunk, scratch)? else { return Ok(()) };
+        let Some(values) = self.recent(chunk.kind, chunk.values.frame, scratch)? else { return Ok(()) };
         let missing = Corrupt("a column begins behind its frame");
-        times
-            .get(chunk.times.offset as usize..)
-            .ok_or(missing)
-            .and_then(|bytes| chunk::timestamps::decode(bytes, count, &mut scratch.timestamps_ms))
-            .and_then(|()| rising(&scratch.timestamps_ms))
-            .map_err(|e| self.corrupt(FrameKind::Times, chunk.times.frame, e))?;
         let bytes = values
             .get(chunk.values.offset as usize..)
             .ok_or(missing)
@@ -252,14 +276,62 @@ impl Block {
             scratch.values.clear();
             let decoded = chunk::floats::decode(bytes, count, &mut scratch.values);
             decoded.map_err(|e| self.corrupt(chunk.kind, chunk.values.frame, e))?;
-            merger.add_floats(&scratch.timestamps_ms, &scratch.values);
+            merger.add_floats(&scratch.timestamps_ms[times], &scratch.values);
         } else {
             let mut histograms = Vec::with_capacity(count);
             let decoded = chunk::histograms::decode(bytes, count, &mut histograms);
             decoded.map_err(|e| self.corrupt(chunk.kind, chunk.values.frame, e))?;
-            merger.add_histograms(&scratch.timestamps_ms, &histograms);
+            merger.add_histograms(&scratch.timestamps_ms[times], &histograms);
         }
         Ok(())
+    }
+}
+
+impl Block {
+    /// As [`Self::raw`], with the last frame of each kind at hand.
+    fn recent(
+        &self,
+        kind: FrameKind,
+        number: u32,
+        scratch: &mut DecodeScratch,
+    ) -> Result<Option<Arc<Vec<u8>>>, Error> {
+        let last = &mut scratch.frames[kind as usize];
+        if let Some((block, last_number, raw)) = last
+            && (*block, *last_number) == (self.key, number)
+        {
+            return Ok(Some(Arc::clone(raw)));
+        }
+        let raw = self.raw(kind, number)?;
+        *last = raw.as_ref().map(|raw| (self.key, number, Arc::clone(raw)));
+        Ok(raw)
+    }
+
+    /// Where in the scratch's timestamps those of a chunk are; `None` if their frame was set aside before.
+    fn timestamps(
+        &self,
+        chunk: &ChunkRef,
+        scratch: &mut DecodeScratch,
+    ) -> Result<Option<Range<usize>>, Error> {
+        let key = (self.key, chunk.times, chunk.count);
+        if let Some(known) = scratch.times.get(&key) {
+            return Ok(Some(known.clone()));
+        }
+        let Some(raw) = self.recent(FrameKind::Times, chunk.times.frame, scratch)? else { return Ok(None) };
+        if scratch.timestamps_ms.len() >= TIMES_MAX {
+            scratch.timestamps_ms.clear();
+            scratch.times.clear();
+        }
+        let from = scratch.timestamps_ms.len();
+        raw.get(chunk.times.offset as usize..)
+            .ok_or(Corrupt("a column begins behind its frame"))
+            .and_then(|bytes| {
+                chunk::timestamps::decode(bytes, chunk.count as usize, &mut scratch.timestamps_ms)
+            })
+            .and_then(|()| rising(&scratch.timestamps_ms[from..]))
+            .map_err(|e| self.corrupt(FrameKind::Times, chunk.times.frame, e))?;
+        let range = from..scratch.timestamps_ms.len();
+        scratch.times.insert(key, range.clone());
+        Ok(Some(range))
     }
 }
 
@@ -267,7 +339,12 @@ fn rising(timestamps_ms: &[i64]) -> Result<(), Corrupt> {
     if timestamps_ms.is_sorted_by(|a, b| a < b) { Ok(()) } else { Err(Corrupt("timestamps do not rise")) }
 }
 
-fn read_one(bytes: &[u8], symbols: &Symbols, packed: &mut String) -> Result<BlockSeries, Corrupt> {
+fn read_one(
+    number: u32,
+    bytes: &[u8],
+    symbols: &Symbols,
+    packed: &mut String,
+) -> Result<BlockSeries, Corrupt> {
     packed.clear();
     let mut chunks = Vec::new();
     let label = |name, value| {
@@ -276,7 +353,7 @@ fn read_one(bytes: &[u8], symbols: &Symbols, packed: &mut String) -> Result<Bloc
     };
     read_series(bytes, label, |chunk| chunks.push(chunk))?;
     let labels = LabelsRef::from_packed(packed).ok_or(Corrupt("labels are not in packed form"))?.to_labels();
-    Ok(BlockSeries { labels, chunks })
+    Ok(BlockSeries { number, labels, chunks })
 }
 
 enum ReadError {

@@ -7,12 +7,14 @@ use model::Labels;
 use roaring::RoaringBitmap;
 use storage::Error;
 
-use crate::postings::LabelIndex;
+use crate::postings::{LabelIndex, Union};
 
 /// Index of one tenant's head.
 #[derive(Debug, Default)]
 pub(crate) struct HeadIndex {
     all: RoaringBitmap,
+    /// Goes up with every change, so that what was found can be kept as long as it holds.
+    version: u64,
     pub(crate) names: BTreeMap<Box<str>, NameIndex>,
 }
 
@@ -71,10 +73,10 @@ impl Postings {
         }
     }
 
-    fn add_to(&self, set: &mut RoaringBitmap) {
+    fn add_to(&self, union: &mut Union) {
         match self {
-            Self::Few(few) => set.extend(few.iter().copied()),
-            Self::Many(many) => *set |= many,
+            Self::Few(few) => few.iter().for_each(|series| union.add(*series)),
+            Self::Many(many) => union.add_all(many),
         }
     }
 
@@ -87,7 +89,13 @@ impl Postings {
 }
 
 impl HeadIndex {
+    /// Of what is found now: the same version, the same result.
+    pub(crate) fn version(&self) -> u64 {
+        self.version
+    }
+
     pub(super) fn add(&mut self, series: u32, labels: &Labels) {
+        self.version += 1;
         self.all.insert(series);
         for (name, value) in labels {
             if !self.names.contains_key(name) {
@@ -105,6 +113,7 @@ impl HeadIndex {
     }
 
     pub(super) fn remove(&mut self, series: u32, labels: &Labels) {
+        self.version += 1;
         self.all.remove(series);
         for (name, value) in labels {
             let Some(index) = self.names.get_mut(name) else { continue };
@@ -132,11 +141,15 @@ impl LabelIndex for HeadIndex {
     }
 
     fn equal(&self, name: &str, value: &str) -> Result<RoaringBitmap, Error> {
-        let mut found = RoaringBitmap::new();
+        let mut found = Union::default();
         if let Some(postings) = self.names.get(name).and_then(|index| index.values.get(value)) {
             postings.add_to(&mut found);
         }
-        Ok(found)
+        Ok(found.finish())
+    }
+
+    fn value_count(&self, name: &str) -> Result<usize, Error> {
+        Ok(self.names.get(name).map_or(0, |index| index.values.len()))
     }
 
     fn union_where(
@@ -145,8 +158,8 @@ impl LabelIndex for HeadIndex {
         prefix: &str,
         wanted: &mut dyn FnMut(&str) -> bool,
     ) -> Result<RoaringBitmap, Error> {
-        let mut found = RoaringBitmap::new();
-        let Some(index) = self.names.get(name) else { return Ok(found) };
+        let mut found = Union::default();
+        let Some(index) = self.names.get(name) else { return Ok(found.finish()) };
         let from = (Bound::Included(prefix), Bound::Unbounded);
         for (value, postings) in index.values.range::<str, _>(from).take_while(|(v, _)| v.starts_with(prefix))
         {
@@ -154,12 +167,18 @@ impl LabelIndex for HeadIndex {
                 postings.add_to(&mut found);
             }
         }
-        Ok(found)
+        Ok(found.finish())
     }
 
-    fn names(&self, among: Option<&RoaringBitmap>, into: &mut BTreeSet<String>) -> Result<(), Error> {
+    fn names(
+        &self,
+        among: Option<&RoaringBitmap>,
+        max: usize,
+        into: &mut BTreeSet<String>,
+    ) -> Result<(), Error> {
         let wanted = |index: &NameIndex| among.is_none_or(|among| !index.any.is_disjoint(among));
-        into.extend(self.names.iter().filter(|(_, index)| wanted(index)).map(|(name, _)| name.to_string()));
+        let names = self.names.iter().filter(|(_, index)| wanted(index));
+        into.extend(names.take(max).map(|(name, _)| name.to_string()));
         Ok(())
     }
 
@@ -167,11 +186,13 @@ impl LabelIndex for HeadIndex {
         &self,
         name: &str,
         among: Option<&RoaringBitmap>,
+        max: usize,
         into: &mut BTreeSet<String>,
     ) -> Result<(), Error> {
         let Some(index) = self.names.get(name) else { return Ok(()) };
         let wanted = |postings: &Postings| among.is_none_or(|among| postings.meets(among));
-        into.extend(index.values.iter().filter(|(_, p)| wanted(p)).map(|(value, _)| value.to_string()));
+        let values = index.values.iter().filter(|(_, postings)| wanted(postings));
+        into.extend(values.take(max).map(|(value, _)| value.to_string()));
         Ok(())
     }
 }

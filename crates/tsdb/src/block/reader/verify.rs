@@ -54,7 +54,8 @@ impl Block {
         }
         for name in self.label_names() {
             let mut values = std::collections::BTreeSet::new();
-            if let Err(error) = crate::postings::LabelIndex::values(self, name, None, &mut values) {
+            if let Err(error) = crate::postings::LabelIndex::values(self, name, None, usize::MAX, &mut values)
+            {
                 report.faults.push(error.to_string());
             }
         }
