@@ -26,12 +26,13 @@ pub(crate) async fn read_body(
         let message = format!("the body is larger than the limit of {bytes_max} bytes");
         ApiError::new(ErrorType::PayloadTooLarge, message)
     };
-    // A declared length is believed only to refuse early, never to allocate.
-    if http_body::Body::size_hint(&body).lower() > bytes_max as u64 {
+    // A declared length is believed to refuse early, and to allocate no more than a client may have for nothing.
+    let declared = http_body::Body::size_hint(&body).lower();
+    if declared > bytes_max as u64 {
         return Err(too_large());
     }
     let end = Instant::now() + settings.body_timeout;
-    let mut collected = Vec::new();
+    let mut collected = Vec::with_capacity((declared as usize).min(CHUNK_BYTES));
     loop {
         let deadline = end.min(Instant::now() + settings.stall_timeout);
         let Ok(frame) = timeout_at(deadline, body.frame()).await else {

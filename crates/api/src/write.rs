@@ -32,6 +32,10 @@ const REFUSALS_SHOWN_MAX: usize = 10;
 /// Buffers beyond this are not kept for the next request.
 const SCRATCH_BYTES_MAX: usize = 16 << 20;
 
+/// Bodies up to here take less than a millisecond or two, and never wait for the disk: handing them to another thread
+/// would cost more than it is worth.
+const INLINE_BYTES_MAX: usize = 64 << 10;
+
 /// Buffers that go from request to request, so that decoding allocates nothing per sample.
 #[derive(Default)]
 pub(crate) struct Scratch {
@@ -55,6 +59,7 @@ async fn answer(state: &Arc<State>, tenant: TenantId, request: Request) -> Resul
         return Err(ApiError::new(ErrorType::TooManyRequests, "too many writes at a time; send again later"));
     };
     let body = read_body(request.into_body(), state.settings.write_bytes_max, &state.settings).await?;
+    let body_bytes = body.len();
     let work = {
         let state = Arc::clone(state);
         move || {
@@ -64,7 +69,11 @@ async fn answer(state: &Arc<State>, tenant: TenantId, request: Request) -> Resul
         }
     };
     // Not stopped when the client goes away: what is begun is short, and half a batch helps nobody.
-    let (durable, refusals) = blocking(state, cancel_after(state, None), work).await??;
+    let (durable, refusals) = if body_bytes <= INLINE_BYTES_MAX {
+        work()?
+    } else {
+        blocking(state, cancel_after(state, None), work).await??
+    };
     durable.await.map_err(write_error)?;
     if refusals.is_empty() {
         return Ok(StatusCode::NO_CONTENT.into_response());

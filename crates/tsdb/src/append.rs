@@ -41,6 +41,8 @@ pub(crate) struct Scratch {
     /// Slots of the shard at hand that the journal's segment does not know yet.
     undefined: Vec<u32>,
     histogram_bytes: Vec<u8>,
+    /// The encoded samples of the shard at hand.
+    columns: Vec<u8>,
 }
 
 /// A series of the batch, and what is known about it so far.
@@ -414,8 +416,8 @@ impl Append<'_> {
 
     /// Encodes the accepted samples of a shard, in columns; defines series that the segment does not know.
     fn journal_shard(&mut self, shard: &mut Shard, shard_number: usize, scratch: &mut Scratch) {
-        let (_, timestamps_ms, values) = self.batch.float_columns();
-        let Scratch { accepted, accepted_histograms, undefined, histogram_bytes, .. } = scratch;
+        self.encode_shard(shard_number, scratch);
+        let Scratch { accepted, accepted_histograms, undefined, columns, .. } = scratch;
         let mut entry = self.tsdb.journal.entry(self.tenant.number, self.tenant.id.as_str(), record::SAMPLES);
         let segment = entry.segment();
         undefined.clear();
@@ -435,7 +437,15 @@ impl Append<'_> {
             write_bytes(out, series.labels.packed().as_bytes());
         }
         entry.count_definitions(start);
-        let out = entry.out();
+        entry.out().extend_from_slice(columns);
+        entry.finish(&mut self.ticket);
+    }
+
+    /// Encodes the accepted samples of a shard before the journal is locked.
+    fn encode_shard(&self, shard_number: usize, scratch: &mut Scratch) {
+        let (_, timestamps_ms, values) = self.batch.float_columns();
+        let Scratch { accepted, accepted_histograms, histogram_bytes, columns: out, .. } = scratch;
+        out.clear();
         write_u64(out, accepted.len() as u64);
         record::write_refs(out, accepted.iter().map(|(slot, _)| series_number(shard_number, *slot)));
         record::write_timestamps(out, accepted.iter().map(|(_, place)| timestamps_ms[*place as usize]));
@@ -449,7 +459,6 @@ impl Append<'_> {
             chunk::histograms::encode(&[Arc::new(sample.histogram.clone())], histogram_bytes);
             write_bytes(out, histogram_bytes);
         }
-        entry.finish(&mut self.ticket);
     }
 
     /// Exemplars of series that exist; without a sample there is nothing to attach them to.

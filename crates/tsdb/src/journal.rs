@@ -5,7 +5,7 @@
 //! that turns many waiting entries into one write and one sync.
 //!
 //! Appenders encode straight into the buffer that the thread writes next, under one lock that is held for the
-//! time of the encoding only. A shard of the head holds its own lock meanwhile, so for each series the order in the
+//! time of a copy only. A shard of the head holds its own lock meanwhile, so for each series the order in the
 //! journal is the order in the head, and a replay ends with the same last write.
 //!
 //! Invariants: segments are self-contained (a series and a tenant are defined in each segment before they are
@@ -82,6 +82,8 @@ struct Queue {
     pending_bytes: usize,
     /// Segment of what the thread is writing at the moment.
     in_flight: Option<u64>,
+    /// Batches that have begun and may have more entries to come: a commit waits a moment for them.
+    writer_count: usize,
     /// How often entries were lost because a write or sync failed.
     failures: u64,
     /// Why nothing can be written at the moment.
@@ -105,9 +107,12 @@ struct Pending {
     batch_count: u32,
 }
 
-/// Follows one batch through the journal.
+/// Follows one batch through the journal. The thread is woken when the batch ends, not for each of its entries.
 #[derive(Debug)]
 pub(crate) struct Ticket {
+    shared: Arc<Shared>,
+    /// Something was written: the journal counts with more until this is dropped.
+    begun: bool,
     failures: u64,
     lost: bool,
     group: Option<Arc<CommitGroup>>,
@@ -115,8 +120,8 @@ pub(crate) struct Ticket {
 
 impl Ticket {
     /// Resolves when all entries of the batch are safe.
-    pub(crate) fn durability(self) -> Durability {
-        match self.group {
+    pub(crate) fn durability(mut self) -> Durability {
+        match self.group.take() {
             _ if self.lost => {
                 let failed = CommitGroup::new();
                 failed.complete(Err(unavailable("part of the write was lost with a failed sync")));
@@ -128,6 +133,22 @@ impl Ticket {
     }
 }
 
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        if !self.begun {
+            return;
+        }
+        let idle = {
+            let mut queue = self.shared.queue.lock();
+            queue.writer_count -= 1;
+            std::mem::replace(&mut queue.idle, false)
+        };
+        if idle {
+            self.shared.wake.notify_one();
+        }
+    }
+}
+
 fn unavailable(why: &str) -> Error {
     Error::new(ErrorKind::Unavailable, format!("journal cannot be written: {why}; retry later"))
 }
@@ -135,7 +156,6 @@ fn unavailable(why: &str) -> Error {
 /// An entry that is being encoded; the journal is locked until [`EntryGuard::finish`].
 pub(crate) struct EntryGuard<'a> {
     queue: MutexGuard<'a, Queue>,
-    shared: &'a Shared,
     start: usize,
 }
 
@@ -161,6 +181,7 @@ impl EntryGuard<'_> {
     /// Ends the entry and lets others write.
     pub(crate) fn finish(mut self, ticket: &mut Ticket) {
         let queue = &mut *self.queue;
+        queue.writer_count += usize::from(!std::mem::replace(&mut ticket.begun, true));
         ticket.lost |= queue.failures != ticket.failures || queue.broken.is_some();
         let start = self.start;
         let out = queue.out();
@@ -176,11 +197,6 @@ impl EntryGuard<'_> {
         if ticket.group.as_ref().is_none_or(|group| !Arc::ptr_eq(group, &pending.group)) {
             pending.batch_count += 1;
             ticket.group = Some(Arc::clone(&pending.group));
-        }
-        let (shared, idle) = (self.shared, std::mem::replace(&mut queue.idle, false));
-        drop(self.queue);
-        if idle {
-            shared.wake.notify_one();
         }
     }
 }
@@ -224,6 +240,7 @@ impl Journal {
             pending: VecDeque::new(),
             pending_bytes: 0,
             in_flight: None,
+            writer_count: 0,
             failures: 0,
             broken: None,
             nudged: false,
@@ -262,7 +279,8 @@ impl Journal {
         if queue.pending_bytes > self.shared.config.queue_bytes_max {
             return Err(unavailable("the disk is slower than the writes"));
         }
-        Ok(Ticket { failures: queue.failures, lost: false, group: None })
+        let shared = Arc::clone(&self.shared);
+        Ok(Ticket { shared, begun: false, failures: queue.failures, lost: false, group: None })
     }
 
     /// Begins an entry of `tenant` and defines the tenant if the segment does not know it yet.
@@ -285,7 +303,7 @@ impl Journal {
         chunk::varint::write_u64(queue.out(), u64::from(tenant));
         let extra = (entry_start - start) as u64;
         queue.segment_bytes += extra;
-        EntryGuard { queue, shared: &self.shared, start: entry_start }
+        EntryGuard { queue, start: entry_start }
     }
 
     /// Ends the current segment, if it holds anything. Returns the segment where later entries will be: all

@@ -1,12 +1,19 @@
-//! The journal's thread: group commit. While one sync runs, the next group fills.
+//! The journal's thread: group commit. While one sync runs, the next group fills. Batches that are half written when
+//! the sync is done are waited for, so that each waits for one sync, not for two.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use storage::CommitGroup;
 
 use super::segment::SegmentWriter;
 use super::{Pending, Shared, unavailable};
 use crate::settings::FsyncPolicy;
+
+/// How long a commit waits for batches that are being written; then it goes without them.
+const PATIENCE: Duration = Duration::from_micros(500);
+/// With so much to write, a commit waits for nobody.
+const WAIT_BYTES_MAX: usize = 4 << 20;
 
 pub(super) struct Committer {
     shared: Arc<Shared>,
@@ -30,10 +37,19 @@ impl Committer {
 
     fn next_work(&self) -> Option<Work> {
         let mut queue = self.shared.queue.lock();
+        let mut waited = false;
         loop {
             if queue.broken.is_some() && queue.nudged && !queue.stopping {
                 queue.nudged = false;
                 return Some(Work::Recover);
+            }
+            let worth_waiting = queue.writer_count > 0 && queue.pending_bytes < WAIT_BYTES_MAX;
+            if worth_waiting && !waited && !queue.pending.is_empty() && !queue.stopping {
+                waited = true;
+                queue.idle = true;
+                self.shared.wake.wait_for(&mut queue, PATIENCE);
+                queue.idle = false;
+                continue;
             }
             if let Some(pending) = queue.pending.pop_front() {
                 queue.pending_bytes -= pending.bytes.len().min(queue.pending_bytes);
