@@ -6,13 +6,17 @@ use std::path::Path;
 use std::sync::Arc;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use model::{Labels, Matcher, TenantId};
+use model::{Exemplar, FloatHistogram, Labels, LabelsRef, Matcher, Metadata, TenantId};
 use stdx::clock::ManualClock;
 use storage::{
-    Appender, Durability, LabelRequest, Querier, QueryContext, SelectHints, SelectRequest, SeriesSamples,
-    WriteBatch,
+    Appender, BatchSeries, Durability, InvalidLabels, LabelRequest, Querier, QueryContext, SelectHints,
+    SelectRequest, SeriesKey, SeriesSamples, WriteBatch,
 };
 use tsdb::{Deps, Settings, Tsdb};
+use wire::remote_write::encode::{Encoder, SeriesContent};
+use wire::remote_write::{
+    LabelHasher, RawVisitor, RejectedSeries, Visitor, decode, decode_raw, decompress, pack_raw_labels,
+};
 
 const SERIES: usize = 20_000;
 const START_MS: i64 = 1_760_000_000_000;
@@ -77,6 +81,92 @@ fn append(criterion: &mut Criterion) {
             BatchSize::PerIteration,
         );
     });
+    group.finish();
+    tsdb.stop().expect("stopped");
+}
+
+/// A request of remote write on its way into a batch, as the API fills it.
+#[derive(Default)]
+struct Push {
+    batch: WriteBatch,
+    series: BatchSeries,
+}
+
+impl Visitor for Push {
+    fn series(&mut self, labels: LabelsRef<'_>) {
+        self.series = self.batch.add_series(labels);
+    }
+    fn float(&mut self, timestamp_ms: i64, value: f64) {
+        self.batch.add_float(self.series, timestamp_ms, value);
+    }
+    fn histogram(&mut self, timestamp_ms: i64, histogram: FloatHistogram) {
+        self.batch.add_histogram(self.series, timestamp_ms, histogram);
+    }
+    fn exemplar(&mut self, exemplar: Exemplar) {
+        self.batch.add_exemplar(self.series, exemplar, 0);
+    }
+    fn metadata(&mut self, metric: &str, metadata: Metadata) {
+        self.batch.add_metadata(metric, metadata);
+    }
+    fn reject(&mut self, rejected: RejectedSeries) {
+        panic!("{rejected}");
+    }
+}
+
+impl RawVisitor for Push {
+    fn raw_series(&mut self, hash: u128, labels: std::ops::Range<usize>) {
+        self.series = self.batch.add_raw_series(SeriesKey::new(hash), labels);
+    }
+}
+
+/// From the body of a request to the head, with labels decoded and with labels known by their hash.
+fn push(criterion: &mut Criterion) {
+    let directory = tempfile::tempdir().expect("temporary directory");
+    let tsdb = open(directory.path());
+    let (labels, tenant) = (labels(), TenantId::anonymous());
+    let hasher = LabelHasher::new(stdx::rand::os_seed);
+    let (mut batch, mut push, mut step) = (WriteBatch::new(), Push::default(), 0);
+    let durable = std::cell::Cell::new(None::<Durability>);
+    let mut group = criterion.benchmark_group("push");
+    group.throughput(Throughput::Elements(SERIES as u64)).sample_size(20);
+    for (name, raw) in [("labels decoded", false), ("labels by hash", true)] {
+        group.bench_function(name, |bencher| {
+            bencher.iter_batched_ref(
+                || {
+                    if let Some(durable) = durable.take() {
+                        durable.wait().expect("durable");
+                    }
+                    step += 1;
+                    assert!(step < 7_000, "later samples would be in the future");
+                    fill(&mut batch, &labels, step);
+                    let mut encoder = Encoder::new();
+                    for (series, timestamp_ms, value) in batch.floats() {
+                        let floats = &[(timestamp_ms, value)];
+                        encoder.series(
+                            batch.series(series),
+                            SeriesContent { floats, ..SeriesContent::default() },
+                        );
+                    }
+                    encoder.compress()
+                },
+                |body| {
+                    push.batch.clear();
+                    let mut request = push.batch.take_raw_buffer();
+                    decompress(body, usize::MAX, &mut request).expect("decompressed");
+                    if raw {
+                        decode_raw(&request, &hasher, &mut push).expect("decoded");
+                    } else {
+                        decode(&request, &mut push).expect("decoded");
+                    }
+                    push.batch.set_raw(request, |raw, packed| {
+                        pack_raw_labels(raw, packed).map_err(|_| InvalidLabels)
+                    });
+                    durable.set(Some(tsdb.append(&tenant, &push.batch).expect("written").durable));
+                },
+                BatchSize::PerIteration,
+            );
+        });
+    }
     group.finish();
     tsdb.stop().expect("stopped");
 }
@@ -147,5 +237,5 @@ fn read(criterion: &mut Criterion) {
     tsdb.stop().expect("stopped");
 }
 
-criterion_group!(benches, append, read);
+criterion_group!(benches, append, push, read);
 criterion_main!(benches);
