@@ -31,6 +31,8 @@ use crate::selections::SelectionCache;
 /// Shards of one tenant. A power of two.
 pub(crate) const SHARDS: usize = 16;
 const SHARD_BITS: u32 = SHARDS.trailing_zeros();
+/// The most series of a shard: their numbers have 32 bits.
+const SLOTS_MAX: usize = (1 << (32 - SHARD_BITS)) - 1;
 
 /// What a series costs besides its samples, in bytes, for the accountant: itself, its places in the index and in the table of keys.
 const SERIES_BYTES: usize = size_of::<Series>() + 96 + 20;
@@ -71,15 +73,6 @@ pub(crate) struct SeriesLimits {
 }
 
 impl SeriesLimits {
-    /// Of a replay: what was accepted once is accepted again.
-    pub(crate) const NONE: Self = Self {
-        series_max: usize::MAX,
-        labels_max: usize::MAX,
-        name_bytes_max: usize::MAX,
-        value_bytes_max: usize::MAX,
-        full: false,
-    };
-
     fn check(&self, labels: LabelsRef<'_>) -> Result<(), RejectReason> {
         let mut count = 0;
         for (name, value) in labels.iter() {
@@ -95,7 +88,7 @@ impl SeriesLimits {
     }
 }
 
-/// The shard of a series with this hash.
+/// The shard of a series with this hash. Segments of the journal that are older than this process count on it.
 pub(crate) fn shard_of(hash: u64) -> usize {
     (hash >> 40) as usize % SHARDS
 }
@@ -168,26 +161,51 @@ impl Head {
         limits: &SeriesLimits,
     ) -> Result<u32, RejectReason> {
         limits.check(labels)?;
-        let slots_max = 1 << (32 - SHARD_BITS);
-        if limits.full || self.series_count() >= limits.series_max || shard.slots.len() >= slots_max {
+        if limits.full || self.series_count() >= limits.series_max {
             return Err(RejectReason::SeriesLimit);
         }
-        let labels = labels.to_labels();
-        let slot = shard.free.pop().unwrap_or_else(|| {
+        let slot = self.insert(shard, hash, labels).ok_or(RejectReason::SeriesLimit)?;
+        let labels = shard.slots[slot as usize].as_ref().expect("just inserted").labels.clone();
+        self.index.write().add(series_number(shard_number, slot), &labels);
+        Ok(slot)
+    }
+
+    /// Adds a series that is not there yet, and leaves it to [`Self::index_all`] to index it. `None` if the shard is
+    /// full.
+    pub(crate) fn insert(&self, shard: &mut Shard, hash: u64, labels: LabelsRef<'_>) -> Option<u32> {
+        let slot = shard.free.pop().or_else(|| {
+            if shard.slots.len() >= SLOTS_MAX {
+                return None;
+            }
             if shard.slots.len() == shard.slots.capacity() {
                 // Doubling would waste up to half of the largest part of the head.
-                shard.slots.reserve_exact(64 + shard.slots.len() / 8);
+                shard.slots.reserve_exact(64 + shard.slots.len() / 16);
             }
             shard.slots.push(None);
-            (shard.slots.len() - 1) as u32
-        });
-        shard.slots[slot as usize] = Some(Series::new(labels.clone(), hash));
+            Some((shard.slots.len() - 1) as u32)
+        })?;
+        shard.slots[slot as usize] = Some(Series::new(labels.to_labels(), hash));
         let slots = &shard.slots;
         let rehash = |slot: &u32| slots[*slot as usize].as_ref().map_or(0, |series| series.hash);
         shard.by_hash.insert_unique(hash, slot, rehash);
         self.series_count.fetch_add(1, Ordering::Relaxed);
-        self.index.write().add(series_number(shard_number, slot), &labels);
-        Ok(slot)
+        Some(slot)
+    }
+
+    /// Builds the index of all series anew, with so many threads. Nobody else may use the head meanwhile.
+    pub(crate) fn index_all(&self, thread_count: usize) {
+        let shards: Vec<_> = self.shards.iter().map(|shard| shard.read()).collect();
+        let slot_count = shards.iter().map(|shard| shard.slots.len()).max().unwrap_or(0);
+        *self.index.write() = HeadIndex::build(thread_count, |visit| {
+            // In order of their numbers.
+            for slot in 0..slot_count {
+                for (shard_number, shard) in shards.iter().enumerate() {
+                    if let Some(Some(series)) = shard.slots.get(slot) {
+                        visit(series_number(shard_number, slot as u32), series.labels.as_ref());
+                    }
+                }
+            }
+        });
     }
 
     /// Everything there is moves out of the way of new samples and is given out, sorted by labels. It stays

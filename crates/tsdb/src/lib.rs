@@ -1,11 +1,11 @@
 //! The local engine: keeps samples on this machine's disk, and answers what is stored.
 //!
-//! Map: [`Tsdb`] opens, stops and owns everything (`engine`, `open`) · `append` the way in: limits, series lookup,
+//! Map: [`Tsdb`] opens, stops and owns everything (`engine`, `open`, `replay`) · `append` the way in: limits, series lookup,
 //! journal, head · `select` the way out: index, snapshot, merge by time · `journal` makes writes durable ·
 //! `head` recent samples in memory · `block` immutable files · `maintain` flush, compaction, retention and their
 //! thread · `postings` matchers to series over any index, `selections` those that are kept · `merge` pieces of a series made one ·
 //! `extras` exemplars and metadata · `tombstones` deletes ·
-//! [`snapshot`] hard links for backups · [`verify`] checks every byte of a directory · `stats` what status pages show · [`settings`] what can be set.
+//! `snapshot` hard links for backups · [`verify`] checks every byte of a directory · `stats` what status pages show · [`settings`] what can be set.
 //!
 //! Invariants: a write is acknowledged after its journal entry is on disk. For each series the order of writes in
 //! the journal is that of the head, and pieces of a series (blocks by age, then the head) are read in order of
@@ -25,6 +25,7 @@ mod merge;
 mod metrics;
 mod open;
 mod postings;
+mod replay;
 mod select;
 mod selections;
 pub mod settings;

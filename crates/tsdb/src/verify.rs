@@ -13,7 +13,7 @@ use crate::block::Block;
 use crate::block::cache::FrameCache;
 use crate::block::reader::BlockEnv;
 use crate::extras::Extras;
-use crate::journal::record::{Entry, read_entry};
+use crate::journal::record::{self, Samples};
 use crate::journal::segment;
 use crate::metrics::Metrics;
 use crate::tenant::{BLOCK_SUFFIX, EXTRAS_FILE};
@@ -138,15 +138,17 @@ impl Verifier {
 
     fn segment(&self, path: &Path, last: bool, found: &mut Verification) {
         let (mut sample_count, mut bad_count) = (0, 0u64);
-        let damage = segment::read(&*self.fs, path, last, |mut entries| {
-            while let Some(entry) = read_entry(&mut entries) {
-                match entry {
-                    Ok(Entry::Samples { samples, .. }) => {
-                        sample_count += (samples.values.len() + samples.histograms.len()) as u64;
-                    }
-                    Ok(_) => {}
-                    Err(_) => bad_count += 1,
-                }
+        let mut samples = Samples::default();
+        let damage = segment::read(&*self.fs, path, last, |frame| {
+            let mut entries = &frame[..];
+            while let Some(entry) = record::next_entry(&mut entries) {
+                let read = entry.and_then(|entry| {
+                    let is_samples = entry.kind == record::SAMPLES;
+                    let read = record::check(&entry, &mut samples);
+                    sample_count += if is_samples && read.is_ok() { samples.count() } else { 0 };
+                    read
+                });
+                bad_count += u64::from(read.is_err());
             }
         });
         found.journal_sample_count += sample_count;

@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
-use model::Labels;
+use model::{Labels, LabelsRef};
 use roaring::RoaringBitmap;
 use storage::Error;
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::postings::{LabelIndex, Union};
 
@@ -89,6 +90,30 @@ impl Postings {
 }
 
 impl HeadIndex {
+    /// An index of all series that `for_each` visits, in rising order of their numbers. Each thread visits all of them and
+    /// takes the labels whose names fall to it.
+    pub(super) fn build(
+        thread_count: usize,
+        for_each: impl Fn(&mut dyn FnMut(u32, LabelsRef<'_>)) + Sync,
+    ) -> Self {
+        let part = |at: usize| {
+            let mut builder = IndexBuilder::new(at, thread_count);
+            for_each(&mut |series, labels| builder.add(series, labels));
+            builder.finish()
+        };
+        std::thread::scope(|scope| {
+            let others: Vec<_> = (1..thread_count).map(|at| scope.spawn(move || part(at))).collect();
+            let mut index = part(0);
+            for other in others {
+                match other.join() {
+                    Ok(other) => index.names.extend(other.names),
+                    Err(panic) => std::panic::resume_unwind(panic),
+                }
+            }
+            index
+        })
+    }
+
     /// Of what is found now: the same version, the same result.
     pub(crate) fn version(&self) -> u64 {
         self.version
@@ -128,6 +153,110 @@ impl HeadIndex {
                 self.names.remove(name);
             }
         }
+    }
+}
+
+/// Builds the part of an index that falls to one of several threads.
+struct IndexBuilder {
+    part: usize,
+    part_count: usize,
+    all: RoaringBitmap,
+    names: Vec<NameBuilder>,
+    /// For each place in the labels of the last series: its name's place in `names`.
+    last: Vec<usize>,
+}
+
+struct NameBuilder {
+    name: Box<str>,
+    is_mine: bool,
+    any: RoaringBitmap,
+    values: Vec<(Box<str>, Postings)>,
+    /// Places in `values`, by hash of the value.
+    by_value: hashbrown::HashTable<u32>,
+    /// The place of the value that came last: most often the next one too.
+    last: usize,
+}
+
+impl IndexBuilder {
+    fn new(part: usize, part_count: usize) -> Self {
+        Self { part, part_count, all: RoaringBitmap::new(), names: Vec::new(), last: Vec::new() }
+    }
+
+    fn add(&mut self, series: u32, labels: LabelsRef<'_>) {
+        if self.part == 0 {
+            push(&mut self.all, series);
+        }
+        for (place, (name, value)) in labels.iter().enumerate() {
+            let at = match self.last.get(place) {
+                Some(at) if *self.names[*at].name == *name => *at,
+                _ => self.find_name(place, name),
+            };
+            let index = &mut self.names[at];
+            if index.is_mine {
+                index.add(series, value);
+            }
+        }
+    }
+
+    fn find_name(&mut self, place: usize, name: &str) -> usize {
+        let at = self.names.iter().position(|index| *index.name == *name).unwrap_or_else(|| {
+            let is_mine = xxh3_64(name.as_bytes()) as usize % self.part_count == self.part;
+            self.names.push(NameBuilder {
+                name: Box::from(name),
+                is_mine,
+                any: RoaringBitmap::new(),
+                values: Vec::new(),
+                by_value: hashbrown::HashTable::new(),
+                last: 0,
+            });
+            self.names.len() - 1
+        });
+        if self.last.len() <= place {
+            self.last.resize(place + 1, at);
+        }
+        self.last[place] = at;
+        at
+    }
+
+    fn finish(self) -> HeadIndex {
+        let names = self.names.into_iter().filter(|index| index.is_mine).map(NameBuilder::finish).collect();
+        HeadIndex { all: self.all, version: 0, names }
+    }
+}
+
+impl NameBuilder {
+    fn add(&mut self, series: u32, value: &str) {
+        push(&mut self.any, series);
+        if self.values.get(self.last).is_none_or(|(last, _)| **last != *value) {
+            let hash = xxh3_64(value.as_bytes());
+            let values = &self.values;
+            let same = |at: &u32| *values[*at as usize].0 == *value;
+            self.last = match self.by_value.find(hash, same) {
+                Some(at) => *at as usize,
+                None => {
+                    let rehash = |at: &u32| xxh3_64(values[*at as usize].0.as_bytes());
+                    self.by_value.insert_unique(hash, values.len() as u32, rehash);
+                    self.values.push((Box::from(value), Postings::Few(Vec::new())));
+                    self.values.len() - 1
+                }
+            };
+        }
+        match &mut self.values[self.last].1 {
+            Postings::Many(many) => push(many, series),
+            few => few.add(series),
+        }
+    }
+
+    fn finish(mut self) -> (Box<str>, NameIndex) {
+        self.values.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        (self.name, NameIndex { any: self.any, values: self.values.into_iter().collect() })
+    }
+}
+
+/// Adds a series whose number is larger than those that are there.
+fn push(set: &mut RoaringBitmap, series: u32) {
+    if set.try_push(series).is_err() {
+        set.insert(series);
     }
 }
 

@@ -34,18 +34,28 @@ pub(crate) struct Series {
     pub(crate) defined_in: u64,
     /// Time of the newest sample; `i64::MIN` without one. Survives flushes.
     last_ms: i64,
-    /// The newest sample's value, if it was a float.
-    last_float: Option<f64>,
+    /// The newest sample's value, if [`Self::has_last_float`].
+    last_float: f64,
     open: StreamEncoder,
-    /// Sorted by time.
-    late: Vec<(i64, f64)>,
-    /// Sorted by time. Boxed, because few series have any.
-    #[expect(clippy::box_collection, reason = "eight bytes instead of 24 in each of millions of series")]
-    histograms: Option<Box<Vec<HistogramSample>>>,
+    /// Boxed, because few series have any.
+    buffers: Option<Box<Buffers>>,
     chunks: Vec<Arc<HeadChunk>>,
     /// How many of `chunks`, from the front, are on their way into a block.
-    frozen_count: usize,
+    frozen_count: u32,
+    has_last_float: bool,
 }
+
+/// What most series do not have. At least one of them is not empty.
+#[derive(Debug, Default)]
+struct Buffers {
+    /// Sorted by time.
+    late: Vec<(i64, f64)>,
+    /// Sorted by time.
+    histograms: Vec<HistogramSample>,
+}
+
+/// What [`Buffers`] take besides their content, in bytes.
+const BUFFERS_BYTES: i64 = size_of::<Buffers>() as i64 + 8;
 
 /// A closed chunk.
 #[derive(Debug)]
@@ -89,12 +99,12 @@ impl Series {
             key: None,
             defined_in: 0,
             last_ms: i64::MIN,
-            last_float: None,
+            last_float: 0.0,
             open: StreamEncoder::default(),
-            late: Vec::new(),
-            histograms: None,
+            buffers: None,
             chunks: Vec::new(),
             frozen_count: 0,
+            has_last_float: false,
         }
     }
 
@@ -106,7 +116,7 @@ impl Series {
     /// Writes a float sample.
     #[inline]
     pub(crate) fn append_float(&mut self, timestamp_ms: i64, value: f64, tally: &mut Tally) {
-        if self.histograms.is_some() {
+        if self.buffers.is_some() {
             self.close_histograms(tally);
         }
         if timestamp_ms <= self.last_ms {
@@ -118,7 +128,35 @@ impl Series {
         let before = self.open.capacity_bytes();
         self.open.push(timestamp_ms, value);
         tally.bytes += (self.open.capacity_bytes() - before) as i64;
-        (self.last_ms, self.last_float) = (timestamp_ms, Some(value));
+        self.set_last(timestamp_ms, Some(value));
+    }
+
+    #[inline]
+    fn set_last(&mut self, timestamp_ms: i64, float: Option<f64>) {
+        (self.last_ms, self.last_float) = (timestamp_ms, float.unwrap_or_default());
+        self.has_last_float = float.is_some();
+    }
+
+    fn late(&self) -> &[(i64, f64)] {
+        self.buffers.as_ref().map_or(&[], |buffers| &buffers.late)
+    }
+
+    fn histograms(&self) -> &[HistogramSample] {
+        self.buffers.as_ref().map_or(&[], |buffers| &buffers.histograms)
+    }
+
+    fn buffers_mut(&mut self, tally: &mut Tally) -> &mut Buffers {
+        self.buffers.get_or_insert_with(|| {
+            tally.bytes += BUFFERS_BYTES;
+            Box::default()
+        })
+    }
+
+    fn drop_empty_buffers(&mut self, tally: &mut Tally) {
+        if self.buffers.is_some() && self.late().is_empty() && self.histograms().is_empty() {
+            self.buffers = None;
+            tally.bytes -= BUFFERS_BYTES;
+        }
     }
 
     #[cold]
@@ -131,17 +169,18 @@ impl Series {
         tally.overwrite_count += u64::from(found.is_some());
         tally.out_of_order_count += u64::from(timestamp_ms < self.last_ms);
         if timestamp_ms == self.last_ms {
-            self.last_float = Some(value);
+            self.set_last(timestamp_ms, Some(value));
         }
-        match self.late.binary_search_by_key(&timestamp_ms, |(t, _)| *t) {
-            Ok(at) => self.late[at].1 = value,
+        let late = &mut self.buffers_mut(tally).late;
+        match late.binary_search_by_key(&timestamp_ms, |(t, _)| *t) {
+            Ok(at) => late[at].1 = value,
             Err(at) => {
-                let before = self.late.capacity();
-                self.late.insert(at, (timestamp_ms, value));
-                tally.bytes += ((self.late.capacity() - before) * 16) as i64;
+                let before = late.capacity();
+                late.insert(at, (timestamp_ms, value));
+                tally.bytes += ((late.capacity() - before) * 16) as i64;
             }
         }
-        if self.late.len() >= LATE_MAX {
+        if self.late().len() >= LATE_MAX {
             self.close_open(tally);
             self.close_late(tally);
         }
@@ -150,10 +189,10 @@ impl Series {
     /// The float at a time, if there is one and it is certain that nothing newer replaced it.
     fn find_float(&self, timestamp_ms: i64) -> Option<f64> {
         if timestamp_ms == self.last_ms {
-            return self.last_float;
+            return self.has_last_float.then_some(self.last_float);
         }
-        if let Ok(at) = self.late.binary_search_by_key(&timestamp_ms, |(t, _)| *t) {
-            return Some(self.late[at].1);
+        if let Ok(at) = self.late().binary_search_by_key(&timestamp_ms, |(t, _)| *t) {
+            return Some(self.late()[at].1);
         }
         let find = |bytes: &[u8]| {
             let mut samples = StreamDecoder::new(bytes).map_while(Result::ok);
@@ -189,9 +228,9 @@ impl Series {
         self.close_late(tally);
         tally.out_of_order_count += u64::from(timestamp_ms < self.last_ms);
         if timestamp_ms >= self.last_ms {
-            (self.last_ms, self.last_float) = (timestamp_ms, None);
+            self.set_last(timestamp_ms, None);
         }
-        let buffer = self.histograms.get_or_insert_default();
+        let buffer = &mut self.buffers_mut(tally).histograms;
         let size = histogram.size_bytes() as i64 + 40;
         match buffer.binary_search_by_key(&timestamp_ms, |(t, _)| *t) {
             Ok(at) if buffer[at].1.same_bits(&histogram) => tally.duplicate_count += 1,
@@ -229,14 +268,17 @@ impl Series {
     }
 
     fn close_late(&mut self, tally: &mut Tally) {
-        let (Some((min_ms, _)), Some((max_ms, _))) = (self.late.first(), self.late.last()) else { return };
-        let (min_ms, max_ms, count) = (*min_ms, *max_ms, self.late.len() as u32);
+        let Some(late) = self.buffers.as_mut().map(|buffers| std::mem::take(&mut buffers.late)) else {
+            return;
+        };
+        tally.bytes -= (late.capacity() * 16) as i64;
+        self.drop_empty_buffers(tally);
+        let (Some((min_ms, _)), Some((max_ms, _))) = (late.first(), late.last()) else { return };
+        let (min_ms, max_ms, count) = (*min_ms, *max_ms, late.len() as u32);
         let mut encoder = StreamEncoder::default();
-        for (timestamp_ms, value) in &self.late {
+        for (timestamp_ms, value) in &late {
             encoder.push(*timestamp_ms, *value);
         }
-        tally.bytes -= (self.late.capacity() * 16) as i64;
-        self.late = Vec::new();
         self.push_chunk(
             HeadChunk { kind: ChunkKind::Floats, min_ms, max_ms, count, bytes: encoder.take() },
             tally,
@@ -244,7 +286,11 @@ impl Series {
     }
 
     fn close_histograms(&mut self, tally: &mut Tally) {
-        let Some(buffer) = self.histograms.take() else { return };
+        let Some(buffer) = self.buffers.as_mut().map(|buffers| std::mem::take(&mut buffers.histograms))
+        else {
+            return;
+        };
+        self.drop_empty_buffers(tally);
         let (Some((min_ms, _)), Some((max_ms, _))) = (buffer.first(), buffer.last()) else { return };
         let (min_ms, max_ms) = (*min_ms, *max_ms);
         tally.bytes -= buffer.iter().map(|(_, h)| h.size_bytes() as i64 + 40).sum::<i64>();
@@ -263,7 +309,7 @@ impl Series {
         self.close_histograms(tally);
         self.close_open(tally);
         self.close_late(tally);
-        self.frozen_count = self.chunks.len();
+        self.frozen_count = self.chunks.len() as u32;
         self.chunks.clone()
     }
 
@@ -273,8 +319,9 @@ impl Series {
 
     /// What was frozen is in a block.
     pub(crate) fn flushed(&mut self) -> Freed {
-        let mut freed = Freed { bytes: 0, chunk_count: self.frozen_count };
-        for chunk in self.chunks.drain(..self.frozen_count) {
+        let frozen_count = self.frozen_count as usize;
+        let mut freed = Freed { bytes: 0, chunk_count: frozen_count };
+        for chunk in self.chunks.drain(..frozen_count) {
             freed.bytes += chunk.size_bytes();
         }
         self.chunks.shrink_to_fit();
@@ -284,16 +331,12 @@ impl Series {
 
     /// What was written last was deleted: the same again is no duplicate. Called after a flush.
     pub(crate) fn forget_newest(&mut self) {
-        self.last_float = None;
+        self.has_last_float = false;
     }
 
     /// Whether there is no sample, and has been none since `before_ms`.
     pub(crate) fn is_idle(&self, before_ms: i64) -> bool {
-        self.chunks.is_empty()
-            && self.open.count() == 0
-            && self.late.is_empty()
-            && self.histograms.is_none()
-            && self.last_ms < before_ms
+        self.chunks.is_empty() && self.open.count() == 0 && self.buffers.is_none() && self.last_ms < before_ms
     }
 
     /// Chunks, the open one included.
@@ -304,15 +347,15 @@ impl Series {
     /// Samples that are here, late ones included.
     pub(crate) fn sample_count(&self) -> usize {
         let closed: usize = self.chunks.iter().map(|chunk| chunk.count as usize).sum();
-        let histograms = self.histograms.as_ref().map_or(0, |samples| samples.len());
-        closed + self.open.count() as usize + self.late.len() + histograms
+        closed + self.open.count() as usize + self.late().len() + self.histograms().len()
     }
 
     /// The time range of the samples that are here.
     pub(crate) fn range_ms(&self) -> Option<(i64, i64)> {
         let open = (self.open.count() > 0).then(|| (self.open.first_ms(), self.open.last_ms()));
-        let late = self.late.first().map(|first| (first.0, self.late[self.late.len() - 1].0));
-        let histograms = self.histograms.iter().filter_map(|h| Some((h.first()?.0, h.last()?.0))).next();
+        let late = self.late().first().zip(self.late().last()).map(|(first, last)| (first.0, last.0));
+        let histograms = self.histograms();
+        let histograms = histograms.first().zip(histograms.last()).map(|(first, last)| (first.0, last.0));
         let chunks = self.chunks.iter().map(|c| (c.min_ms, c.max_ms));
         chunks.chain(open).chain(late).chain(histograms).reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))
     }
@@ -324,12 +367,9 @@ impl Series {
             self.chunks.iter().filter(|c| overlaps(c.min_ms, c.max_ms)).map(Arc::clone).collect();
         let open = self.open.count() > 0 && overlaps(self.open.first_ms(), self.open.last_ms());
         let open = if open { Box::from(self.open.bytes()) } else { Box::default() };
-        let late: Vec<(i64, f64)> =
-            self.late.iter().filter(|(t, _)| (start_ms..=end_ms).contains(t)).copied().collect();
-        let histograms: Vec<HistogramSample> = match &self.histograms {
-            Some(buffer) => buffer.iter().filter(|(t, _)| (start_ms..=end_ms).contains(t)).cloned().collect(),
-            None => Vec::new(),
-        };
+        let late = self.late().iter().filter(|(t, _)| (start_ms..=end_ms).contains(t)).copied().collect();
+        let histograms = self.histograms().iter();
+        let histograms = histograms.filter(|(t, _)| (start_ms..=end_ms).contains(t)).cloned().collect();
         let snapshot = SeriesSnapshot { chunks, open, late, histograms };
         (!snapshot.is_empty()).then_some(snapshot)
     }

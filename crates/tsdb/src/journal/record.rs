@@ -126,30 +126,20 @@ fn read_labels<'a>(reader: &mut Reader<'a>) -> Result<LabelsRef<'a>, Corrupt> {
     LabelsRef::from_packed(reader.text()?).ok_or(Corrupt("labels are not in packed form"))
 }
 
-/// An entry, decoded.
-#[derive(Debug)]
-pub(crate) enum Entry<'a> {
-    Tenant { number: u32, name: &'a str },
-    Samples { tenant: u32, samples: Samples<'a> },
-    Exemplars { tenant: u32, exemplars: Vec<(Labels, Exemplar)> },
-    Metadata { tenant: u32, metadata: Vec<(String, Metadata)> },
-}
-
-/// Samples of one entry, in columns.
-#[derive(Debug, Default)]
-pub(crate) struct Samples<'a> {
-    pub(crate) defined: Vec<(u32, LabelsRef<'a>)>,
-    pub(crate) series: Vec<u32>,
-    pub(crate) timestamps_ms: Vec<i64>,
-    pub(crate) values: Vec<f64>,
-    pub(crate) histograms: Vec<(u32, i64, Arc<FloatHistogram>)>,
+/// An entry as it lies in a frame.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RawEntry<'a> {
+    pub(crate) kind: u8,
+    /// What the segment calls the tenant.
+    pub(crate) tenant: u32,
+    pub(crate) body: &'a [u8],
 }
 
 /// Takes the first entry off `entries`; `None` at their end.
 ///
 /// # Errors
 /// If it was not written by this module, although its frame was sound.
-pub(crate) fn read_entry<'a>(entries: &mut &'a [u8]) -> Option<Result<Entry<'a>, Corrupt>> {
+pub(crate) fn next_entry<'a>(entries: &mut &'a [u8]) -> Option<Result<RawEntry<'a>, Corrupt>> {
     if entries.is_empty() {
         return None;
     }
@@ -159,70 +149,131 @@ pub(crate) fn read_entry<'a>(entries: &mut &'a [u8]) -> Option<Result<Entry<'a>,
         return Some(Err(ends_early));
     };
     let len = u32::from_le_bytes(head.try_into().expect("four bytes")) as usize;
-    let Some((body, rest)) = rest.split_at_checked(len) else {
+    let Some((entry, rest)) = rest.split_at_checked(len) else {
         *entries = &[];
         return Some(Err(ends_early));
     };
     *entries = rest;
-    Some(read_body(Reader::new(body)))
+    let mut reader = Reader::new(entry);
+    Some((|| Ok(RawEntry { kind: reader.u8()?, tenant: reader.u32()?, body: reader.rest() }))())
 }
 
-fn read_body(mut reader: Reader<'_>) -> Result<Entry<'_>, Corrupt> {
-    let kind = reader.u8()?;
-    let tenant = reader.u32()?;
-    Ok(match kind {
-        TENANT => Entry::Tenant { number: tenant, name: reader.text()? },
-        SAMPLES => Entry::Samples { tenant, samples: read_samples(&mut reader)? },
-        EXEMPLARS => {
-            let mut exemplars = Vec::new();
-            while !reader.is_empty() {
-                exemplars.push(read_exemplar(&mut reader)?);
-            }
-            Entry::Exemplars { tenant, exemplars }
-        }
-        METADATA => {
-            let mut metadata = Vec::new();
-            while !reader.is_empty() {
-                metadata.push(read_metadata(&mut reader)?);
-            }
-            Entry::Metadata { tenant, metadata }
-        }
-        _ => return Err(Corrupt("an entry of unknown kind")),
-    })
+/// The name in the body of [`TENANT`].
+pub(crate) fn read_tenant(body: &[u8]) -> Result<&str, Corrupt> {
+    Reader::new(body).text()
 }
 
-fn read_samples<'a>(reader: &mut Reader<'a>) -> Result<Samples<'a>, Corrupt> {
-    let mut samples = Samples::default();
-    let bytes_left = reader.rest().len();
-    for _ in 0..reader.count(bytes_left)? {
-        samples.defined.push((reader.u32()?, read_labels(reader)?));
+/// The body of [`EXEMPLARS`].
+pub(crate) fn read_exemplars(body: &[u8]) -> Result<Vec<(Labels, Exemplar)>, Corrupt> {
+    let (mut reader, mut exemplars) = (Reader::new(body), Vec::new());
+    while !reader.is_empty() {
+        exemplars.push(read_exemplar(&mut reader)?);
     }
-    let count = reader.count(bytes_left)?;
+    Ok(exemplars)
+}
+
+/// The body of [`METADATA`].
+pub(crate) fn read_metadata_list(body: &[u8]) -> Result<Vec<(String, Metadata)>, Corrupt> {
+    let (mut reader, mut metadata) = (Reader::new(body), Vec::new());
+    while !reader.is_empty() {
+        metadata.push(read_metadata(&mut reader)?);
+    }
+    Ok(metadata)
+}
+
+/// Samples of one entry, in columns. Kept from entry to entry, so that nothing is allocated for each.
+#[derive(Debug, Default)]
+pub(crate) struct Samples {
+    pub(crate) series: Vec<u32>,
+    pub(crate) timestamps_ms: Vec<i64>,
+    pub(crate) values: Vec<f64>,
+    pub(crate) histograms: Vec<(u32, i64, Arc<FloatHistogram>)>,
+}
+
+impl Samples {
+    /// How many there are.
+    pub(crate) fn count(&self) -> u64 {
+        (self.values.len() + self.histograms.len()) as u64
+    }
+}
+
+/// Decodes an entry of any kind; samples into `samples`.
+pub(crate) fn check(entry: &RawEntry<'_>, samples: &mut Samples) -> Result<(), Corrupt> {
+    match entry.kind {
+        TENANT => read_tenant(entry.body).map(|_| ()),
+        SAMPLES => read_samples(entry.body, samples).map(|_| ()),
+        EXEMPLARS => read_exemplars(entry.body).map(|_| ()),
+        METADATA => read_metadata_list(entry.body).map(|_| ()),
+        _ => Err(Corrupt("an entry of unknown kind")),
+    }
+}
+
+/// Series that an entry defines: their number and their labels.
+pub(crate) type Definitions<'a> = Vec<(u32, LabelsRef<'a>)>;
+
+/// A series of the body of [`SAMPLES`]; all its series are of the same shard. `None` if there is none.
+pub(crate) fn any_series(body: &[u8]) -> Result<Option<u32>, Corrupt> {
+    let mut reader = Reader::new(body);
+    if reader.u64()? > 0 {
+        return reader.u32().map(Some);
+    }
+    if reader.u64()? > 0 {
+        let first = u32::try_from(reader.i64()?);
+        return first.map(Some).map_err(|_| Corrupt("a series number is out of range"));
+    }
+    if reader.u64()? > 0 { reader.u32().map(Some) } else { Ok(None) }
+}
+
+/// Decodes the body of [`SAMPLES`] into `samples`.
+pub(crate) fn read_samples<'a>(body: &'a [u8], samples: &mut Samples) -> Result<Definitions<'a>, Corrupt> {
+    let reader = &mut Reader::new(body);
+    let mut defined = Vec::new();
+    for _ in 0..reader.count(body.len())? {
+        defined.push((reader.u32()?, read_labels(reader)?));
+    }
+    let count = reader.count(body.len())?;
+    samples.series.clear();
     let mut last = 0i64;
     for _ in 0..count {
         last = last.wrapping_add(reader.i64()?);
         samples.series.push(u32::try_from(last).map_err(|_| Corrupt("a series number is out of range"))?);
     }
+    samples.timestamps_ms.clear();
     let mut last_ms = 0i64;
     for _ in 0..count {
-        last_ms = last_ms.wrapping_add(reader.i64()?);
+        last_ms = read_time(last_ms, reader)?;
         samples.timestamps_ms.push(last_ms);
     }
+    samples.values.clear();
     for _ in 0..count {
-        let len = usize::from(reader.u8()?);
-        let mut bytes = [0; 8];
-        let place = bytes.get_mut(..len).ok_or(Corrupt("a value has more than eight bytes"))?;
-        place.copy_from_slice(reader.take(len)?);
-        samples.values.push(f64::from_be_bytes(bytes));
+        samples.values.push(read_value(reader)?);
     }
+    samples.histograms.clear();
     let mut decoded = Vec::new();
-    for _ in 0..reader.count(bytes_left)? {
-        let (series, timestamp_ms) = (reader.u32()?, reader.i64()?);
+    for _ in 0..reader.count(body.len())? {
+        let (series, timestamp_ms) = (reader.u32()?, read_time(0, reader)?);
         decoded.clear();
         chunk::histograms::decode(reader.bytes()?, 1, &mut decoded)?;
         samples.histograms.extend(decoded.pop().map(|histogram| (series, timestamp_ms, histogram)));
     }
-    Ok(samples)
+    Ok(defined)
+}
+
+fn read_time(last_ms: i64, reader: &mut Reader<'_>) -> Result<i64, Corrupt> {
+    let timestamp_ms = last_ms.wrapping_add(reader.i64()?);
+    if timestamp_ms.unsigned_abs() > chunk::TIMESTAMP_MS_ABS_MAX.unsigned_abs() {
+        return Err(Corrupt("a timestamp is out of range"));
+    }
+    Ok(timestamp_ms)
+}
+
+#[inline]
+fn read_value(reader: &mut Reader<'_>) -> Result<f64, Corrupt> {
+    let len = usize::from(reader.u8()?);
+    let mut bytes = [0; 8];
+    let place = bytes.get_mut(..len).ok_or(Corrupt("a value has more than eight bytes"))?;
+    place.copy_from_slice(reader.take(len)?);
+    Ok(f64::from_be_bytes(bytes))
 }
 
 #[cfg(test)]
@@ -247,16 +298,18 @@ mod tests {
             end_entry(&mut out, start);
             prop_assert_eq!((split(&out, 1), split(&out, usize::MAX)), (start, out.len()));
             let mut rest = &out[..];
-            let is_tenant = matches!(read_entry(&mut rest), Some(Ok(Entry::Tenant { number: 3, name: "red" })));
-            prop_assert!(is_tenant);
-            let Some(Ok(Entry::Samples { tenant: 3, samples: back })) = read_entry(&mut rest) else {
-                panic!("not the samples");
-            };
+            let tenant = next_entry(&mut rest).expect("an entry").expect("sound");
+            prop_assert_eq!((tenant.kind, tenant.tenant, read_tenant(tenant.body)), (TENANT, 3, Ok("red")));
+            let entry = next_entry(&mut rest).expect("an entry").expect("sound");
+            prop_assert_eq!((entry.kind, entry.tenant), (SAMPLES, 3));
+            prop_assert_eq!(any_series(entry.body), Ok(samples.first().map(|s| s.0)));
+            let mut back = Samples::default();
+            prop_assert!(read_samples(entry.body, &mut back).expect("sound").is_empty());
             let back: Vec<(u32, i64, u64)> = (0..back.series.len())
                 .map(|i| (back.series[i], back.timestamps_ms[i], back.values[i].to_bits()))
                 .collect();
             prop_assert_eq!(back, samples);
-            prop_assert!(read_entry(&mut rest).is_none());
+            prop_assert!(next_entry(&mut rest).is_none());
         }
 
         #[test]
@@ -267,8 +320,14 @@ mod tests {
             end_entry(&mut framed, 0);
             for mut rest in [&bytes[..], &framed[..]] {
                 let mut entry_count = 0;
-                while read_entry(&mut rest).is_some() {
+                while let Some(entry) = next_entry(&mut rest) {
                     entry_count += 1;
+                    let Ok(entry) = entry else { continue };
+                    let mut samples = Samples::default();
+                    if check(&entry, &mut samples).is_ok() && entry.kind == SAMPLES {
+                        prop_assert_eq!(samples.series.len(), samples.values.len());
+                        prop_assert!(any_series(entry.body).is_ok());
+                    }
                 }
                 prop_assert!(rest.is_empty() && entry_count <= framed.len());
             }

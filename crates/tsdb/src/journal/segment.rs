@@ -144,36 +144,40 @@ pub(crate) struct Damage {
 }
 
 /// Gives the entries of all sound frames to `visit`, in order. `last` says that nothing was written after this segment, so
-/// that a damaged end is what a crash left.
+/// that a damaged end is what a crash left. Reads piece by piece: a segment may be larger than memory.
 ///
 /// # Errors
 /// As the file system says.
-pub(crate) fn read(fs: &dyn Fs, path: &Path, last: bool, mut visit: impl FnMut(&[u8])) -> io::Result<Damage> {
-    let data = stdx::fs::read(fs, path)?;
+pub(crate) fn read(
+    fs: &dyn Fs,
+    path: &Path,
+    last: bool,
+    mut visit: impl FnMut(Vec<u8>),
+) -> io::Result<Damage> {
+    let mut window = Window::open(fs, path)?;
     let mut damage = Damage::default();
-    let mut at = HEADER_BYTES;
-    if data.is_empty() {
+    if window.len == 0 {
         return Ok(damage);
     }
-    if data.len() < HEADER_BYTES || data[..8] != *MAGIC {
+    let mut at = HEADER_BYTES as u64;
+    if window.bytes(0, MAGIC.len())? != MAGIC || window.len < at {
         // Frames carry their own mark, so a damaged header costs nothing but the report.
         damage.torn_at = Some(0);
         at = 0;
     }
-    let mut raw = Vec::new();
-    while at < data.len() {
-        match read_frame(&data[at..], &mut raw) {
-            Some(len) => {
+    let mut decompressor = zstd::bulk::Decompressor::new()?;
+    while at < window.len {
+        match read_frame(&mut window, at, &mut decompressor)? {
+            Some((raw, len)) => {
                 if damage.torn_at.take().is_some() {
                     damage.corruption_count += 1;
                 }
-                visit(&raw);
+                visit(raw);
                 at += len;
             }
             None => {
-                damage.torn_at.get_or_insert(at as u64);
-                at += 1;
-                at += find_mark(&data[at..]).unwrap_or(data.len() - at);
+                damage.torn_at.get_or_insert(at);
+                at = find_mark(&mut window, at + 1)?;
             }
         }
     }
@@ -184,27 +188,82 @@ pub(crate) fn read(fs: &dyn Fs, path: &Path, last: bool, mut visit: impl FnMut(&
     Ok(damage)
 }
 
-fn find_mark(data: &[u8]) -> Option<usize> {
-    data.windows(FRAME_MARK.len()).position(|window| window == FRAME_MARK)
+/// Read at once.
+const WINDOW_BYTES: usize = 1 << 20;
+
+/// A part of a file in memory.
+struct Window {
+    file: Box<dyn File>,
+    len: u64,
+    /// Where `data` is in the file.
+    start: u64,
+    data: Vec<u8>,
 }
 
-/// Decodes the frame at the front of `data` into `raw`; returns its length on disk, `None` if it is damaged.
-fn read_frame(data: &[u8], raw: &mut Vec<u8>) -> Option<usize> {
-    let (header, rest) = data.split_at_checked(FRAME_HEADER_BYTES)?;
+impl Window {
+    fn open(fs: &dyn Fs, path: &Path) -> io::Result<Self> {
+        let file = fs.open_read(path)?;
+        let len = file.len()?;
+        Ok(Self { file, len, start: 0, data: Vec::new() })
+    }
+
+    /// `count` bytes from `at` on; fewer at the end of the file.
+    fn bytes(&mut self, at: u64, count: usize) -> io::Result<&[u8]> {
+        let left = self.len.saturating_sub(at);
+        let count = usize::try_from(left).map_or(count, |left| left.min(count));
+        let end = self.start + self.data.len() as u64;
+        if at < self.start || at + count as u64 > end {
+            let wanted = count.max(WINDOW_BYTES);
+            let wanted = usize::try_from(left).map_or(wanted, |left| left.min(wanted));
+            self.start = at;
+            self.data.resize(wanted, 0);
+            self.data.shrink_to(WINDOW_BYTES);
+            self.file.read_exact_at(&mut self.data, at)?;
+        }
+        let from = (at - self.start) as usize;
+        Ok(&self.data[from..from + count])
+    }
+}
+
+/// Where the next mark from `at` on is; the end of the file if there is none.
+fn find_mark(window: &mut Window, mut at: u64) -> io::Result<u64> {
+    loop {
+        let data = window.bytes(at, WINDOW_BYTES)?;
+        if let Some(found) = data.windows(FRAME_MARK.len()).position(|window| window == FRAME_MARK) {
+            return Ok(at + found as u64);
+        }
+        if data.len() < WINDOW_BYTES {
+            return Ok(window.len);
+        }
+        at += (WINDOW_BYTES - FRAME_MARK.len() + 1) as u64;
+    }
+}
+
+/// Decodes the frame at `at`; returns its content and its length on disk, `None` if it is damaged.
+fn read_frame(
+    window: &mut Window,
+    at: u64,
+    decompressor: &mut zstd::bulk::Decompressor<'_>,
+) -> io::Result<Option<(Vec<u8>, u64)>> {
+    let header = window.bytes(at, FRAME_HEADER_BYTES)?;
+    if header.len() < FRAME_HEADER_BYTES || header[..4] != FRAME_MARK {
+        return Ok(None);
+    }
     let word = |at: usize| u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
-    if header[..4] != FRAME_MARK {
-        return None;
+    let (crc, stored_len, raw_len) = (word(4), word(8) as usize, word(12) as usize);
+    let frame_len = FRAME_HEADER_BYTES + stored_len;
+    if at + frame_len as u64 > window.len || stored_len.max(raw_len) > FRAME_BYTES_MAX {
+        return Ok(None);
     }
-    let (stored_len, raw_len) = (word(8) as usize, word(12) as usize);
-    let stored = rest.get(..stored_len)?;
-    if raw_len > FRAME_BYTES_MAX || word(4) != crc32c::crc32c(&data[8..FRAME_HEADER_BYTES + stored_len]) {
-        return None;
+    let frame = window.bytes(at, frame_len)?;
+    if crc != crc32c::crc32c(&frame[8..]) {
+        return Ok(None);
     }
-    raw.clear();
-    if raw_len == 0 {
-        raw.extend_from_slice(stored);
+    let stored = &frame[FRAME_HEADER_BYTES..];
+    let raw = if raw_len == 0 {
+        Some(stored.to_vec())
     } else {
-        *raw = zstd::bulk::decompress(stored, raw_len).ok().filter(|raw| raw.len() == raw_len)?;
-    }
-    Some(FRAME_HEADER_BYTES + stored_len)
+        decompressor.decompress(stored, raw_len).ok().filter(|raw| raw.len() == raw_len)
+    };
+    Ok(raw.map(|raw| (raw, frame_len as u64)))
 }
