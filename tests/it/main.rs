@@ -3,12 +3,14 @@
 mod bad_input;
 mod browser;
 mod crash;
+mod deletes;
 mod first_start;
 mod node_exporter;
 mod prometheus;
 mod promtool;
 mod recorded;
 mod reload;
+mod snapshots;
 
 /// Every file beside this one is a module here; a forgotten one would never run.
 #[test]

@@ -5,8 +5,9 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
-use model::{Labels, TenantId};
+use model::{Labels, Matcher, TenantId};
 use stdx::clock::Clock;
 use stdx::memory::Budget;
 
@@ -36,6 +37,8 @@ pub struct Backends {
     pub querier: Arc<dyn storage::Querier>,
     /// Answers what is scraped.
     pub targets: Arc<dyn scrape::status::TargetsView>,
+    /// Acts on what is stored.
+    pub admin: Arc<dyn StorageAdmin>,
 }
 
 /// Answers how the process is. Called on blocking threads; may take short locks.
@@ -72,6 +75,52 @@ pub trait Control: Send + Sync + 'static {
     fn reload(&self) -> Result<(), String>;
     /// Begins an orderly stop and returns at once.
     fn quit(&self);
+}
+
+/// Acts on what is stored. Called on blocking threads; may take as long as it takes.
+pub trait StorageAdmin: Send + Sync + 'static {
+    /// Deletes samples in a range, inclusive at both ends, of a tenant's series that meet all matchers of one set. What is
+    /// written afterwards is not touched.
+    ///
+    /// # Errors
+    /// `Limit`, `Unavailable`; nothing is deleted then.
+    fn delete_series(
+        &self,
+        tenant: &TenantId,
+        matcher_sets: &[Vec<Matcher>],
+        start_ms: i64,
+        end_ms: i64,
+    ) -> Result<(), storage::Error>;
+    /// Frees the space of what was deleted.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Corrupt`.
+    fn clean_tombstones(&self) -> Result<(), storage::Error>;
+    /// Takes a snapshot and returns its name.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    fn snapshot(&self, skip_head: bool) -> Result<String, storage::Error>;
+    /// Writes all that is in memory to disk and makes it as small as it gets.
+    ///
+    /// # Errors
+    /// `Unavailable`, `Corrupt`.
+    fn compact(&self) -> Result<Compaction, storage::Error>;
+}
+
+/// What a full compaction did: pairs are before and after.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Compaction {
+    /// Blocks.
+    pub block_count: (u64, u64),
+    /// Bytes of all blocks.
+    pub block_bytes: (u64, u64),
+    /// Bytes of the journal.
+    pub journal_bytes: (u64, u64),
+    /// Samples in blocks afterwards.
+    pub sample_count: u64,
+    /// How long it took.
+    pub took: Duration,
 }
 
 /// What the process runs on and since when. What only Go has (`GOGC`) the server answers as empty.

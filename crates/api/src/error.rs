@@ -16,6 +16,8 @@ pub(crate) enum ErrorType {
     Timeout,
     Internal,
     Unavailable,
+    /// Switched off: Prometheus says `unavailable` with status 500, which clients take for a fault and try again.
+    Forbidden,
     NotFound,
     TooManyRequests,
     PayloadTooLarge,
@@ -31,7 +33,7 @@ impl ErrorType {
             Self::Canceled => "canceled",
             Self::Timeout | Self::RequestTimeout => "timeout",
             Self::Internal => "internal",
-            Self::Unavailable => "unavailable",
+            Self::Unavailable | Self::Forbidden => "unavailable",
             Self::NotFound => "not_found",
             Self::TooManyRequests => "too_many_requests",
             Self::MethodNotAllowed => "method_not_allowed",
@@ -46,6 +48,7 @@ impl ErrorType {
             Self::Canceled => StatusCode::from_u16(499).expect("499 is in range"),
             Self::Timeout | Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Forbidden => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
             Self::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
@@ -67,6 +70,10 @@ pub(crate) enum ApiError {
 impl ApiError {
     pub(crate) fn new(error_type: ErrorType, message: impl Into<String>) -> Self {
         Self::Typed(error_type, message.into())
+    }
+
+    pub(crate) fn forbidden(message: impl Into<String>) -> Self {
+        Self::new(ErrorType::Forbidden, message)
     }
 
     pub(crate) fn bad_data(message: impl Into<String>) -> Self {

@@ -6,7 +6,7 @@
 //! limits, stopping · `connection`, `request_line` clients that are slow, silent or careless · `routes` the table of paths and what wraps
 //! every request · `params`, `tenancy`, `body`, `label_name` what comes in · `work` blocking threads ·
 //! `respond`, `json`, `histogram`, `error` what goes out · `query`, `query_result`, `parse_query`, `series`,
-//! `metadata`, `targets`, `status`, `write` the endpoints of `/api/v1` · `federate` · `admin` health, metrics, reload · `ui` the
+//! `metadata`, `targets`, `status`, `write`, `storage_admin` the endpoints of `/api/v1` · `federate` · `admin` health, metrics, reload · `ui` the
 //! embedded web UI · `state`, `metrics` what all share.
 //!
 //! Invariants: the server listens before storage is open and answers 503 until it is; no request is answered
@@ -38,6 +38,7 @@ mod routes;
 mod series;
 mod state;
 mod status;
+mod storage_admin;
 mod targets;
 mod tenancy;
 mod ui;
@@ -45,8 +46,8 @@ mod work;
 mod write;
 
 pub use deps::{
-    Backends, BuildInfo, Control, Deps, MemoryUse, ReplayProgress, RuntimeInfo, StatusView, StorageInfo,
-    TsdbStats,
+    Backends, BuildInfo, Compaction, Control, Deps, MemoryUse, ReplayProgress, RuntimeInfo, StatusView,
+    StorageAdmin, StorageInfo, TsdbStats,
 };
 pub use server::{Handle, StartError, start};
 pub use settings::Settings;

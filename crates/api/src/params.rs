@@ -37,7 +37,7 @@ impl FromRequest<Arc<State>> for Params {
             .split(';')
             .next()
             .is_some_and(|t| t.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded"));
-        if is_form && parts.method == Method::POST {
+        if is_form && [Method::POST, Method::PUT].contains(&parts.method) {
             let body = read_body(body, state.settings.form_bytes_max, &state.settings).await?;
             let text = std::str::from_utf8(&body)
                 .map_err(|_| ApiError::bad_data("error parsing form values: the body is not UTF-8"))?;

@@ -16,7 +16,12 @@ use tower_http::compression::CompressionLayer;
 
 use crate::error::{self, ApiError, ErrorType};
 use crate::state::State;
-use crate::{admin, federate, metadata, parse_query, query, series, status, targets, ui, write};
+use crate::{
+    admin, federate, metadata, parse_query, query, series, status, storage_admin, targets, ui, write,
+};
+
+const ADMIN_PATH: &str = "/api/v1/admin/";
+const ADMIN_TIMEOUT: Duration = Duration::from_secs(6 * 3600);
 
 pub(crate) fn router(state: &Arc<State>) -> Router {
     Router::new()
@@ -58,6 +63,10 @@ fn api(state: &Arc<State>) -> Router<Arc<State>> {
         .route("/status/buildinfo", get(status::build_info))
         .route("/status/tsdb", get(status::tsdb))
         .route("/write", post(write::write))
+        .route("/admin/tsdb/delete_series", post_or_put(storage_admin::delete_series))
+        .route("/admin/tsdb/clean_tombstones", post_or_put(storage_admin::clean_tombstones))
+        .route("/admin/tsdb/snapshot", post_or_put(storage_admin::snapshot))
+        .route("/admin/tsdb/compact", post_or_put(storage_admin::compact))
         .route_layer(from_fn_with_state(Arc::clone(state), require_ready));
     // What is worth knowing while storage is opening.
     let always = Router::new()
@@ -76,6 +85,14 @@ where
     T: 'static,
 {
     get(handler.clone()).post(handler)
+}
+
+fn post_or_put<H, T>(handler: H) -> MethodRouter<Arc<State>>
+where
+    H: Handler<T, Arc<State>>,
+    T: 'static,
+{
+    post(handler.clone()).put(handler)
 }
 
 async fn require_ready(Extract(state): Extract<Arc<State>>, request: Request, next: Next) -> Response {
@@ -128,7 +145,10 @@ async fn observe(Extract(state): Extract<Arc<State>>, request: Request, next: Ne
     let handler = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str).map(str::to_owned);
     let handler = handler.filter(|path| !path.contains("{*")).unwrap_or_else(|| "other".to_owned());
     let mut counted = Counted { started: state.deps.clock.monotonic(), state, handler, status: None };
-    let limited = tokio::time::timeout(counted.state.settings.request_timeout, next.run(request));
+    // Deletes and compactions take as long as the data is large.
+    let is_admin = counted.handler.starts_with(ADMIN_PATH);
+    let timeout = if is_admin { ADMIN_TIMEOUT } else { counted.state.settings.request_timeout };
+    let limited = tokio::time::timeout(timeout, next.run(request));
     let response = match AssertUnwindSafe(limited).catch_unwind().await {
         Ok(Ok(response)) => response,
         Ok(Err(_)) => ApiError::new(ErrorType::Timeout, "the request ran out of time").into_response(),

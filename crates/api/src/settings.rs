@@ -38,6 +38,8 @@ pub struct Settings {
     pub lookback_ms: i64,
     /// Whether `POST /-/quit` ends the process.
     pub allow_quit: bool,
+    /// Whether `/api/v1/admin/tsdb/` may delete and take snapshots.
+    pub allow_admin: bool,
     /// Whether `POST /-/reload` reads the configuration again. On by default, unlike Prometheus: a bad file
     /// changes nothing, and SIGHUP does not exist in a container without a shell.
     pub allow_reload: bool,
@@ -62,6 +64,7 @@ impl Default for Settings {
             points_per_series_max: 11_000,
             lookback_ms: 300_000,
             allow_quit: false,
+            allow_admin: false,
             allow_reload: true,
         }
     }

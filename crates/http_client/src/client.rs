@@ -139,6 +139,15 @@ impl Client {
         Request::new(Method::GET, url)
     }
 
+    /// A `POST` of a form (`application/x-www-form-urlencoded`), for [`Client::execute`].
+    pub fn post_form(&self, url: Url, form: String) -> Request {
+        let mut request = Request::new(Method::POST, url);
+        let form_type = HeaderValue::from_static("application/x-www-form-urlencoded");
+        request.headers_mut().insert(reqwest::header::CONTENT_TYPE, form_type);
+        *request.body_mut() = Some(form.into());
+        request
+    }
+
     /// Adds credentials and headers, sends, and follows redirects if the settings say so. What the settings add goes
     /// to the host that was asked and to no other, nor from https to http.
     ///

@@ -17,4 +17,5 @@ mod oauth2;
 mod tls;
 
 pub use client::{BuildError, Client, RequestError, USER_AGENT};
+pub use reqwest::Request;
 pub use settings::{InvalidSettings, Secret, Settings};

@@ -1,9 +1,12 @@
 //! Asking a running server.
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use http_client::{Client, Settings};
 use serde_json::Value;
 use url::Url;
+
+/// How much is shown of an answer that is not an API's, such as a page for people.
+const ANSWER_SHOWN_CHARS_MAX: usize = 200;
 
 /// The API of a server.
 pub(crate) struct ApiClient {
@@ -36,26 +39,45 @@ impl ApiClient {
 
     /// Asks `path` (below `/api/v1/`), and blocks until the answer is there.
     pub(crate) fn get(&self, path: &str, parameters: &[(&str, String)]) -> anyhow::Result<Answer> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        runtime.block_on(self.ask(path, parameters))
+        let mut url = self.url(path)?;
+        url.query_pairs_mut().extend_pairs(parameters);
+        self.ask(self.client.get(url))
     }
 
-    async fn ask(&self, path: &str, parameters: &[(&str, String)]) -> anyhow::Result<Answer> {
-        let mut url = self.base.join("api/v1/").and_then(|base| base.join(path))?;
-        url.query_pairs_mut().extend_pairs(parameters);
-        let mut request = self.client.get(url);
+    /// As [`Self::get`], for paths that take a form: a query may be longer than a URL can be.
+    pub(crate) fn post(&self, path: &str, parameters: &[(&str, String)]) -> anyhow::Result<Answer> {
+        let mut form = url::form_urlencoded::Serializer::new(String::new());
+        form.extend_pairs(parameters);
+        self.ask(self.client.post_form(self.url(path)?, form.finish()))
+    }
+
+    fn url(&self, path: &str) -> anyhow::Result<Url> {
+        Ok(self.base.join("api/v1/").and_then(|base| base.join(path))?)
+    }
+
+    fn ask(&self, request: http_client::Request) -> anyhow::Result<Answer> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(self.answer(request))
+    }
+
+    async fn answer(&self, mut request: http_client::Request) -> anyhow::Result<Answer> {
         *request.timeout_mut() = Some(self.timeout);
         if let Some(tenant) = &self.tenant {
             let value = tenant.parse().context("the tenant's name cannot stand in a header")?;
             request.headers_mut().insert(model::tenant::TENANT_HEADER, value);
         }
-        let unreachable =
-            || format!("cannot ask {}; is the server running? --url names another one", self.base);
-        let response = self.client.execute(request).await.with_context(unreachable)?;
+        // The error names its root cause; the causes above that say the same in more words.
+        let unreachable = |error: http_client::RequestError| match error.is_timeout() {
+            true => anyhow!("{} has not answered within {:?}", self.base, self.timeout),
+            false => anyhow!("cannot ask {}: {error}; is the server running? is this its URL?", self.base),
+        };
+        let response = self.client.execute(request).await.map_err(unreachable)?;
         let status = response.status();
         let body = response.bytes().await.context("the answer ended too early")?;
         let Ok(answer) = serde_json::from_slice::<Value>(&body) else {
-            bail!("{} answered {status}: {}", self.base, String::from_utf8_lossy(&body).trim());
+            let said: String =
+                String::from_utf8_lossy(&body).trim().chars().take(ANSWER_SHOWN_CHARS_MAX).collect();
+            bail!("{} answered {status}, but not as Kymo does; is this its URL? It said: {said}", self.base);
         };
         let text = |key: &str| answer[key].as_str().unwrap_or_default().to_owned();
         if text("status") != "success" {

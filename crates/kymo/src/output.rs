@@ -1,10 +1,11 @@
 //! What commands print on a terminal.
 //!
-//! Map: [`table`] columns · [`graph`] lines over time · here the text of a series and of a time.
+//! Map: [`table`] columns · [`graph`] lines over time · [`progress`] how far it is · here the text of a series and of a time.
 
 use serde_json::Value;
 
 pub(crate) mod graph;
+pub(crate) mod progress;
 pub(crate) mod table;
 
 /// A series as PromQL writes it: `up{instance="a", job="b"}`.

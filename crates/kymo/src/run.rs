@@ -2,7 +2,7 @@
 //!
 //! Map: here the order · `server` what is running, and how it answers and reloads · `memory_limit` how much
 //! memory there is, and who gets which share · `process` what the process measures about itself · `signals` what
-//! the operating system says · `welcome` what is printed when it is ready.
+//! the operating system says · `storage_admin` what operators do to stored data · `welcome` what is printed when it is ready.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -17,6 +17,7 @@ pub(crate) mod memory_limit;
 mod process;
 mod server;
 mod signals;
+mod storage_admin;
 mod welcome;
 
 use memory_limit::Budgets;
@@ -90,6 +91,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         appender: Arc::<tsdb::Tsdb>::clone(&tsdb),
         querier: Arc::<tsdb::Tsdb>::clone(&tsdb),
         targets: scrape.targets(),
+        admin: Arc::new(storage_admin::Admin(Arc::clone(&tsdb))),
     });
     welcome::print(&server, &address)?;
     server.stop.cancelled().await;

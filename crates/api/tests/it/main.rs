@@ -8,4 +8,5 @@ mod pushing;
 mod queries;
 mod server;
 mod starting;
+mod storage_admin;
 mod ui;

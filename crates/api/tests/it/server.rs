@@ -27,6 +27,7 @@ pub(crate) struct TestServer {
     pub(crate) storage: Arc<MemoryStorage>,
     pub(crate) control: Arc<FakeControl>,
     /// Dropped last: the server's tasks run here.
+    pub(crate) admin: Arc<FakeAdmin>,
     runtime: tokio::runtime::Runtime,
 }
 
@@ -51,7 +52,7 @@ impl TestServer {
         let client = Client::new(handle.local_addr());
         let storage = MemoryStorage::new();
         fill(&storage);
-        Self { handle, client, storage, control, runtime }
+        Self { handle, client, storage, control, admin: Arc::default(), runtime }
     }
 
     pub(crate) fn open(&self) {
@@ -62,7 +63,12 @@ impl TestServer {
     }
 
     pub(crate) fn open_with(&self, appender: Arc<dyn Appender>, querier: Arc<dyn Querier>) {
-        self.handle.open(Backends { appender, querier, targets: Arc::new(FakeTargets) });
+        self.handle.open(Backends {
+            appender,
+            querier,
+            targets: Arc::new(FakeTargets),
+            admin: Arc::<FakeAdmin>::clone(&self.admin),
+        });
     }
 
     pub(crate) fn stop(self) {
@@ -95,6 +101,48 @@ fn deps(control: Arc<FakeControl>, registry: prometheus::Registry) -> Deps {
 
 pub(crate) fn settings() -> Settings {
     Settings { listen: "127.0.0.1:0".to_owned(), ..Settings::default() }
+}
+
+/// Notes what it is told to do.
+#[derive(Default)]
+pub(crate) struct FakeAdmin {
+    pub(crate) told: parking_lot::Mutex<Vec<String>>,
+    pub(crate) fault: parking_lot::Mutex<Option<storage::ErrorKind>>,
+}
+
+impl FakeAdmin {
+    fn tell(&self, what: String) -> Result<(), storage::Error> {
+        self.told.lock().push(what);
+        match *self.fault.lock() {
+            Some(kind) => Err(storage::Error::new(kind, "disk full")),
+            None => Ok(()),
+        }
+    }
+}
+
+impl api::StorageAdmin for FakeAdmin {
+    fn delete_series(
+        &self,
+        tenant: &model::TenantId,
+        matcher_sets: &[Vec<model::Matcher>],
+        start_ms: i64,
+        end_ms: i64,
+    ) -> Result<(), storage::Error> {
+        self.tell(format!("delete {tenant} {matcher_sets:?} {start_ms} {end_ms}"))
+    }
+
+    fn clean_tombstones(&self) -> Result<(), storage::Error> {
+        self.tell("clean".to_owned())
+    }
+
+    fn snapshot(&self, skip_head: bool) -> Result<String, storage::Error> {
+        self.tell(format!("snapshot {skip_head}")).map(|()| "20260131T000000Z-1".to_owned())
+    }
+
+    fn compact(&self) -> Result<api::Compaction, storage::Error> {
+        let done = api::Compaction { block_count: (9, 1), sample_count: 5, ..api::Compaction::default() };
+        self.tell("compact".to_owned()).map(|()| done)
+    }
 }
 
 fn fill(storage: &MemoryStorage) {

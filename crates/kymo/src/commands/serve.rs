@@ -47,6 +47,9 @@ pub struct Arguments {
     /// Let POST /-/quit end the process.
     #[arg(long)]
     enable_quit: bool,
+    /// Let /api/v1/admin/tsdb/ delete series and take snapshots.
+    #[arg(long)]
+    enable_admin_api: bool,
     /// Refuse POST /-/reload; SIGHUP still works.
     #[arg(long)]
     disable_reload: bool,
@@ -129,6 +132,7 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<Outcome> {
                 .request_timeout
                 .max(Duration::from_millis(arguments.query_timeout.unsigned_abs()) + Duration::from_secs(30)),
             allow_quit: arguments.enable_quit,
+            allow_admin: arguments.enable_admin_api,
             allow_reload: !arguments.disable_reload,
             ..api::Settings::default()
         },
@@ -153,6 +157,7 @@ impl Arguments {
             ("retention", format_duration_ms(self.retention)),
             ("retention-size", format_size_bytes(self.retention_size)),
             ("enable-quit", self.enable_quit.to_string()),
+            ("enable-admin-api", self.enable_admin_api.to_string()),
             ("disable-reload", self.disable_reload.to_string()),
             ("query-timeout", format_duration_ms(self.query_timeout)),
             ("query-concurrency", self.query_concurrency.to_string()),

@@ -1,7 +1,11 @@
 //! `kymo tsdb`: what is stored, of a running server or in a folder that no server uses.
+//!
+//! Map: here `stats` · `verify` checks every byte · `transfer` dump, export and import, with `lines` their format · `backup` snapshots, and
+//! data folders made of them.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::bail;
@@ -16,11 +20,31 @@ use crate::cli::Outcome;
 use crate::output::table::table;
 use crate::output::time_text;
 
+mod backup;
+mod lines;
+mod transfer;
+mod verify;
+
 const EXAMPLES: &str = "\
 Examples:
   kymo tsdb stats                            of the server on this machine
   kymo tsdb stats http://metrics:9090 --limit 20
   kymo tsdb stats ./data                     of a folder; no server may be using it";
+
+const BACKUP_EXAMPLES: &str = "\
+Examples:
+  kymo tsdb snapshot http://localhost:9090   a running server, started with --enable-admin-api
+  kymo tsdb snapshot ./data                  a folder; no server may be using it
+  kymo tsdb restore ./data/snapshots/20260131T120000Z-6b1e /var/lib/kymo
+
+A snapshot is made of hard links: it takes no room until the server deletes what it holds. To back up a running server, take
+a snapshot and copy its folder away.";
+
+const LINES_EXAMPLES: &str = "\
+Examples:
+  kymo tsdb dump ./data --match '{job=\"node\"}' --start 2026-01-31T00:00:00Z
+  kymo tsdb export ./data series.jsonl
+  kymo tsdb import ./other series.jsonl";
 
 /// What can be said on the command line.
 #[derive(Debug, Args)]
@@ -45,18 +69,72 @@ enum What {
         #[arg(long, value_name = "ID", default_value = "anonymous", env = "KYMO_TENANT")]
         tenant: String,
     },
+    /// Check every checksum and decode everything, of a folder or a snapshot; names what is damaged.
+    Verify {
+        /// A data folder that no server uses, or a snapshot.
+        directory: PathBuf,
+    },
+    /// Print samples, one line each.
+    #[command(after_help = LINES_EXAMPLES)]
+    Dump(transfer::Source),
+    /// Write series to a file of JSON lines.
+    #[command(after_help = LINES_EXAMPLES)]
+    Export(transfer::ExportArguments),
+    /// Read JSON lines, as `export` writes them, into a folder.
+    #[command(after_help = LINES_EXAMPLES)]
+    Import(transfer::ImportArguments),
+    /// Take a snapshot of a running server, or of a folder.
+    #[command(after_help = BACKUP_EXAMPLES)]
+    Snapshot(backup::SnapshotArguments),
+    /// Make a new data folder of a snapshot.
+    #[command(after_help = BACKUP_EXAMPLES)]
+    Restore(backup::RestoreArguments),
 }
 
 pub(crate) fn run(arguments: Arguments, out: &mut dyn Write) -> anyhow::Result<Outcome> {
-    let What::Stats { target, limit, tenant } = arguments.what;
+    match arguments.what {
+        What::Stats { target, limit, tenant } => stats(&target, limit, &tenant, out),
+        What::Verify { directory } => verify::run(&directory, out),
+        What::Dump(source) => transfer::dump(&source, out),
+        What::Export(arguments) => transfer::export(&arguments, out),
+        What::Import(arguments) => transfer::import(&arguments, out),
+        What::Snapshot(arguments) => backup::snapshot(&arguments, out),
+        What::Restore(arguments) => backup::restore(&arguments, out),
+    }
+}
+
+fn stats(target: &str, limit: usize, tenant: &str, out: &mut dyn Write) -> anyhow::Result<Outcome> {
     if target.starts_with("http://") || target.starts_with("https://") {
-        let api = ApiClient::new(&target, Some(&tenant), Duration::from_secs(60))?;
+        let api = ApiClient::new(target, Some(tenant), Duration::from_secs(60))?;
         let answer = api.get("status/tsdb", &[("limit", limit.to_string())])?;
         print_head(out, &answer.data)?;
     } else {
-        print_folder(out, PathBuf::from(target), limit, &TenantId::new(&tenant)?)?;
+        print_folder(out, PathBuf::from(target), limit, &TenantId::new(tenant)?)?;
     }
     Ok(Outcome::Success)
+}
+
+/// Says why a folder is none of ours.
+fn check_folder(directory: &Path) -> anyhow::Result<()> {
+    if !directory.is_dir() {
+        bail!("{} is neither a folder nor a URL (http://…)", directory.display());
+    }
+    if !directory.join("wal").is_dir() && !directory.join("tenants").is_dir() {
+        bail!("{} holds no data of Kymo (neither a folder wal nor tenants)", directory.display());
+    }
+    Ok(())
+}
+
+/// The engine on a folder. Nothing is deleted or refused for its age while somebody only looks or copies.
+fn open(directory: PathBuf) -> anyhow::Result<Arc<Tsdb>> {
+    let settings = Settings {
+        directory,
+        retention_ms: i64::MAX / 2,
+        retention_bytes: None,
+        future_ms_max: i64::MAX / 2,
+        ..Settings::default()
+    };
+    Ok(Tsdb::open(settings, Deps::system())?)
 }
 
 /// What `/api/v1/status/tsdb` answers.
@@ -92,16 +170,8 @@ fn print_folder(
     limit: usize,
     tenant: &TenantId,
 ) -> anyhow::Result<()> {
-    if !directory.is_dir() {
-        bail!("{} is neither a folder nor a URL (http://…)", directory.display());
-    }
-    if !directory.join("wal").is_dir() && !directory.join("tenants").is_dir() {
-        bail!("{} holds no data of Kymo (neither a folder wal nor tenants)", directory.display());
-    }
-    // Nothing is deleted for its age while somebody only looks.
-    let settings =
-        Settings { directory, retention_ms: i64::MAX / 2, retention_bytes: None, ..Settings::default() };
-    let tsdb = Tsdb::open(settings, Deps::system())?;
+    check_folder(&directory)?;
+    let tsdb = open(directory)?;
     let stats = tsdb.stats(tenant, limit);
     let list = |list: &[(String, u64)]| {
         list.iter().map(|(name, value)| json!({"name": name, "value": value})).collect::<Vec<Value>>()

@@ -1,0 +1,189 @@
+//! JSON lines: a series, or a part of one, a line.
+//!
+//! `{"metric":{"__name__":"up"},"timestamps":[…],"values":[…],"histogramTimestamps":[…],"histograms":[…]}`; times in milliseconds.
+//! Values are text, so that no reader rounds them; `"stale"` is the staleness marker. Numbers are read, too.
+
+use anyhow::{Context, anyhow, bail};
+use model::{BucketSpan, CounterResetHint, FloatHistogram, Labels, STALE_NAN};
+use serde_json::{Map, Value, json};
+use storage::{SeriesSamples, WriteBatch};
+
+const HINTS: [(&str, CounterResetHint); 4] = [
+    ("unknown", CounterResetHint::Unknown),
+    ("reset", CounterResetHint::Reset),
+    ("notReset", CounterResetHint::NotReset),
+    ("gauge", CounterResetHint::Gauge),
+];
+
+/// One line for all samples.
+pub(super) fn line(labels: &Labels, samples: &SeriesSamples) -> Value {
+    let metric: Map<String, Value> =
+        labels.into_iter().map(|(name, value)| (name.to_owned(), Value::from(value))).collect();
+    let mut line = json!({ "metric": metric });
+    if !samples.floats.timestamps_ms.is_empty() {
+        line["timestamps"] = json!(samples.floats.timestamps_ms);
+        line["values"] = samples.floats.values.iter().map(|value| number(*value)).collect();
+    }
+    if !samples.histograms.timestamps_ms.is_empty() {
+        line["histogramTimestamps"] = json!(samples.histograms.timestamps_ms);
+        line["histograms"] = samples.histograms.values.iter().map(|value| histogram(value)).collect();
+    }
+    line
+}
+
+/// A value as text: JSON readers round numbers.
+pub(super) fn number(value: f64) -> Value {
+    if value.to_bits() == STALE_NAN.to_bits() {
+        return Value::from("stale");
+    }
+    Value::from(model::number::format_float_as(value, model::number::FloatFormat::Json))
+}
+
+fn read_number(value: &Value) -> anyhow::Result<f64> {
+    match value.as_str() {
+        Some("stale") => Ok(STALE_NAN),
+        Some(text) => {
+            model::number::parse_float(text.as_bytes()).ok().with_context(|| format!("{value} is no number"))
+        }
+        None => value.as_f64().with_context(|| format!("{value} is no number")),
+    }
+}
+
+/// A native histogram as JSON.
+pub(super) fn histogram(h: &FloatHistogram) -> Value {
+    let spans =
+        |spans: &[BucketSpan]| spans.iter().map(|s| json!([s.offset, s.length])).collect::<Vec<Value>>();
+    let numbers = |values: &[f64]| values.iter().map(|v| number(*v)).collect::<Vec<Value>>();
+    let hint =
+        HINTS.iter().find(|(_, hint)| *hint == h.counter_reset_hint).map_or("unknown", |(name, _)| name);
+    json!({
+        "schema": h.schema, "counterReset": hint, "count": number(h.count), "sum": number(h.sum),
+        "zeroThreshold": number(h.zero_threshold), "zeroCount": number(h.zero_count),
+        "positiveSpans": spans(&h.positive_spans), "positiveBuckets": numbers(&h.positive_buckets),
+        "negativeSpans": spans(&h.negative_spans), "negativeBuckets": numbers(&h.negative_buckets),
+        "customValues": numbers(&h.custom_values),
+    })
+}
+
+fn read_histogram(value: &Value) -> anyhow::Result<FloatHistogram> {
+    let spans = |key: &str| -> anyhow::Result<Vec<BucketSpan>> {
+        let wrong = || anyhow!("{key} must be a list of [offset, length]");
+        let span = |span: &Value| {
+            let offset = span[0].as_i64().and_then(|n| i32::try_from(n).ok()).ok_or_else(wrong)?;
+            let length = span[1].as_u64().and_then(|n| u32::try_from(n).ok()).ok_or_else(wrong)?;
+            Ok(BucketSpan { offset, length })
+        };
+        list(value, key)?.iter().map(span).collect()
+    };
+    let numbers = |key: &str| list(value, key)?.iter().map(read_number).collect::<anyhow::Result<Vec<f64>>>();
+    let one = |key: &str| read_number(&value[key]).with_context(|| format!("in {key}"));
+    let hint = value["counterReset"].as_str().unwrap_or("unknown");
+    let histogram = FloatHistogram {
+        counter_reset_hint: HINTS
+            .iter()
+            .find(|(name, _)| *name == hint)
+            .map(|(_, hint)| *hint)
+            .unwrap_or_default(),
+        schema: value["schema"]
+            .as_i64()
+            .and_then(|n| i32::try_from(n).ok())
+            .context("schema is no number")?,
+        zero_threshold: one("zeroThreshold")?,
+        zero_count: one("zeroCount")?,
+        count: one("count")?,
+        sum: one("sum")?,
+        positive_spans: spans("positiveSpans")?,
+        negative_spans: spans("negativeSpans")?,
+        positive_buckets: numbers("positiveBuckets")?,
+        negative_buckets: numbers("negativeBuckets")?,
+        custom_values: numbers("customValues")?,
+    };
+    histogram.validate()?;
+    Ok(histogram)
+}
+
+fn list<'a>(value: &'a Value, key: &str) -> anyhow::Result<&'a [Value]> {
+    match &value[key] {
+        Value::Null => Ok(&[]),
+        Value::Array(list) => Ok(list),
+        _ => bail!("{key} must be a list"),
+    }
+}
+
+/// Adds a line to a batch.
+pub(super) fn read(line: &str, batch: &mut WriteBatch) -> anyhow::Result<()> {
+    let line: Value = serde_json::from_str(line)?;
+    let metric = line["metric"].as_object().context("metric must be an object of labels")?;
+    let pairs: Option<Vec<(&str, &str)>> =
+        metric.iter().map(|(name, value)| Some((name.as_str(), value.as_str()?))).collect();
+    let labels = Labels::from_pairs(pairs.context("a label's value must be text")?);
+    let times = |key: &str, count: usize| -> anyhow::Result<Vec<i64>> {
+        let times: Option<Vec<i64>> = list(&line, key)?.iter().map(Value::as_i64).collect();
+        let times = times.with_context(|| format!("{key} must be whole milliseconds"))?;
+        if times.len() != count {
+            bail!("there are {} {key} for {count} values", times.len());
+        }
+        Ok(times)
+    };
+    let values = list(&line, "values")?;
+    let series = batch.add_series(labels.as_ref());
+    for (timestamp_ms, value) in times("timestamps", values.len())?.into_iter().zip(values) {
+        batch.add_float(series, timestamp_ms, read_number(value)?);
+    }
+    let histograms = list(&line, "histograms")?;
+    for (timestamp_ms, value) in times("histogramTimestamps", histograms.len())?.into_iter().zip(histograms) {
+        batch.add_histogram(series, timestamp_ms, read_histogram(value)?);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read() {
+        let labels = Labels::from_pairs([("__name__", "a"), ("x", "ü\"\n")]);
+        let mut samples = SeriesSamples::default();
+        let values = [1.5, 0.1 + 0.2, -0.0, 1e300, f64::NAN, STALE_NAN, f64::INFINITY, f64::NEG_INFINITY];
+        for (at, value) in (0..).zip(values) {
+            samples.floats.push(at, value);
+        }
+        let one = FloatHistogram {
+            count: 3.0,
+            zero_count: 1.0,
+            sum: 2.5,
+            schema: 3,
+            zero_threshold: 1e-128,
+            positive_spans: vec![BucketSpan { offset: -2, length: 2 }],
+            positive_buckets: vec![1.0, 1.0],
+            counter_reset_hint: CounterResetHint::Gauge,
+            ..FloatHistogram::default()
+        };
+        samples.histograms.timestamps_ms.push(100);
+        samples.histograms.values.push(Arc::new(one.clone()));
+        let mut batch = WriteBatch::new();
+        read(&line(&labels, &samples).to_string(), &mut batch).expect("read");
+        assert_eq!(batch.series(0).to_labels(), labels);
+        let back: Vec<(i64, u64)> = batch.floats().map(|(_, t, v)| (t, v.to_bits())).collect();
+        assert_eq!(back, (0..).zip(values.map(f64::to_bits)).collect::<Vec<_>>());
+        assert!(batch.histograms()[0].histogram.same_bits(&one));
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        for (line, part) in [
+            ("{", "EOF"),
+            ("{}", "metric"),
+            (r#"{"metric":{"a":1}}"#, "text"),
+            (r#"{"metric":{"a":"b"},"timestamps":[1],"values":[]}"#, "1 timestamps for 0 values"),
+            (r#"{"metric":{"a":"b"},"timestamps":[1],"values":["x"]}"#, "\"x\" is no number"),
+            (r#"{"metric":{"a":"b"},"timestamps":[1.5],"values":[1]}"#, "whole milliseconds"),
+        ] {
+            let error = read(line, &mut WriteBatch::new()).expect_err(line);
+            assert!(format!("{error:#}").contains(part), "{line}: {error:#}");
+        }
+    }
+}

@@ -1,0 +1,250 @@
+//! `kymo tsdb dump`, `export` and `import`.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+use clap::{Args, ValueEnum};
+use model::{Matcher, TenantId};
+use storage::{Appender, Querier, QueryContext, SelectHints, SelectRequest, SeriesSamples, WriteBatch};
+use tsdb::Tsdb;
+
+use super::lines;
+use crate::cli::{Outcome, UsageError};
+use crate::output::progress::Progress;
+
+/// Samples of one line, so that whoever reads it needs little memory.
+const LINE_SAMPLES_MAX: usize = 10_000;
+/// Samples that are written at one time.
+const BATCH_SAMPLES: usize = 50_000;
+
+/// What is read.
+#[derive(Debug, Args)]
+pub(super) struct Source {
+    /// A data folder that no server uses, or a snapshot.
+    directory: PathBuf,
+    /// Only series that a selector selects, such as '{job="node"}'; may be given several times.
+    #[arg(long = "match", value_name = "SELECTOR")]
+    selectors: Vec<String>,
+    /// Only samples from this time on: Unix seconds or RFC 3339.
+    #[arg(long, value_name = "TIME", value_parser = parse_time_ms)]
+    start: Option<i64>,
+    /// Only samples up to this time.
+    #[arg(long, value_name = "TIME", value_parser = parse_time_ms)]
+    end: Option<i64>,
+    /// Whose data.
+    #[arg(long, value_name = "ID", default_value = "anonymous", env = "KYMO_TENANT")]
+    tenant: String,
+    /// How a line looks.
+    #[arg(long, short, value_enum, default_value = "text")]
+    output: Format,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// Series, value and time in milliseconds, of each sample.
+    Text,
+    /// Series with all their samples, as `export` writes them.
+    Json,
+}
+
+/// What can be said about `export`.
+#[derive(Debug, Args)]
+pub(super) struct ExportArguments {
+    #[command(flatten)]
+    source: Source,
+    /// The file to write; it must not be there.
+    file: PathBuf,
+}
+
+/// What can be said about `import`.
+#[derive(Debug, Args)]
+pub(super) struct ImportArguments {
+    /// A data folder that no server uses; made if it is missing.
+    directory: PathBuf,
+    /// The file to read; - for standard input.
+    file: PathBuf,
+    /// Whose data.
+    #[arg(long, value_name = "ID", default_value = "anonymous", env = "KYMO_TENANT")]
+    tenant: String,
+}
+
+fn parse_time_ms(text: &str) -> Result<i64, String> {
+    if let Ok(seconds) = text.parse::<f64>() {
+        return Ok((seconds * 1000.0).round() as i64);
+    }
+    let parsed: Result<jiff::Timestamp, _> = text.parse();
+    parsed
+        .map(|time| time.as_millisecond())
+        .map_err(|_| "write Unix seconds, or 2026-01-31T12:00:00Z".to_owned())
+}
+
+pub(super) fn dump(source: &Source, out: &mut dyn Write) -> anyhow::Result<Outcome> {
+    source.visit(|labels, samples| {
+        if source.output == Format::Json {
+            return Ok(writeln!(out, "{}", lines::line(labels, samples))?);
+        }
+        for (timestamp_ms, value) in samples.floats.timestamps_ms.iter().zip(&samples.floats.values) {
+            let value = lines::number(*value);
+            let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            writeln!(out, "{labels} {text} {timestamp_ms}")?;
+        }
+        for (timestamp_ms, value) in samples.histograms.timestamps_ms.iter().zip(&samples.histograms.values) {
+            writeln!(out, "{labels} {} {timestamp_ms}", lines::histogram(value))?;
+        }
+        Ok(())
+    })?;
+    Ok(Outcome::Success)
+}
+
+pub(super) fn export(arguments: &ExportArguments, out: &mut dyn Write) -> anyhow::Result<Outcome> {
+    let path = arguments.file.display();
+    let file = File::create_new(&arguments.file).with_context(|| format!("cannot make {path}"))?;
+    let mut writer = BufWriter::new(file);
+    let (mut line_count, mut sample_count) = (0u64, 0u64);
+    arguments
+        .source
+        .visit(|labels, samples| {
+            line_count += 1;
+            sample_count += samples.len() as u64;
+            Ok(writeln!(writer, "{}", lines::line(labels, samples))?)
+        })
+        .and_then(|()| Ok(writer.flush()?))
+        .and_then(|()| Ok(writer.get_ref().sync_all()?))
+        .with_context(|| format!("{path} is not complete"))?;
+    writeln!(out, "{sample_count} samples in {line_count} lines written to {path}")?;
+    Ok(Outcome::Success)
+}
+
+pub(super) fn import(arguments: &ImportArguments, out: &mut dyn Write) -> anyhow::Result<Outcome> {
+    let tenant = TenantId::new(&arguments.tenant)?;
+    let path = &arguments.file;
+    let (reader, bytes): (Box<dyn BufRead>, u64) = if path.as_os_str() == "-" {
+        (Box::new(std::io::stdin().lock()), 0)
+    } else {
+        let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let bytes = file.metadata()?.len();
+        (Box::new(BufReader::new(file)), bytes)
+    };
+    let tsdb = super::open(arguments.directory.clone())?;
+    let mut progress = Progress::new("importing", bytes);
+    let mut batch = WriteBatch::new();
+    let mut imported = Imported::default();
+    for (number, line) in (1u64..).zip(reader.lines()) {
+        let line = line.with_context(|| format!("line {number} of {}", path.display()))?;
+        progress.add(line.len() as u64 + 1);
+        if !line.trim().is_empty() {
+            lines::read(&line, &mut batch).with_context(|| format!("line {number} of {}", path.display()))?;
+        }
+        if batch.sample_count() >= BATCH_SAMPLES {
+            imported.write(&tsdb, &tenant, &mut batch)?;
+        }
+    }
+    imported.write(&tsdb, &tenant, &mut batch)?;
+    tsdb.stop()?;
+    drop(progress);
+    writeln!(out, "{} samples imported into {}", imported.sample_count, arguments.directory.display())?;
+    Ok(Outcome::Success)
+}
+
+#[derive(Default)]
+struct Imported {
+    sample_count: u64,
+}
+
+impl Imported {
+    fn write(&mut self, tsdb: &Arc<Tsdb>, tenant: &TenantId, batch: &mut WriteBatch) -> anyhow::Result<()> {
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let appended = match tsdb.append_durably(tenant, batch) {
+            // The head is full: what is in it goes to disk, and then there is room.
+            Err(_) => {
+                tsdb.flush()?;
+                tsdb.append_durably(tenant, batch)?
+            }
+            Ok(appended) => appended,
+        };
+        if let Some(first) = appended.rejected.first() {
+            let (count, series) = (appended.rejected.len(), batch.series(first.series).to_labels());
+            bail!(
+                "{count} samples are refused, first {series} at {}: {}; {} samples are imported",
+                first.timestamp_ms,
+                first.reason.as_str(),
+                self.sample_count + appended.accepted_count as u64
+            );
+        }
+        self.sample_count += appended.accepted_count as u64;
+        batch.clear();
+        Ok(())
+    }
+}
+
+impl Source {
+    /// Calls `visit` with all samples, at most [`LINE_SAMPLES_MAX`] at a time.
+    fn visit(
+        &self,
+        mut visit: impl FnMut(&model::Labels, &SeriesSamples) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        super::check_folder(&self.directory)?;
+        let tenant = TenantId::new(&self.tenant)?;
+        let sets = self.matcher_sets()?;
+        let tsdb = super::open(self.directory.clone())?;
+        let (mut samples, mut part) = (SeriesSamples::default(), SeriesSamples::default());
+        for (at, matchers) in sets.iter().enumerate() {
+            let request = SelectRequest {
+                matchers,
+                start_ms: self.start.unwrap_or(i64::MIN),
+                end_ms: self.end.unwrap_or(i64::MAX),
+                hints: SelectHints::default(),
+            };
+            let set = tsdb.select(&tenant, &request, &QueryContext::unlimited())?;
+            let mut progress = Progress::counting("reading", set.len() as u64, "series");
+            for series in 0..set.len() {
+                let labels = set.labels(series);
+                progress.add(1);
+                if sets[..at].iter().any(|earlier| model::matcher::matches_all(earlier, labels)) {
+                    continue;
+                }
+                set.read(series, &mut samples)?;
+                for range in ranges(&samples) {
+                    cut(&samples, range, &mut part);
+                    visit(labels, &part)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn matcher_sets(&self) -> anyhow::Result<Vec<Vec<Matcher>>> {
+        if self.selectors.is_empty() {
+            return Ok(vec![Vec::new()]);
+        }
+        let parse = |text: &String| match promql::parser::parse_selector(text) {
+            Ok(selector) => Ok(selector.matchers),
+            Err(faults) => {
+                Err(UsageError(format!("--match {text}: {}", promql::QueryError::Parse(faults))).into())
+            }
+        };
+        self.selectors.iter().map(parse).collect()
+    }
+}
+
+/// Places of samples, floats first, in parts.
+fn ranges(samples: &SeriesSamples) -> impl Iterator<Item = std::ops::Range<usize>> + use<> {
+    let len = samples.len();
+    (0..len).step_by(LINE_SAMPLES_MAX).map(move |start| start..(start + LINE_SAMPLES_MAX).min(len))
+}
+
+fn cut(samples: &SeriesSamples, range: std::ops::Range<usize>, into: &mut SeriesSamples) {
+    into.clear();
+    let count = samples.floats.timestamps_ms.len();
+    let floats = range.start.min(count)..range.end.min(count);
+    let histograms = range.start.max(count) - count..range.end.max(count) - count;
+    into.floats.timestamps_ms.extend_from_slice(&samples.floats.timestamps_ms[floats.clone()]);
+    into.floats.values.extend_from_slice(&samples.floats.values[floats]);
+    into.histograms.timestamps_ms.extend_from_slice(&samples.histograms.timestamps_ms[histograms.clone()]);
+    into.histograms.values.extend_from_slice(&samples.histograms.values[histograms]);
+}
