@@ -124,7 +124,7 @@ impl Evaluator<'_> {
         let mut buffer = ReadBuffer::default();
         let mut series = Series::default();
         for at in 0..set.len() {
-            self.check()?;
+            self.check_at(at)?;
             buffer.read(set.as_ref(), at, &self.ledger)?;
             if buffer.samples.is_empty() {
                 continue;

@@ -197,7 +197,9 @@ pub(crate) fn for_each_view(
         let (from_ms, to_ms) =
             (start_ms.saturating_sub(reach.before_ms), end_ms.saturating_add(reach.after_ms));
         float_at = advance(float_ms, float_at, from_ms, to_ms);
-        histogram_at = advance(histogram_ms, histogram_at, from_ms, to_ms);
+        if !histogram_ms.is_empty() {
+            histogram_at = advance(histogram_ms, histogram_at, from_ms, to_ms);
+        }
         if float_at.is_empty() && histogram_at.is_empty() {
             continue;
         }
@@ -217,6 +219,7 @@ pub(crate) fn for_each_view(
 }
 
 /// Moves a window on; times only rise from step to step.
+#[inline]
 fn advance(
     timestamps_ms: &[i64],
     mut at: std::ops::Range<usize>,

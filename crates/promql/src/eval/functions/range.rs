@@ -143,7 +143,7 @@ impl Evaluator<'_> {
         let mut state = KernelState::default();
         let mut series = Series::default();
         for at in 0..ranges.len() {
-            self.check()?;
+            self.check_at(at)?;
             ranges.read(at, &mut buffer, &self.ledger)?;
             if buffer.samples.is_empty() {
                 continue;
@@ -210,7 +210,7 @@ impl Evaluator<'_> {
         let mut seen = Bits::none(grid.count);
         let mut buffer = ReadBuffer::default();
         for at in 0..ranges.len() {
-            self.check()?;
+            self.check_at(at)?;
             ranges.read(at, &mut buffer, &self.ledger)?;
             for_each_view(&buffer.samples, grid, window, Reach::default(), |view| {
                 self.stats.add(view.step, (view.floats.len() + view.histograms.len()) as u64);
