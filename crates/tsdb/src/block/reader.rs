@@ -73,13 +73,16 @@ pub(crate) struct BlockSeries {
 #[derive(Debug, Default)]
 pub(crate) struct DecodeScratch {
     /// The last frame of each kind of column, with its block and number.
-    frames: [Option<(u64, u32, Arc<Vec<u8>>)>; FrameKind::ALL.len()],
+    frames: [Option<RecentFrame>; FrameKind::ALL.len()],
     /// Decoded columns of timestamps, one after the other.
     timestamps_ms: Vec<i64>,
     /// Where in `timestamps_ms` a column is, by its block, place and count.
     times: hashbrown::HashMap<(u64, Place, u32), Range<usize>>,
     values: Vec<f64>,
 }
+
+/// Block, number and content of a frame.
+type RecentFrame = (u64, u32, Arc<Vec<u8>>);
 
 /// Decoded timestamps that are kept at most.
 const TIMES_MAX: usize = 64 << 10;

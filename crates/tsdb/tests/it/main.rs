@@ -9,6 +9,7 @@ mod damage;
 mod deletes;
 mod engine;
 mod faults;
+mod golden;
 mod recording;
 mod recovery;
 mod snapshots;

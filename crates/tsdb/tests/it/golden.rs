@@ -1,0 +1,137 @@
+//! Blocks of each format version that was ever written stay readable, bit for bit.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use model::{BucketSpan, FloatHistogram, Labels, STALE_NAN, TenantId};
+use storage::conformance::NEWEST_MS;
+use storage::{Appender, Querier, QueryContext, SelectHints, SelectRequest, SeriesSamples, WriteBatch};
+
+use crate::testbed::{Testbed, series};
+
+const SAMPLES: i64 = 300;
+const START_MS: i64 = NEWEST_MS - 3_100_000;
+
+/// One series for each way values are encoded, by name.
+fn value(encoding: &str, at: i64) -> f64 {
+    let noise = (at.wrapping_mul(7919) + 13) % 1000;
+    match encoding {
+        "constant" => 42.5,
+        "constant_that_ends" if at == SAMPLES - 1 => f64::from_bits(STALE_NAN.to_bits()),
+        "constant_that_ends" => -1.0,
+        "whole" => (noise * noise) as f64,
+        "delta" => (1_000_000 + at * 37 + noise % 5) as f64,
+        "delta_of_delta" => (at * at * 1000 + noise % 3) as f64,
+        "decimal" => (2000 + noise) as f64 / 100.0,
+        "outliers" if at % 50 == 3 => 1e12,
+        "outliers" => (at % 7) as f64,
+        "xor" => 1.0 + (at as f64) / 3.0,
+        _ => f64::from_bits((at as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 2),
+    }
+}
+
+const ENCODINGS: [&str; 9] = [
+    "constant",
+    "constant_that_ends",
+    "whole",
+    "delta",
+    "delta_of_delta",
+    "decimal",
+    "outliers",
+    "xor",
+    "raw",
+];
+
+fn timestamp_ms(at: i64) -> i64 {
+    START_MS + at * 10_000 + at * at % 11
+}
+
+fn histogram(at: i64) -> FloatHistogram {
+    FloatHistogram {
+        schema: 2,
+        zero_threshold: 1e-6,
+        count: (at * 3) as f64,
+        sum: at as f64 * 1.5,
+        positive_spans: vec![BucketSpan { offset: -1, length: 2 }],
+        positive_buckets: vec![at as f64, (at * 2) as f64],
+        ..FloatHistogram::default()
+    }
+}
+
+/// Timestamps, bits of floats, and histograms of each series.
+type Content = BTreeMap<Labels, (Vec<(i64, u64)>, Vec<(i64, FloatHistogram)>)>;
+
+fn content() -> Content {
+    let floats = |name: &str| (0..SAMPLES).map(|at| (timestamp_ms(at), value(name, at).to_bits())).collect();
+    let mut content: Content =
+        ENCODINGS.iter().map(|name| (series(name, "x"), (floats(name), Vec::new()))).collect();
+    let histograms = (0..40).map(|at| (timestamp_ms(at), histogram(at))).collect();
+    content.insert(series("histogram", "x"), (Vec::new(), histograms));
+    content
+}
+
+fn read(bed: &Testbed) -> Content {
+    let request =
+        SelectRequest { matchers: &[], start_ms: i64::MIN, end_ms: i64::MAX, hints: SelectHints::default() };
+    let set =
+        bed.tsdb().select(&TenantId::anonymous(), &request, &QueryContext::unlimited()).expect("selected");
+    let mut samples = SeriesSamples::default();
+    let mut content = Content::new();
+    for at in 0..set.len() {
+        set.read(at, &mut samples).expect("read");
+        let bits = samples.floats.values.iter().map(|v| v.to_bits());
+        let floats = samples.floats.timestamps_ms.iter().copied().zip(bits).collect();
+        let histograms = samples.histograms.values.iter().map(|h| FloatHistogram::clone(h));
+        let histograms = samples.histograms.timestamps_ms.iter().copied().zip(histograms).collect();
+        content.insert(set.labels(at).clone(), (floats, histograms));
+    }
+    content
+}
+
+fn golden() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
+}
+
+#[test]
+fn blocks_of_every_version_are_read() {
+    let mut count = 0;
+    for entry in std::fs::read_dir(golden()).expect("listed") {
+        let path = entry.expect("listed").path();
+        let bed = Testbed::new();
+        bed.kill();
+        let directory = bed.settings.directory.join("tenants/anonymous");
+        std::fs::create_dir_all(&directory).expect("created");
+        std::fs::copy(&path, directory.join("000000000001.block")).expect("copied");
+        bed.start();
+        assert_eq!(read(&bed), content(), "{}", path.display());
+        count += 1;
+    }
+    assert!(count > 0);
+}
+
+#[test]
+fn the_version_that_is_written_has_a_golden_file() {
+    let bed = Testbed::new();
+    let mut batch = WriteBatch::new();
+    for (labels, (floats, histograms)) in content() {
+        let number = batch.add_series(labels.as_ref());
+        for (timestamp_ms, bits) in floats {
+            batch.add_float(number, timestamp_ms, f64::from_bits(bits));
+        }
+        for (timestamp_ms, histogram) in histograms {
+            batch.add_histogram(number, timestamp_ms, histogram);
+        }
+    }
+    let appended = bed.tsdb().append_durably(&TenantId::anonymous(), &batch).expect("written");
+    assert_eq!(appended.rejected, []);
+    bed.tsdb().flush().expect("flushed");
+    assert_eq!(read(&bed), content());
+    let blocks = bed.files(".block");
+    let [block] = blocks.as_slice() else { panic!("one block was expected: {blocks:?}") };
+    let magic = std::fs::read(block).expect("read")[..8].to_vec();
+    let path = golden().join(String::from_utf8(magic).expect("text")).with_extension("block");
+    if !path.exists() {
+        std::fs::copy(block, &path).expect("copied");
+        panic!("a new version of the format: {} was made, and is to be committed", path.display());
+    }
+}
