@@ -63,8 +63,9 @@ impl Tsdb {
                 // Readers look at the head first, then at the blocks: in between they see both, never neither.
                 tenant.replace_blocks(&[], blocks);
                 tenant.set_journal_before(segment);
-                // When memory is short, whatever has missed a few scrapes makes room.
-                let patience = if self.memory.is_full() { 24 } else { 2 };
+                // Whatever has missed a few scrapes makes room; should it come back, it is made anew. With two-hour windows
+                // these are five and ten minutes.
+                let patience = if self.memory.is_full() { 24 } else { 12 };
                 let idle_ms = self.settings.block_span_ms / patience;
                 let idle_before_ms = self.deps.clock.now_ms().saturating_sub(idle_ms);
                 drop(frozen);

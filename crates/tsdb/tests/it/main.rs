@@ -10,6 +10,7 @@ mod deletes;
 mod engine;
 mod faults;
 mod golden;
+mod memory;
 mod recording;
 mod recovery;
 mod snapshots;
