@@ -99,7 +99,8 @@ impl Tsdb {
         if tombstones.is_empty() {
             return Ok(());
         }
-        for block in tenant.blocks().iter() {
+        // Rewriting a damaged block would lose what is set aside of it for good.
+        for block in tenant.blocks().iter().filter(|block| !block.is_damaged()) {
             if hides_some(block, &tombstones)? {
                 self.merge_blocks(tenant, &[Arc::clone(block)], block.meta().level)?;
             }
@@ -121,7 +122,7 @@ impl Tsdb {
             file.name.ends_with(BLOCK_SUFFIX) && !blocks.iter().any(|block| block.path() == path)
         });
         if blocks.iter().any(|block| block.is_damaged()) || strangers.count() > 0 {
-            tracing::warn!(tenant = %tenant.id, "deletes stay noted, because some blocks cannot be rewritten");
+            tracing::debug!(tenant = %tenant.id, "deletes stay noted, because some blocks cannot be rewritten");
             return Ok(());
         }
         self.deps.fs.sync_dir(&tenant.directory).map_err(|e| cannot_delete(tenant, &e))?;

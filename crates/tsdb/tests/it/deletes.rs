@@ -183,6 +183,30 @@ fn cleaning_gives_space_back() {
     assert_eq!(times(&bed, &a), [0, 1, 2]);
 }
 
+/// Damage costs what it covers, and no delete makes it worse or comes undone by it.
+#[test]
+fn a_damaged_block_is_not_rewritten_and_what_is_deleted_stays_hidden() {
+    let bed = Testbed::new();
+    let (a, b) = (series("a", "1"), series("b", "1"));
+    write(&bed, &a, 0..500, 1.5);
+    write(&bed, &b, 0..500, 2.5);
+    bed.tsdb().flush().expect("flushed");
+    let path = bed.files(".block").pop().expect("a block");
+    let mut bytes = stdx::fs::read(&*bed.fs, &path).expect("read");
+    // The first frame of values follows the magic.
+    bytes[9] ^= 1;
+    bed.kill();
+    stdx::fs::write_atomic(&*bed.fs, &path, &bytes).expect("written");
+    bed.start();
+    assert!(bed.try_select(&[], i64::MIN, i64::MAX).is_err(), "damage is told once");
+    delete(&bed, "a", i64::MIN, i64::MAX);
+    let cleaned = bed.tsdb().clean_tombstones();
+    assert!(cleaned.is_ok() && bed.fs.exists(&path), "{cleaned:?}");
+    bed.restart();
+    let hidden = vec![Matcher::equal("__name__", "a")];
+    assert_eq!(bed.try_select(&hidden, i64::MIN, i64::MAX).expect("selected").len(), 0);
+}
+
 #[test]
 fn a_query_that_has_begun_sees_what_it_saw() {
     let bed = Testbed::new();
