@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use model::{Labels, Matcher, TenantId};
+use model::{Labels, MatchOp, Matcher, TenantId};
 use stdx::cancel::Cancel;
 use stdx::memory::Budget;
 use storage::conformance::NEWEST_MS;
@@ -18,6 +18,41 @@ use crate::testbed::{Testbed, series};
 const T: i64 = NEWEST_MS - 3_600_000;
 const HOUR: i64 = 3_600_000;
 const DAY: i64 = 24 * HOUR;
+
+#[test]
+fn a_selector_asked_again_sees_what_came_since_in_order() {
+    let bed = Testbed::new();
+    let matchers = [
+        Matcher::equal("__name__", "a"),
+        Matcher::new(MatchOp::Regex, "i", "1.*").expect("valid"),
+        Matcher::new(MatchOp::NotRegex, "i", ".*9").expect("valid"),
+    ];
+    let check = |want: &[&str]| {
+        let request = SelectRequest {
+            matchers: &matchers,
+            start_ms: i64::MIN,
+            end_ms: i64::MAX,
+            hints: SelectHints::default(),
+        };
+        for _ in 0..2 {
+            let set = bed.tsdb().select(&TenantId::anonymous(), &request, &QueryContext::unlimited());
+            let set = set.expect("selected");
+            let got: Vec<&str> = (0..set.len()).filter_map(|at| set.labels(at).get("i")).collect();
+            assert_eq!(got, want);
+        }
+    };
+    check(&[]);
+    bed.write(&[(&series("a", "12"), T, 1.0), (&series("a", "19"), T, 1.0), (&series("b", "1"), T, 1.0)]);
+    check(&["12"]);
+    bed.write(&[(&series("a", "11"), T, 1.0), (&series("a", "2"), T, 1.0)]);
+    check(&["11", "12"]);
+    bed.tsdb().flush().expect("flushed");
+    check(&["11", "12"]);
+    bed.write(&[(&series("a", "10"), T, 1.0), (&series("a", "12"), T + 1, 2.0)]);
+    check(&["10", "11", "12"]);
+    bed.restart();
+    check(&["10", "11", "12"]);
+}
 
 #[test]
 fn samples_out_of_bounds_are_refused_each_with_its_reason() {
