@@ -32,8 +32,7 @@ check-rust: ui
 	cargo deny --log-level error check licenses bans sources
 
 test-rust: ui
-	cargo build --workspace --bins
-	cargo test --workspace
+	scripts/test-rust.sh
 
 fuzz:
 	fuzz/run-all.sh 60
