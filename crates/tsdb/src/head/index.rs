@@ -184,7 +184,7 @@ impl IndexBuilder {
 
     fn add(&mut self, series: u32, labels: LabelsRef<'_>) {
         if self.part == 0 {
-            push(&mut self.all, series);
+            self.all.insert(series);
         }
         for (place, (name, value)) in labels.iter().enumerate() {
             let at = match self.last.get(place) {
@@ -226,7 +226,8 @@ impl IndexBuilder {
 
 impl NameBuilder {
     fn add(&mut self, series: u32, value: &str) {
-        push(&mut self.any, series);
+        // Not `try_push`: it looks for the largest number first, which in a dense container means a search.
+        self.any.insert(series);
         if self.values.get(self.last).is_none_or(|(last, _)| **last != *value) {
             let hash = xxh3_64(value.as_bytes());
             let values = &self.values;
@@ -241,22 +242,12 @@ impl NameBuilder {
                 }
             };
         }
-        match &mut self.values[self.last].1 {
-            Postings::Many(many) => push(many, series),
-            few => few.add(series),
-        }
+        self.values[self.last].1.add(series);
     }
 
     fn finish(mut self) -> (Box<str>, NameIndex) {
         self.values.sort_unstable_by(|a, b| a.0.cmp(&b.0));
         (self.name, NameIndex { any: self.any, values: self.values.into_iter().collect() })
-    }
-}
-
-/// Adds a series whose number is larger than those that are there.
-fn push(set: &mut RoaringBitmap, series: u32) {
-    if set.try_push(series).is_err() {
-        set.insert(series);
     }
 }
 
