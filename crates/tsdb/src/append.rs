@@ -6,6 +6,8 @@
 //! Series that come raw are looked up by their keys first, all at once; labels of unknown keys are decoded, and the
 //! key is remembered once the series is found or made.
 
+mod deal;
+
 use std::sync::Arc;
 
 use model::{LabelsRef, TenantId};
@@ -17,6 +19,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use chunk::varint::{write_bytes, write_i64, write_u64};
 
+use self::deal::{Deal, NOWHERE};
 use crate::engine::Tsdb;
 use crate::head::series::Tally;
 use crate::head::{SHARDS, SeriesLimits, Shard, locate, series_bytes, series_number, shard_of};
@@ -91,46 +94,6 @@ impl Resolved {
                 Self::refused(RejectReason::InvalidLabels)
             }
         }
-    }
-}
-
-/// Instead of a shard: the sample is refused.
-const NOWHERE: u8 = u8::MAX;
-const _: () = assert!(SHARDS < NOWHERE as usize);
-
-/// Places of a batch sorted by shard, keeping their order (a counting sort).
-#[derive(Debug, Default)]
-struct Deal {
-    places: Vec<u32>,
-    ends: [u32; SHARDS],
-}
-
-impl Deal {
-    fn sort(&mut self, shards: &[u8]) {
-        let mut next = [0u32; SHARDS];
-        for shard in shards {
-            if let Some(next) = next.get_mut(usize::from(*shard)) {
-                *next += 1;
-            }
-        }
-        let mut sum = 0;
-        for (next, end) in next.iter_mut().zip(&mut self.ends) {
-            sum += std::mem::replace(next, sum);
-            *end = sum;
-        }
-        self.places.clear();
-        self.places.resize(sum as usize, 0);
-        for (place, shard) in shards.iter().enumerate() {
-            if let Some(next) = next.get_mut(usize::from(*shard)) {
-                self.places[*next as usize] = place as u32;
-                *next += 1;
-            }
-        }
-    }
-
-    fn of(&self, shard: usize) -> &[u32] {
-        let start = if shard == 0 { 0 } else { self.ends[shard - 1] };
-        &self.places[start as usize..self.ends[shard] as usize]
     }
 }
 
