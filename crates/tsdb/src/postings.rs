@@ -63,8 +63,10 @@ pub(crate) fn resolve_mostly<'a>(
 ) -> Result<Found<'a>, Error> {
     // Looking a value up in a series' labels costs more than having it given.
     const LOOKUP_COST: u64 = 4;
+    // Of so few, even when the label has few values: those may have many series each.
+    const FEW: u64 = 1_000;
     find(index, matchers, |matcher, found| {
-        Ok(found.len() * LOOKUP_COST < index.value_count(matcher.name())? as u64)
+        Ok(found.len() <= FEW || found.len() * LOOKUP_COST < index.value_count(matcher.name())? as u64)
     })
 }
 
