@@ -258,7 +258,7 @@ impl<'de> de::Deserializer<'de> for NodeDeserializer<'_> {
 
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         let entries = self.entries()?;
-        let access = Entries::new(entries.iter().collect(), None, &[], &[], self.node.mark);
+        let access = Entries::new(entries.iter().collect(), None, &[], Vec::new(), self.node.mark);
         visitor.visit_map(access).map_err(|error| error.or_at(self.node.mark))
     }
 
@@ -269,7 +269,7 @@ impl<'de> de::Deserializer<'de> for NodeDeserializer<'_> {
         visitor: V,
     ) -> Result<V::Value, Error> {
         let entries = self.entries()?;
-        visit_struct(entries.iter().collect(), fields, &[], self.node.mark, visitor)
+        visit_struct(entries.iter().collect(), fields, Vec::new(), self.node.mark, visitor)
     }
 
     fn deserialize_enum<V: Visitor<'de>>(
@@ -300,7 +300,7 @@ impl<'de> de::Deserializer<'de> for NodeDeserializer<'_> {
 fn visit_struct<'de, V: Visitor<'de>>(
     entries: Vec<&Entry>,
     fields: &'static [&'static str],
-    also: &'static [&'static str],
+    also: Vec<&'static [&'static str]>,
     mark: Mark,
     visitor: V,
 ) -> Result<V::Value, Error> {
@@ -338,7 +338,7 @@ struct Entries<'a> {
     rest: Option<Vec<&'a Entry>>,
     inline_now: bool,
     fields: &'static [&'static str],
-    also: &'static [&'static str],
+    also: Vec<&'static [&'static str]>,
     mark: Mark,
 }
 
@@ -347,7 +347,7 @@ impl<'a> Entries<'a> {
         entries: Vec<&'a Entry>,
         rest: Option<Vec<&'a Entry>>,
         fields: &'static [&'static str],
-        also: &'static [&'static str],
+        also: Vec<&'static [&'static str]>,
         mark: Mark,
     ) -> Self {
         Self { entries: entries.into_iter(), value: None, rest, inline_now: false, fields, also, mark }
@@ -373,14 +373,16 @@ impl<'de> de::MapAccess<'de> for Entries<'_> {
         let mark = self.value.map_or(self.mark, |entry| entry.mark);
         seed.deserialize(name)
             .map(Some)
-            .map_err(|error: Error| error.or_at(mark).suggest_among(&[self.fields, self.also]))
+            .map_err(|error: Error| error.or_at(mark).suggest_among(self.fields, &self.also))
     }
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Error> {
         if self.inline_now {
             self.inline_now = false;
             let rest = self.rest.take().unwrap_or_default();
-            return seed.deserialize(Inline { entries: rest, also: self.fields, mark: self.mark });
+            // All the structs around share this mapping, not only the nearest.
+            let also = self.also.iter().copied().chain([self.fields]).collect();
+            return seed.deserialize(Inline { entries: rest, also, mark: self.mark });
         }
         let Some(entry) = self.value.take() else {
             return Err(Error::new("BUG: a value was asked for before its key"));
@@ -397,7 +399,7 @@ impl<'de> de::MapAccess<'de> for Entries<'_> {
 /// The keys that an outer struct did not know.
 struct Inline<'a> {
     entries: Vec<&'a Entry>,
-    also: &'static [&'static str],
+    also: Vec<&'static [&'static str]>,
     mark: Mark,
 }
 

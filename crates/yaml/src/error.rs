@@ -61,9 +61,10 @@ impl Error {
     }
 
     /// Adds "did you mean" once, where all keys that would have been allowed are known.
-    pub(crate) fn suggest_among(mut self, known: &[&[&str]]) -> Self {
+    pub(crate) fn suggest_among(mut self, fields: &[&str], also: &[&[&str]]) -> Self {
         if let Some(key) = self.unknown_key.take() {
-            let known = || known.iter().copied().flatten().copied().filter(|key| *key != crate::INLINE);
+            let all = || also.iter().copied().chain([fields]).flatten().copied();
+            let known = || all().filter(|key| *key != crate::INLINE);
             self.remedy = match suggest::closest(&key, known()) {
                 Some(near) => format!("did you mean {near:?}?"),
                 None if known().count() <= 12 => {

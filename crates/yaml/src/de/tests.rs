@@ -20,6 +20,15 @@ struct Job {
     auth: Auth,
 }
 
+/// Takes its keys from a mapping that a [`Job`] takes its own from, which an [`Auth`] does in turn.
+#[derive(Debug, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Outer {
+    outermost: u16,
+    #[serde(rename = "*")]
+    job: Job,
+}
+
 #[derive(Debug, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct Auth {
@@ -98,6 +107,8 @@ fn faults_name_line_column_path_and_remedy() {
         "jobs:\n- usernam: a\n",
         "line 2, column 3: jobs[0]: unknown key \"usernam\"; did you mean \"username\"?",
     );
+    let error = from_str::<Outer>("outermos: 1").expect_err("a misspelt key");
+    assert!(error.to_string().contains("did you mean \"outermost\"?"), "{error}");
     refused("job: []", "line 1, column 1: unknown key \"job\"; did you mean \"jobs\"?");
     refused("rules: []", "line 1, column 1: unknown key \"rules\"; allowed here: jobs");
     refused(
