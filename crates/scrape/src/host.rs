@@ -2,17 +2,21 @@
 //! dashboards and rules work unchanged. Linux only; elsewhere it yields nothing but the time.
 //!
 //! Map: [`text`] writes families · [`system`] CPU, load, kernel, uname, time · [`memory`] meminfo, vmstat ·
-//! [`disk`] block devices and file systems · [`network`] interfaces, protocols, sockets · [`pressure`] stalls ·
-//! [`processes`] counts by state.
+//! [`disk`] block devices and file systems · [`network`] interfaces, protocols, sockets · [`packets`] neighbours,
+//! tracked connections, the softirq queue · [`pressure`] stalls · [`processes`] counts by state · [`scheduler`]
+//! run queues and CPU frequencies · [`platform`] distribution, clock source, heat, power.
 //!
-//! Each part reads files below `proc` and `sys` anew; a part that fails is skipped, logged once per change,
+//! Each part reads files below `proc`, `sys` and `etc` anew; a part that fails is skipped, logged once per change,
 //! and shown by `node_scrape_collector_success`, as node_exporter does. Never a panic, never a half line.
 
 mod disk;
 mod memory;
 mod network;
+mod packets;
+mod platform;
 mod pressure;
 mod processes;
+mod scheduler;
 mod system;
 mod text;
 
@@ -55,11 +59,12 @@ pub struct HostCollector {
     failing: Mutex<Vec<&'static str>>,
 }
 
-/// Where `proc` and `sys` are; elsewhere than `/` in tests and containers that mount the host's.
+/// Where `proc`, `sys` and `etc` are; elsewhere than `/` in tests and containers that mount the host's.
 #[derive(Debug, Clone)]
 pub(crate) struct Root {
     proc: PathBuf,
     sys: PathBuf,
+    etc: PathBuf,
 }
 
 impl Root {
@@ -70,10 +75,35 @@ impl Root {
     fn sys(&self, path: &str) -> PathBuf {
         self.sys.join(path)
     }
+
+    fn etc(&self, path: &str) -> PathBuf {
+        self.etc.join(path)
+    }
 }
 
 fn read(path: &Path) -> Result<String, PartError> {
     std::fs::read_to_string(path).map_err(|source| PartError::Read { path: path.to_owned(), source })
+}
+
+/// What is in a file that a kernel may well be without: `None` then, and nothing is said of it.
+fn read_optional(path: &Path) -> Result<Option<String>, PartError> {
+    match read(path) {
+        Err(PartError::Read { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        read => read.map(Some),
+    }
+}
+
+/// A number that is all a file holds; `None` if there is no such file, or its device has none to give.
+fn number(path: &Path) -> Option<f64> {
+    read(path).ok()?.trim().parse().ok()
+}
+
+/// Names in a folder, sorted as people count: `cpu2` before `cpu10`; none if there is no such folder.
+fn names(path: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
+    let mut names: Vec<String> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    names.sort_by(|a, b| (a.len(), a).cmp(&(b.len(), b)));
+    names
 }
 
 fn parse_error(path: &Path, reason: impl ToString) -> PartError {
@@ -89,8 +119,11 @@ fn parse<T: procfs::FromBufRead>(path: &Path) -> Result<T, PartError> {
 type Part = fn(&HostCollector, &mut Families<'_>) -> Result<(), PartError>;
 
 /// Parts in node_exporter's order of names.
-const PARTS: [(&str, Part); 14] = [
+const PARTS: [(&str, Part); 24] = [
+    ("arp", |host, out| packets::neighbours(&host.root, out)),
+    ("conntrack", |host, out| packets::tracked(&host.root, out)),
     ("cpu", |host, out| system::cpu(&host.root, out)),
+    ("cpufreq", |host, out| scheduler::frequencies(&host.root, out)),
     ("diskstats", |host, out| disk::devices(&host.root, &host.mounts, out)),
     ("filefd", |host, out| system::file_descriptors(&host.root, out)),
     ("filesystem", |host, out| disk::file_systems(&host.root, &host.mounts, out)),
@@ -99,9 +132,16 @@ const PARTS: [(&str, Part); 14] = [
     ("netclass", |host, out| network::classes(&host.root, out)),
     ("netdev", |host, out| network::devices(&host.root, out)),
     ("netstat", |host, out| network::protocols(&host.root, out)),
+    ("os", |host, out| platform::distribution(&host.root, out)),
+    ("powersupplyclass", |host, out| platform::power(&host.root, out)),
     ("pressure", |host, out| pressure::all(&host.root, out)),
     ("processes", |host, out| processes::counts(&host.root, out)),
+    ("schedstat", |host, out| scheduler::statistics(&host.root, out)),
     ("sockstat", |host, out| network::sockets(&host.root, out)),
+    ("softnet", |host, out| packets::softirq(&host.root, out)),
+    ("thermal_zone", |host, out| platform::heat(&host.root, out)),
+    ("time", |host, out| platform::clock_source(&host.root, out)),
+    ("udp_queues", |host, out| packets::udp_queues(&host.root, out)),
     ("uname", |_, out| system::uname(out)),
     ("vmstat", |host, out| memory::vmstat(&host.root, out)),
 ];
@@ -112,9 +152,9 @@ impl HostCollector {
         Self::below(Path::new("/"), clock)
     }
 
-    /// A collector of the machine whose `proc` and `sys` are below `root`.
+    /// A collector of the machine whose `proc`, `sys` and `etc` are below `root`.
     pub fn below(root: &Path, clock: Arc<dyn Clock>) -> Self {
-        let root = Root { proc: root.join("proc"), sys: root.join("sys") };
+        let root = Root { proc: root.join("proc"), sys: root.join("sys"), etc: root.join("etc") };
         Self { root, clock, mounts: disk::Mounts::default(), failing: Mutex::default() }
     }
 

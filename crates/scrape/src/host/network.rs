@@ -84,8 +84,14 @@ pub(crate) fn classes(root: &Root, out: &mut Families<'_>) -> Result<(), PartErr
     for (metric, kind, file, factor) in [
         ("carrier", "gauge", "carrier", 1.0),
         ("carrier_changes_total", "counter", "carrier_changes", 1.0),
+        ("carrier_down_changes_total", "counter", "carrier_down_count", 1.0),
+        ("carrier_up_changes_total", "counter", "carrier_up_count", 1.0),
+        ("dormant", "gauge", "dormant", 1.0),
+        ("iface_id", "gauge", "ifindex", 1.0),
+        ("iface_link", "gauge", "iflink", 1.0),
         ("mtu_bytes", "gauge", "mtu", 1.0),
         ("speed_bytes", "gauge", "speed", 1e6 / 8.0),
+        ("receive_nohandler_total", "counter", "statistics/rx_nohandler", 1.0),
         ("transmit_queue_length", "gauge", "tx_queue_len", 1.0),
     ] {
         let values: Vec<(&String, f64)> =
@@ -103,7 +109,7 @@ pub(crate) fn classes(root: &Root, out: &mut Families<'_>) -> Result<(), PartErr
 }
 
 /// The counters of `/proc/net/{netstat,snmp,snmp6}` that node_exporter shows by default.
-const PROTOCOL_FIELDS: [&str; 40] = [
+const PROTOCOL_FIELDS: [&str; 42] = [
     "Icmp6_InErrors",
     "Icmp6_InMsgs",
     "Icmp6_OutMsgs",
@@ -144,6 +150,8 @@ const PROTOCOL_FIELDS: [&str; 40] = [
     "Udp_OutDatagrams",
     "Udp_RcvbufErrors",
     "Udp_SndbufErrors",
+    "UdpLite6_InErrors",
+    "UdpLite_InErrors",
 ];
 
 /// Protocol counters.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::text::Families;
-use super::{PartError, Root, read};
+use super::{PartError, Root, number, read};
 
 /// Counts all of `/proc/<pid>/stat`. A process that ends meanwhile is left out.
 pub(crate) fn counts(root: &Root, out: &mut Families<'_>) -> Result<(), PartError> {
@@ -26,6 +26,14 @@ pub(crate) fn counts(root: &Root, out: &mut Families<'_>) -> Result<(), PartErro
         pids += 1;
         // After the state (field 3) come fields 4 to 19; field 20 is the number of threads.
         threads += fields.nth(16).and_then(|count| count.parse::<u64>().ok()).unwrap_or(1);
+    }
+    for (file, name, help) in [
+        ("pid_max", "node_processes_max_processes", "Number of max PIDs limit"),
+        ("threads-max", "node_processes_max_threads", "Limit of threads in the system"),
+    ] {
+        if let Some(limit) = number(&root.proc(&format!("sys/kernel/{file}"))) {
+            out.single(name, "gauge", help, limit);
+        }
     }
     out.single("node_processes_pids", "gauge", "Number of PIDs", pids as f64);
     out.family("node_processes_state", "gauge", "Number of processes in each state.");

@@ -23,6 +23,35 @@ fn machine() -> tempfile::TempDir {
     write(root, "proc/sys/fs/file-nr", "100\t0\t9223372036854775807\n");
     write(root, "proc/mounts", "/dev/vda / ext4 rw 0 0\nproc /proc proc rw 0 0\n");
     write(root, "proc/net/sockstat", "sockets: used 150\nTCP: inuse 5 orphan 0 tw 0 alloc 6 mem 2\n");
+    write(
+        root,
+        "proc/net/arp",
+        "IP address HW type\n10.0.0.1 0x1 0x2 aa:bb * eth0\n10.0.0.2 0x1 0x2 aa:cc * eth0\n",
+    );
+    write(
+        root,
+        "proc/net/softnet_stat",
+        "0000000a 1 2 0 0 0 0 0 0 3 4 0 0\n0000000b 0 0 0 0 0 0 0 0 0 0 0 5\n",
+    );
+    write(
+        root,
+        "proc/net/udp",
+        "  sl  local rem st tx_queue:rx_queue\n 1: 0:1 0:0 07 00000010:00000002 00:0 0\n",
+    );
+    write(root, "proc/sys/net/netfilter/nf_conntrack_count", "7\n");
+    write(root, "proc/sys/kernel/pid_max", "32768\n");
+    write(
+        root,
+        "proc/schedstat",
+        "version 15\ntimestamp 1\ncpu0 0 0 0 0 0 0 2000000000 500000000 9\ndomain0 3\n",
+    );
+    write(root, "sys/devices/system/cpu/cpu0/cpufreq/scaling_cur_freq", "2400000\n");
+    write(root, "sys/devices/system/clocksource/clocksource0/current_clocksource", "tsc\n");
+    write(root, "sys/class/thermal/thermal_zone0/temp", "41500\n");
+    write(root, "sys/class/thermal/thermal_zone0/type", "acpitz\n");
+    write(root, "sys/class/thermal/cooling_device1/cur_state", "2\n");
+    write(root, "sys/class/power_supply/BAT0/voltage_now", "12000000\n");
+    write(root, "etc/os-release", "ID=debian\nVERSION_ID=\"12\"\nodd line\n");
     write(root, "proc/42/stat", "42 (odd) name)) S 1 42 42 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 9 0 100 1\n");
     dir
 }
@@ -56,6 +85,22 @@ fn values_carry_the_names_and_units_of_node_exporter() {
     check(&text, "node_processes_threads 9");
     check(&text, r#"node_filesystem_readonly{device="/dev/vda",fstype="ext4",mountpoint="/"} 0"#);
     check(&text, "node_time_seconds 1.7000001235e+09");
+    check(&text, r#"node_arp_entries{device="eth0"} 2"#);
+    check(&text, r#"node_softnet_processed_total{cpu="0"} 10"#);
+    check(&text, r#"node_softnet_received_rps_total{cpu="0"} 3"#);
+    check(&text, r#"node_softnet_dropped_total{cpu="5"} 0"#);
+    check(&text, r#"node_udp_queues{ip="v4",queue="tx"} 16"#);
+    check(&text, r#"node_udp_queues{ip="v4",queue="rx"} 2"#);
+    check(&text, "node_nf_conntrack_entries 7");
+    check(&text, "node_processes_max_processes 32768");
+    check(&text, r#"node_schedstat_running_seconds_total{cpu="0"} 2"#);
+    check(&text, r#"node_schedstat_waiting_seconds_total{cpu="0"} 0.5"#);
+    check(&text, r#"node_cpu_scaling_frequency_hertz{cpu="0"} 2.4e+09"#);
+    check(&text, r#"node_time_clocksource_current_info{clocksource="tsc",device="0"} 1"#);
+    check(&text, r#"node_thermal_zone_temp{type="acpitz",zone="0"} 41.5"#);
+    check(&text, r#"node_cooling_device_cur_state{name="1",type=""} 2"#);
+    check(&text, r#"node_power_supply_voltage_volt{power_supply="BAT0"} 12"#);
+    assert!(text.contains(r#"id="debian",id_like="""#) && text.contains(r#"version_id="12"} 1"#), "{text}");
     assert!(!text.contains(r#"fstype="proc""#));
 }
 
@@ -75,7 +120,9 @@ fn no_file_can_make_it_panic() {
     let files =
         ["stat", "loadavg", "meminfo", "mounts", "diskstats", "vmstat", "net/dev", "net/netstat", "net/snmp"];
     for file in
-        files.iter().chain(&["net/sockstat", "pressure/cpu", "42/stat", "sys/fs/file-nr", "net/snmp6"])
+        files.iter().chain(&["net/sockstat", "pressure/cpu", "42/stat", "sys/fs/file-nr", "net/snmp6"]).chain(
+            &["net/arp", "net/softnet_stat", "net/udp", "schedstat", "sys/net/netfilter/nf_conntrack_count"],
+        )
     {
         for garbage in ["", "\n\n", ":", "cpu", "a b c\nd", "1 2 3 4 5 6 7 8 9 10 11 12 13 14", "Icmp6 x\n6"]
         {
