@@ -18,6 +18,11 @@ fn main() {
     ] {
         println!("cargo::rustc-env={variable}={}", value.unwrap_or_default());
     }
-    println!("cargo::rerun-if-changed=../../.git/HEAD");
+    // HEAD names a branch; its log gets a line with each commit, pull and checkout.
+    for path in ["../../.git/HEAD", "../../.git/logs/HEAD"] {
+        if std::path::Path::new(path).exists() {
+            println!("cargo::rerun-if-changed={path}");
+        }
+    }
     println!("cargo::rerun-if-changed=build.rs");
 }

@@ -80,10 +80,25 @@ pub fn main() -> ExitCode {
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             // Nothing can be done if even this cannot be written.
-            let _ = writeln!(err, "kymo: {error:#}");
+            let _ = writeln!(err, "kymo: {}", told_once(&error));
             ExitCode::from(if error.is::<UsageError>() { 2 } else { 1 })
         }
     }
+}
+
+/// The error and its causes, without those that it has named itself.
+fn told_once(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if text.contains(&cause) {
+            continue;
+        }
+        if !text.is_empty() {
+            text.push_str(": ");
+        }
+        text.push_str(&cause);
+    }
+    text
 }
 
 /// Whoever read our output had enough of it, as `head` does.
@@ -113,5 +128,14 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_cause_is_told_once() {
+        let cause = || io::Error::other("disk full");
+        let plain = anyhow::Error::new(cause()).context("cannot write");
+        assert_eq!(told_once(&plain), "cannot write: disk full");
+        let naming = anyhow::Error::new(cause()).context("cannot write: disk full; make room");
+        assert_eq!(told_once(&naming), "cannot write: disk full; make room");
     }
 }

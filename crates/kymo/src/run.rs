@@ -93,7 +93,9 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         targets: scrape.targets(),
         admin: Arc::new(storage_admin::Admin(Arc::clone(&tsdb))),
     });
-    welcome::print(&server, &address)?;
+    if let Err(error) = welcome::print(&server, &address) {
+        tracing::warn!(%error, "nobody reads standard output; the server runs all the same");
+    }
     server.stop.cancelled().await;
 
     // Stop: the same in the opposite order.

@@ -119,7 +119,11 @@ pub(crate) fn run(arguments: Arguments, out: &mut dyn Write, err: &mut dyn Write
     let api = ApiClient::new(&arguments.url, arguments.tenant.as_deref(), arguments.timeout)?;
     let now = now_seconds();
     let (path, parameters) = arguments.what.request(now)?;
-    let answer = api.get(&path, &parameters)?;
+    // Values of a label are the one question that has no form.
+    let answer = match arguments.what {
+        What::Labels { name: Some(_), .. } => api.get(&path, &parameters)?,
+        _ => api.post(&path, &parameters)?,
+    };
     for warning in &answer.warnings {
         writeln!(err, "warning: {warning}")?;
     }

@@ -19,8 +19,9 @@ Examples:
   kymo serve --config prometheus.yml --data /var/lib/kymo
   kymo serve --listen 127.0.0.1:9091 --memory-limit 2GiB --retention 90d
 
-Without --config, this machine is watched (job \"node\", the metrics of node_exporter), and Kymo itself (job
-\"kymo\"), every 15 s. SIGHUP or POST /-/reload reads the file again; a bad file changes nothing.";
+Without --config, this machine is watched (job \"node\", the metrics of node_exporter), and Kymo
+itself (job \"kymo\"), every 15 s. SIGHUP or POST /-/reload reads the file again; a bad file changes
+nothing. SIGTERM and SIGINT stop it.";
 
 /// What can be said on the command line.
 #[derive(Debug, Args)]
@@ -33,7 +34,7 @@ pub struct Arguments {
     #[arg(long, short, value_name = "DIR", default_value = "./data", env = "KYMO_DATA")]
     data: PathBuf,
     /// Where the UI and the API are; port 0 takes a free one.
-    #[arg(long, short, value_name = "ADDR:PORT", default_value = "0.0.0.0:9090", env = "KYMO_LISTEN")]
+    #[arg(long, short, value_name = "ADDR:PORT", default_value = "0.0.0.0:9090", value_parser = parse_listen, env = "KYMO_LISTEN")]
     listen: String,
     /// The most memory to use, such as 2GiB. Default: 70 % of the machine, or of the cgroup.
     #[arg(long, value_name = "SIZE", value_parser = parse_memory_limit, env = "KYMO_MEMORY_LIMIT")]
@@ -57,10 +58,10 @@ pub struct Arguments {
     #[arg(long, value_name = "DURATION", default_value = "2m", value_parser = parse_ms)]
     query_timeout: i64,
     /// Queries that run at one time; others wait.
-    #[arg(long, value_name = "COUNT", default_value_t = 20)]
-    query_concurrency: usize,
+    #[arg(long, value_name = "COUNT", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
+    query_concurrency: u32,
     /// The most samples a query may hold in memory.
-    #[arg(long, value_name = "COUNT", default_value_t = 50_000_000)]
+    #[arg(long, value_name = "COUNT", default_value_t = 50_000_000, value_parser = clap::value_parser!(u64).range(1..))]
     query_max_samples: u64,
     /// How far a query looks back for the last sample of a series.
     #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = parse_ms)]
@@ -69,7 +70,7 @@ pub struct Arguments {
     #[arg(long, value_enum, default_value = "text", env = "KYMO_LOG_FORMAT")]
     log_format: LogFormat,
     /// What is logged: error, warn, info, debug or trace; or by part, as in "info,scrape=debug".
-    #[arg(long, value_name = "LEVEL", default_value = "info", env = "KYMO_LOG_LEVEL")]
+    #[arg(long, value_name = "LEVEL", default_value = "info", value_parser = parse_log_level, env = "KYMO_LOG_LEVEL")]
     log_level: String,
 }
 
@@ -93,6 +94,37 @@ fn parse_ms(text: &str) -> Result<i64, String> {
         Ok(ms) => Ok(ms),
         Err(error) => Err(format!("{error}; {advice}")),
     }
+}
+
+/// `ADDRESS:PORT`, `NAME:PORT`, or `:PORT` for all addresses.
+fn parse_listen(text: &str) -> Result<String, String> {
+    let advice = "write ADDRESS:PORT, such as 127.0.0.1:9090, or :9090 for all addresses";
+    let (host, port) = text.rsplit_once(':').ok_or_else(|| format!("the port is missing; {advice}"))?;
+    if port.parse::<u16>().is_err() {
+        return Err(format!("{port:?} is not a port from 0 to 65535; {advice}"));
+    }
+    match host {
+        "" => Ok(format!("0.0.0.0:{port}")),
+        // An IPv6 address without brackets leaves open where it ends.
+        host if host.contains(':') && !(host.starts_with('[') && host.ends_with(']')) => {
+            Err(format!("write an IPv6 address in brackets; {advice}"))
+        }
+        _ => Ok(text.to_owned()),
+    }
+}
+
+/// A bare word that is no level would be taken for the name of a part, and silence all others.
+fn parse_log_level(text: &str) -> Result<String, String> {
+    let advice = "write error, warn, info, debug, trace or off; or by part, as in info,scrape=debug";
+    for part in text.split(',').map(str::trim) {
+        let level = part.rsplit_once('=').map_or(part, |(_, level)| level);
+        // An empty word and a number would count as levels, too.
+        let is_word = level.starts_with(|c: char| c.is_ascii_alphabetic());
+        if !is_word || level.parse::<tracing_subscriber::filter::LevelFilter>().is_err() {
+            return Err(format!("{level:?} is not a level; {advice}"));
+        }
+    }
+    Ok(text.to_owned())
 }
 
 /// With less, not even the machine's own metrics could be kept.
@@ -121,7 +153,7 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<Outcome> {
             lookback_ms: arguments.query_lookback,
             samples_max: arguments.query_max_samples,
             timeout: Duration::from_millis(arguments.query_timeout.unsigned_abs()),
-            concurrent_max: arguments.query_concurrency.max(1),
+            concurrent_max: usize::try_from(arguments.query_concurrency).unwrap_or(usize::MAX),
             ..promql::Settings::default()
         },
         api: api::Settings {
@@ -177,8 +209,13 @@ fn start_logging(arguments: &Arguments) -> anyhow::Result<()> {
     let filter =
         filter.map_err(|error| UsageError(format!("--log-level {:?}: {error}", arguments.log_level)))?;
     let color = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    let builder =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(color);
+    // When nobody reads our log any more, a line is lost. To complain about that on standard error, as is the
+    // default, would panic, and take with it whatever wanted to log: the answer to SIGTERM, for one.
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(color)
+        .log_internal_errors(false);
     let started = match arguments.log_format {
         LogFormat::Text => builder.with_target(false).try_init(),
         LogFormat::Json => builder.json().flatten_event(true).try_init(),

@@ -60,7 +60,7 @@ enum What {
     #[command(after_help = EXAMPLES)]
     Stats {
         /// A server's URL, or a data folder.
-        #[arg(default_value = "http://localhost:9090")]
+        #[arg(default_value = "http://localhost:9090", env = "KYMO_URL")]
         target: String,
         /// How many entries the rankings have.
         #[arg(long, default_value_t = 10)]

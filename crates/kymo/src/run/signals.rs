@@ -1,6 +1,7 @@
 //! What the operating system says: SIGTERM and SIGINT stop, SIGHUP reloads.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use api::Control as _;
 use tokio::signal::unix::{SignalKind, signal};
@@ -14,11 +15,12 @@ pub(super) fn listen(server: &Arc<Server>) -> std::io::Result<JoinHandle<()>> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hang_up = signal(SignalKind::hangup())?;
     let server = Arc::clone(server);
+    let mut told = None;
     Ok(tokio::spawn(async move {
         loop {
             tokio::select! {
-                _ = terminate.recv() => stop(&server, "SIGTERM"),
-                _ = interrupt.recv() => stop(&server, "SIGINT"),
+                _ = terminate.recv() => stop(&server, "SIGTERM", &mut told),
+                _ = interrupt.recv() => stop(&server, "SIGINT", &mut told),
                 _ = hang_up.recv() => {
                     let server = Arc::clone(&server);
                     // The result is logged where it arises, and counted.
@@ -29,15 +31,25 @@ pub(super) fn listen(server: &Arc<Server>) -> std::io::Result<JoinHandle<()>> {
     }))
 }
 
-/// The first signal stops in order, the second at once.
-fn stop(server: &Server, signal: &str) {
-    if server.stop.is_cancelled() {
-        tracing::warn!(
-            signal,
-            "told to stop again: ending at once; the journal will be replayed at the next start"
-        );
-        std::process::exit(1);
+/// A signal this soon after the first is the same wish: `timeout`, shells and process supervisors signal a process and then
+/// its group, so that it comes twice.
+const SAME_WISH: Duration = Duration::from_secs(1);
+
+/// The first signal stops in order, a later one at once.
+fn stop(server: &Server, signal: &str, told: &mut Option<Instant>) {
+    match told {
+        None => {
+            *told = Some(Instant::now());
+            server.stop.cancel();
+            tracing::info!(signal, "told to stop");
+        }
+        Some(first) if first.elapsed() < SAME_WISH => {}
+        Some(_) => {
+            tracing::warn!(
+                signal,
+                "told to stop again: ending at once; the journal will be replayed at the next start"
+            );
+            std::process::exit(1);
+        }
     }
-    tracing::info!(signal, "told to stop");
-    server.stop.cancel();
 }

@@ -32,6 +32,16 @@ fn a_wrong_command_line_ends_with_2() {
     ends(&["serve", "--memory-limit", "1MiB"], b"", 2, "", "at least 64MiB are needed");
     ends(&["serve", "--retention", "0"], b"", 2, "", "must be more than nothing");
     ends(&["serve", "--retention", "15"], b"", 2, "", "write a number with a unit");
+    ends(&["serve", "--query-concurrency", "0"], b"", 2, "", "0 is not in 1..");
+    ends(&["serve", "--query-max-samples", "0"], b"", 2, "", "0 is not in 1..");
+    for (listen, complaint) in
+        [("localhost", "the port is missing"), ("127.0.0.1:99999", "is not a port"), ("::1:9090", "brackets")]
+    {
+        ends(&["serve", "--listen", listen], b"", 2, "", complaint);
+    }
+    for level in ["loud", "scrape", "info,scrape=loud", "", "3"] {
+        ends(&["serve", "--log-level", level], b"", 2, "", "is not a level");
+    }
     ends(&["check", "config"], b"", 2, "", "FILE");
 }
 
@@ -47,6 +57,26 @@ fn a_query_to_nobody_says_so() {
     ends(&["query", "instant", "up", "--url", "http://127.0.0.1:1"], b"", 1, "", "is the server running?");
     ends(&["query", "instant", "up", "--url", "::"], b"", 1, "", "is not a URL");
     ends(&["query", "range", "up", "--start", "yesterday"], b"", 1, "", "is not a time");
+}
+
+#[test]
+fn a_server_that_is_no_kymo_is_told_apart() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}", listener.local_addr().expect("bound"));
+    let server = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().expect("a request");
+        let body = format!("<html>{}", "x".repeat(5_000));
+        let answer =
+            format!("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+        // Its request is of no interest, but must be read, or closing would reset the connection.
+        let _ = std::io::Read::read(&mut stream, &mut [0; 4096]).expect("the request");
+        std::io::Write::write_all(&mut stream, answer.as_bytes()).expect("answered");
+    });
+    let output = run(&["query", "instant", "up", "--url", &url], b"");
+    server.join().expect("no panic");
+    let said = String::from_utf8(output.stderr).expect("text");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(said.contains("not as Kymo does") && said.len() < 500, "{said}");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use rustix::process::Signal;
 
-use super::process::{Server, ends, run, until};
+use super::process::{Server, ends, kymo, run, until};
 
 fn jobs(server: &Server) -> String {
     server.get("/api/v1/scrape_pools")
@@ -86,6 +86,34 @@ fn both_signals_and_quit_end_it_in_order() {
     let closed = Server::start(&["--disable-reload"], Some(""));
     assert_eq!(closed.request("POST", "/-/quit").0, 403);
     assert_eq!(closed.request("POST", "/-/reload").0, 403);
+}
+
+#[test]
+fn it_runs_and_stops_when_nobody_reads_what_it_says() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut child = kymo(&["serve", "--listen", "127.0.0.1:0"])
+        .current_dir(directory.path())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .expect("the binary starts");
+    // The pipes are closed before anything is read.
+    drop((child.stdout.take(), child.stderr.take()));
+    let stored = || directory.path().join("data/lock").exists().then_some(()).ok_or("no data".to_owned());
+    until("storage to be open", stored);
+    let id = rustix::process::Pid::from_raw(i32::try_from(child.id()).expect("small")).expect("positive");
+    rustix::process::kill_process(id, Signal::TERM).expect("it is there");
+    let ended = until("its end", || child.try_wait().expect("known").ok_or("running".to_owned()));
+    assert_eq!(ended.code(), Some(0));
+}
+
+#[test]
+fn a_signal_that_comes_twice_at_once_is_one() {
+    let mut server = Server::start(&[], Some(""));
+    server.signal(Signal::TERM);
+    server.signal(Signal::INT);
+    assert_eq!(server.end(), Some(0), "{}", server.said("stderr"));
+    assert!(server.said("stderr").contains("stopped"), "{}", server.said("stderr"));
 }
 
 #[test]
