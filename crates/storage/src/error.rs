@@ -42,7 +42,8 @@ impl Error {
 
 impl From<MemoryExceeded> for Error {
     fn from(exceeded: MemoryExceeded) -> Self {
-        Self::new(ErrorKind::Limit, exceeded.to_string())
+        let remedy = "ask for less, or start the server with a higher --memory-limit";
+        Self::new(ErrorKind::Limit, format!("{exceeded}; {remedy}"))
     }
 }
 

@@ -129,7 +129,9 @@ mod tests {
         let ledger = Ledger::new(&budget, 10);
         let first = ledger.take(6, 2 << 20).expect("fits");
         assert!(ledger.take(5, 0).expect_err("11 of 10").to_string().contains("too many samples"));
-        assert!(matches!(ledger.take(0, 2 << 20), Err(QueryError::Storage(_))));
+        let refused = ledger.take(0, 2 << 20).expect_err("4 MiB of 3");
+        assert!(matches!(refused, QueryError::Storage(_)));
+        assert!(refused.to_string().contains("a higher --memory-limit"), "{refused}");
         drop(first);
         let _second = ledger.take(10, 3 << 20).expect("fits again");
         assert_eq!(ledger.samples_peak(), 10);
