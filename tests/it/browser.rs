@@ -13,7 +13,10 @@ fn every_page_works_in_a_real_browser() {
         "global: {{scrape_interval: 1s}}\nhost_collector: {{enabled: true}}\nscrape_configs:\n  - job_name: kymo\n    static_configs: [{{targets: ['127.0.0.1:{{port}}']}}]\n  - job_name: exporter\n    static_configs: [{{targets: ['{}']}}]\n  - job_name: broken\n    static_configs: [{{targets: ['127.0.0.1:1']}}]\n",
         exporter.address()
     ));
-    kymo.wait_for_value("sum(rate(node_cpu_seconds_total{job=\"node\"}[1m]))");
+    // Enough that a graph of five minutes shows a line and not a dot.
+    for job in ["node", "exporter"] {
+        kymo.wait_for_value(&format!("count_over_time(node_load1{{job=\"{job}\"}}[1m]) >= 20"));
+    }
     let output = Command::new("npm")
         .args(["run", "--silent", "e2e"])
         .current_dir(paths::root().join("web"))
