@@ -21,7 +21,7 @@ pub mod time;
 pub use histogram::{BucketSpan, CounterResetHint, FloatHistogram};
 pub use labels::{Labels, LabelsBuilder, LabelsRef};
 pub use matcher::{MatchOp, Matcher};
-pub use sample::{Exemplar, Metadata, MetricType, STALE_NAN, is_stale};
+pub use sample::{Exemplar, Metadata, MetricType, STALE_NAN, UNKNOWN_START_MS, is_stale};
 pub use tenant::TenantId;
 
 /// The label that holds a metric's name.

@@ -11,6 +11,9 @@ pub const STALE_NAN: f64 = f64::from_bits(0x7ff0_0000_0000_0002);
 /// An ordinary NaN, as arithmetic yields it in Prometheus.
 pub const NORMAL_NAN: f64 = f64::from_bits(0x7ff8_0000_0000_0001);
 
+/// The start timestamp of a sample of which nobody said when its counter began, as in Prometheus and OpenTelemetry.
+pub const UNKNOWN_START_MS: i64 = 0;
+
 /// Whether a value is the staleness marker.
 pub fn is_stale(value: f64) -> bool {
     value.to_bits() == STALE_NAN.to_bits()

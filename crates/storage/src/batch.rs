@@ -11,7 +11,9 @@
 use std::num::NonZeroU64;
 use std::ops::Range;
 
-use model::{Exemplar, FloatHistogram, LabelsRef, Metadata};
+use model::{Exemplar, FloatHistogram, LabelsRef, Metadata, UNKNOWN_START_MS};
+
+use crate::StartColumn;
 
 /// Position of a series in its batch.
 pub type BatchSeries = u32;
@@ -112,6 +114,7 @@ pub struct WriteBatch {
     float_series: Vec<BatchSeries>,
     float_timestamps_ms: Vec<i64>,
     float_values: Vec<f64>,
+    float_starts: StartColumn,
     histograms: Vec<BatchHistogram>,
     exemplars: Vec<BatchExemplar>,
     metadata: Vec<(String, Metadata)>,
@@ -124,6 +127,8 @@ pub struct BatchHistogram {
     pub series: BatchSeries,
     /// When.
     pub timestamp_ms: i64,
+    /// When its counter began; [`UNKNOWN_START_MS`] if nobody said.
+    pub start_ms: i64,
     /// The value.
     pub histogram: FloatHistogram,
 }
@@ -152,6 +157,7 @@ impl WriteBatch {
         self.float_series.clear();
         self.float_timestamps_ms.clear();
         self.float_values.clear();
+        self.float_starts.clear();
         self.histograms.clear();
         self.exemplars.clear();
         self.metadata.clear();
@@ -200,10 +206,27 @@ impl WriteBatch {
         self.float_values.push(value);
     }
 
+    /// Adds a float sample of a counter that began at `start_ms` ([`UNKNOWN_START_MS`] if nobody knows).
+    pub fn add_float_since(&mut self, series: BatchSeries, timestamp_ms: i64, value: f64, start_ms: i64) {
+        self.float_starts.push_at(self.float_series.len(), start_ms);
+        self.add_float(series, timestamp_ms, value);
+    }
+
     /// Adds a native histogram sample. It must have passed `FloatHistogram::validate`.
     pub fn add_histogram(&mut self, series: BatchSeries, timestamp_ms: i64, histogram: FloatHistogram) {
+        self.add_histogram_since(series, timestamp_ms, histogram, UNKNOWN_START_MS);
+    }
+
+    /// Adds a native histogram that began to count at `start_ms` ([`UNKNOWN_START_MS`] if nobody knows).
+    pub fn add_histogram_since(
+        &mut self,
+        series: BatchSeries,
+        timestamp_ms: i64,
+        histogram: FloatHistogram,
+        start_ms: i64,
+    ) {
         debug_assert!((series as usize) < self.series.len(), "BUG: series is not in this batch");
-        self.histograms.push(BatchHistogram { series, timestamp_ms, histogram });
+        self.histograms.push(BatchHistogram { series, timestamp_ms, start_ms, histogram });
     }
 
     /// Adds an exemplar; one without a timestamp gets `default_timestamp_ms`.
@@ -262,6 +285,11 @@ impl WriteBatch {
         (&self.float_series, &self.float_timestamps_ms, &self.float_values)
     }
 
+    /// When the counters of the float samples began, by the places of the samples in the columns.
+    pub fn float_starts(&self) -> &StartColumn {
+        &self.float_starts
+    }
+
     /// Float samples one by one, in the order they were added.
     pub fn floats(&self) -> impl ExactSizeIterator<Item = (BatchSeries, i64, f64)> {
         (0..self.float_series.len())
@@ -289,6 +317,7 @@ impl WriteBatch {
             + self.raw.len()
             + self.series.len() * size_of::<Place>()
             + self.float_series.len() * 20
+            + self.float_starts.size_bytes()
             + self.histograms.iter().map(|h| h.histogram.size_bytes()).sum::<usize>()
     }
 }

@@ -27,8 +27,15 @@ struct Tenant {
 
 #[derive(Debug, Default, Clone)]
 struct Series {
-    samples: BTreeMap<i64, Value>,
+    samples: BTreeMap<i64, Sample>,
     exemplars: Vec<Exemplar>,
+}
+
+/// A value and when its counter began.
+#[derive(Debug, Clone)]
+struct Sample {
+    value: Value,
+    start_ms: i64,
 }
 
 #[derive(Debug, Clone)]
@@ -37,13 +44,14 @@ enum Value {
     Histogram(Arc<FloatHistogram>),
 }
 
-impl Value {
+impl Sample {
     fn same(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Float(a), Self::Float(b)) => a.to_bits() == b.to_bits(),
-            (Self::Histogram(a), Self::Histogram(b)) => a.same_bits(b),
+        let same_value = match (&self.value, &other.value) {
+            (Value::Float(a), Value::Float(b)) => a.to_bits() == b.to_bits(),
+            (Value::Histogram(a), Value::Histogram(b)) => a.same_bits(b),
             _ => false,
-        }
+        };
+        same_value && self.start_ms == other.start_ms
     }
 }
 
@@ -70,13 +78,16 @@ impl Appender for MemoryStorage {
             rejected: Vec::new(),
             durable: Durability::done(),
         };
-        let floats = batch.floats().map(|(series, t, v)| (series, t, Value::Float(v)));
-        let histograms = batch
-            .histograms()
-            .iter()
-            .map(|h| (h.series, h.timestamp_ms, Value::Histogram(Arc::new(h.histogram.clone()))));
+        let starts = batch.float_starts();
+        let floats = batch.floats().enumerate().map(|(at, (series, t, v))| {
+            (series, t, Sample { value: Value::Float(v), start_ms: starts.get(at) })
+        });
+        let histograms = batch.histograms().iter().map(|h| {
+            let value = Value::Histogram(Arc::new(h.histogram.clone()));
+            (h.series, h.timestamp_ms, Sample { value, start_ms: h.start_ms })
+        });
         let mut packed = String::new();
-        for (series, timestamp_ms, value) in floats.chain(histograms) {
+        for (series, timestamp_ms, sample) in floats.chain(histograms) {
             let labels =
                 batch.labels(series).decode(&mut packed).ok().filter(|l| l.get(METRIC_NAME).is_some());
             let Some(labels) = labels.map(LabelsRef::to_labels) else {
@@ -92,8 +103,8 @@ impl Appender for MemoryStorage {
                 Series::default()
             });
             appended.accepted_count += 1;
-            match entry.samples.insert(timestamp_ms, value.clone()) {
-                Some(before) if before.same(&value) => appended.duplicate_count += 1,
+            match entry.samples.insert(timestamp_ms, sample.clone()) {
+                Some(before) if before.same(&sample) => appended.duplicate_count += 1,
                 _ => {}
             }
         }
@@ -131,7 +142,7 @@ impl Querier for MemoryStorage {
             if !matches_all(request.matchers, labels) || request.start_ms > request.end_ms {
                 continue;
             }
-            let samples: BTreeMap<i64, Value> = found
+            let samples: BTreeMap<i64, Sample> = found
                 .samples
                 .range(request.start_ms..=request.end_ms)
                 .map(|(t, v)| (*t, v.clone()))
@@ -231,7 +242,7 @@ fn limited(sorted: BTreeSet<String>, limit: usize) -> Vec<String> {
 
 #[derive(Debug)]
 struct Selected {
-    series: Vec<(Labels, BTreeMap<i64, Value>)>,
+    series: Vec<(Labels, BTreeMap<i64, Sample>)>,
 }
 
 impl SeriesSet for Selected {
@@ -245,12 +256,11 @@ impl SeriesSet for Selected {
 
     fn read(&self, at: usize, into: &mut SeriesSamples) -> Result<(), Error> {
         into.clear();
-        for (timestamp_ms, value) in &self.series[at].1 {
-            match value {
-                Value::Float(value) => into.floats.push(*timestamp_ms, *value),
+        for (timestamp_ms, sample) in &self.series[at].1 {
+            match &sample.value {
+                Value::Float(value) => into.floats.push_since(*timestamp_ms, *value, sample.start_ms),
                 Value::Histogram(histogram) => {
-                    into.histograms.timestamps_ms.push(*timestamp_ms);
-                    into.histograms.values.push(Arc::clone(histogram));
+                    into.histograms.push_since(*timestamp_ms, Arc::clone(histogram), sample.start_ms);
                 }
             }
         }
@@ -264,13 +274,15 @@ mod tests {
 
     #[test]
     fn the_reference_conforms() {
-        crate::conformance::run(&|| {
+        let make = || {
             let storage = MemoryStorage::new();
             crate::conformance::Engine {
                 appender: storage.clone(),
                 querier: storage,
                 settle: Box::new(|| {}),
             }
-        });
+        };
+        crate::conformance::run(&make);
+        crate::conformance::run_starts(&make);
     }
 }

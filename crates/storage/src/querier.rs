@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use model::{Exemplar, FloatHistogram, Labels, Matcher, Metadata, TenantId};
+use model::{Exemplar, FloatHistogram, Labels, Matcher, Metadata, TenantId, UNKNOWN_START_MS};
 use stdx::cancel::Cancel;
 use stdx::memory::Budget;
 
-use crate::Error;
+use crate::{Error, StartColumn};
 
 /// Answers what is stored. Shared as `Arc<dyn Querier>`.
 ///
@@ -165,8 +165,7 @@ impl SeriesSamples {
     /// Empties both columns and keeps their allocations.
     pub fn clear(&mut self) {
         self.floats.clear();
-        self.histograms.timestamps_ms.clear();
-        self.histograms.values.clear();
+        self.histograms.clear();
     }
 
     /// Samples in both columns.
@@ -180,13 +179,15 @@ impl SeriesSamples {
     }
 }
 
-/// Float samples: two columns of equal length, timestamps strictly rising.
+/// Float samples: two columns of equal length, timestamps strictly rising, and starts where there are any.
 #[derive(Debug, Default, Clone)]
 pub struct FloatColumn {
     /// Strictly rising.
     pub timestamps_ms: Vec<i64>,
     /// One for each timestamp.
     pub values: Vec<f64>,
+    /// When the counter of each sample began.
+    pub starts: StartColumn,
 }
 
 impl FloatColumn {
@@ -194,26 +195,55 @@ impl FloatColumn {
     pub fn clear(&mut self) {
         self.timestamps_ms.clear();
         self.values.clear();
+        self.starts.clear();
     }
 
     /// Adds a sample, which must be later than the last.
     pub fn push(&mut self, timestamp_ms: i64, value: f64) {
+        self.push_since(timestamp_ms, value, UNKNOWN_START_MS);
+    }
+
+    /// Adds a sample, which must be later than the last, of a counter that began at `start_ms`.
+    pub fn push_since(&mut self, timestamp_ms: i64, value: f64, start_ms: i64) {
         debug_assert!(
             self.timestamps_ms.last().is_none_or(|last| *last < timestamp_ms),
             "BUG: timestamps must rise"
         );
+        self.starts.push_at(self.timestamps_ms.len(), start_ms);
         self.timestamps_ms.push(timestamp_ms);
         self.values.push(value);
     }
 }
 
-/// Native histogram samples: two columns of equal length, timestamps strictly rising.
+/// Native histogram samples: two columns of equal length, timestamps strictly rising, and starts where there are any.
 #[derive(Debug, Default, Clone)]
 pub struct HistogramColumn {
     /// Strictly rising.
     pub timestamps_ms: Vec<i64>,
     /// One for each timestamp. A staleness marker has `sum` = `STALE_NAN`.
     pub values: Vec<Arc<FloatHistogram>>,
+    /// When each sample's histogram began to count.
+    pub starts: StartColumn,
+}
+
+impl HistogramColumn {
+    /// Empties the columns and keeps their allocations.
+    pub fn clear(&mut self) {
+        self.timestamps_ms.clear();
+        self.values.clear();
+        self.starts.clear();
+    }
+
+    /// Adds a sample, which must be later than the last, of a histogram that began to count at `start_ms`.
+    pub fn push_since(&mut self, timestamp_ms: i64, value: Arc<FloatHistogram>, start_ms: i64) {
+        debug_assert!(
+            self.timestamps_ms.last().is_none_or(|last| *last < timestamp_ms),
+            "BUG: timestamps must rise"
+        );
+        self.starts.push_at(self.timestamps_ms.len(), start_ms);
+        self.timestamps_ms.push(timestamp_ms);
+        self.values.push(value);
+    }
 }
 
 /// Exemplars of one series, in order of time.

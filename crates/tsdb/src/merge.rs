@@ -64,7 +64,7 @@ impl<'a> Merger<'a> {
             return;
         }
         drop_histograms_at(&mut self.into.histograms, timestamps_ms);
-        merge_floats(&mut self.into.floats, timestamps_ms, values);
+        merge_floats(&mut self.into.floats, timestamps_ms, values, &[]);
     }
 
     /// Adds what a stream encoder wrote.
