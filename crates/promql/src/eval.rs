@@ -4,7 +4,7 @@
 //! held; operators that need all of their input (joins, `topk`, sorting) collect it first.
 //!
 //! Map: [`grid`] points in time · [`column`] a series' result · [`ledger`] what a query holds · [`select`] instant
-//! selectors · [`window`] range selectors and subqueries · [`aggregate`] · [`binary`] and [`join`] · [`functions`]
+//! selectors · [`smooth`] those with `smoothed` · [`window`] range selectors and subqueries · [`aggregate`] · [`binary`] and [`join`] · [`functions`]
 //! · [`merge`] series that end up with the same labels.
 
 pub(crate) mod aggregate;
@@ -16,6 +16,7 @@ pub(crate) mod join;
 pub(crate) mod ledger;
 pub(crate) mod merge;
 pub(crate) mod select;
+pub(crate) mod smooth;
 pub(crate) mod stats;
 pub(crate) mod window;
 
@@ -26,7 +27,7 @@ use stdx::cancel::Stopped;
 use storage::{Querier, QueryContext};
 
 use crate::annotations::Annotations;
-use crate::ast::ValueType;
+use crate::ast::{Extended, ValueType};
 use crate::engine::stopped_in;
 use crate::error::QueryError;
 use crate::plan::{Kind, Node};
@@ -136,6 +137,9 @@ impl Evaluator<'_> {
             return self.stream_fixed(node, grid, sink);
         }
         match &node.kind {
+            Kind::Select(select) if select.extended == Some(Extended::Smoothed) => {
+                self.stream_smoothed(select, &node.span, grid, sink)
+            }
             Kind::Select(select) => self.stream_select(select, grid, sink),
             Kind::Negate(inner) => self.stream(inner, grid, &mut |series| {
                 binary::negate(&mut series.column);

@@ -1,16 +1,16 @@
 //! Instant selectors: the latest sample of each series at each step, if it is recent and no staleness marker.
 
-use model::is_stale;
-use storage::{FloatColumn, SelectHints, SelectRequest, SeriesSamples, SeriesSet};
+use model::{Labels, is_stale};
+use storage::{SelectHints, SelectRequest, SeriesSamples, SeriesSet};
 
 use crate::ast::Extended;
 use crate::error::QueryError;
 use crate::plan::Select;
 
-use super::column::{Cell, Column, Series};
+use super::column::{Cell, Series};
 use super::grid::{Grid, Shift};
 use super::ledger::{Charge, Ledger};
-use super::window::{drop_stale, find_resets};
+use super::window::find_resets;
 use super::{Evaluator, Sink, storage_error};
 
 /// Samples of one series after the other, with their memory charged.
@@ -49,25 +49,12 @@ impl Evaluator<'_> {
         grid: &Grid,
         sink: &mut Sink<'_>,
     ) -> Result<(), QueryError> {
-        let is_smoothed = select.extended == Some(Extended::Smoothed);
-        let mut had_histograms = false;
-        self.for_each_selected(select, grid, sink, |samples, lookback_ms, series| {
-            if is_smoothed {
-                drop_stale(samples);
-                had_histograms |= !samples.histograms.values.is_empty();
-                smooth(&samples.floats, grid, &select.shift, lookback_ms, &mut series.column);
-                return;
-            }
+        self.for_each_selected(select, grid, sink, |samples, lookback_ms, series, _| {
             pick_latest(samples, grid, &select.shift, lookback_ms, |step, _, cell| match cell {
                 Cell::Float(value) => series.column.set(step, value),
                 Cell::Histogram(histogram) => series.column.set_histogram(step, histogram.clone()),
             });
-        })?;
-        if had_histograms {
-            let text = "smoothed and anchored modifiers do not work with native histograms yet";
-            return Err(QueryError::Execution(text.to_owned()));
-        }
-        Ok(())
+        })
     }
 
     /// `timestamp()` of a selector: when the latest sample was taken.
@@ -77,7 +64,7 @@ impl Evaluator<'_> {
         grid: &Grid,
         sink: &mut Sink<'_>,
     ) -> Result<(), QueryError> {
-        self.for_each_selected(select, grid, sink, |samples, lookback_ms, series| {
+        self.for_each_selected(select, grid, sink, |samples, lookback_ms, series, _| {
             series.drop_name = true;
             pick_latest(samples, grid, &select.shift, lookback_ms, |step, timestamp_ms, _| {
                 series.column.set(step, timestamp_ms as f64 / 1000.0);
@@ -96,7 +83,7 @@ impl Evaluator<'_> {
         sink: &mut Sink<'_>,
     ) -> Result<(), QueryError> {
         let mut had_histograms = false;
-        self.for_each_selected(select, grid, sink, |samples, lookback_ms, series| {
+        self.for_each_selected(select, grid, sink, |samples, lookback_ms, series, _| {
             pick_latest(samples, grid, &select.shift, lookback_ms, |step, timestamp_ms, cell| {
                 had_histograms |= matches!(cell, Cell::Histogram(_));
                 series.column.set(step, timestamp_ms as f64);
@@ -108,12 +95,12 @@ impl Evaluator<'_> {
         Ok(())
     }
 
-    fn for_each_selected(
+    pub(super) fn for_each_selected(
         &mut self,
         select: &Select,
         grid: &Grid,
         sink: &mut Sink<'_>,
-        mut fill: impl FnMut(&mut SeriesSamples, i64, &mut Series),
+        mut fill: impl FnMut(&mut SeriesSamples, i64, &mut Series, &Labels),
     ) -> Result<(), QueryError> {
         let lookback_ms = self.lookback_ms;
         // Samples exactly as old as the lookback are too old, hence the millisecond.
@@ -135,7 +122,7 @@ impl Evaluator<'_> {
             series.drop_name = false;
             series.charge = None;
             series.column.reset(grid.count);
-            fill(&mut buffer.samples, lookback_ms, &mut series);
+            fill(&mut buffer.samples, lookback_ms, &mut series, set.labels(at));
             if !series.column.present.any() {
                 continue;
             }
@@ -199,31 +186,5 @@ pub(crate) fn pick_latest(
         } else if !float_is_later && !is_stale(histograms[at].sum) {
             picked(step, timestamp_ms, Cell::Histogram(&histograms[at]));
         }
-    }
-}
-
-/// The value at each step, interpolated between the samples on both sides of it. Without a later one, the earlier
-/// one stands; without an earlier one, there is nothing.
-fn smooth(floats: &FloatColumn, grid: &Grid, shift: &Shift, lookback_ms: i64, column: &mut Column) {
-    let (times, values) = (&floats.timestamps_ms, &floats.values);
-    for step in 0..grid.count {
-        let time_ms = shift.apply(grid.time_ms(step));
-        let next = times.partition_point(|t| *t < time_ms);
-        let next_is_near = next < times.len() && times[next] <= time_ms.saturating_add(lookback_ms);
-        if next_is_near && times[next] == time_ms {
-            column.set(step, values[next]);
-            continue;
-        }
-        let Some(before) = next.checked_sub(1) else { continue };
-        if times[before] <= time_ms.saturating_sub(lookback_ms) {
-            continue;
-        }
-        let value = if next_is_near {
-            let share = (time_ms - times[before]) as f64 / (times[next] - times[before]) as f64;
-            values[before] + (values[next] - values[before]) * share
-        } else {
-            values[before]
-        };
-        column.set(step, value);
     }
 }

@@ -52,7 +52,7 @@ scripts! {
     at_modifier: "at_modifier.test", 61, true;
     collision: "collision.test", 2, true;
     duration_expression: "duration_expression.test", 43, true;
-    extended_vectors: "extended_vectors.test", 107, false;
+    extended_vectors: "extended_vectors.test", 129, true;
     fill_modifier: "fill-modifier.test", 28, true;
     functions: "functions.test", 310, true;
     histograms: "histograms.test", 136, true;

@@ -3,6 +3,8 @@
 //! An anchored range begins with the last sample before it; the values at the ends of a smoothed range are
 //! interpolated between the samples on both sides of each end. How far samples are looked for is the lookback.
 
+pub(crate) mod histograms;
+
 use crate::ast::Extended;
 use crate::error::QueryError;
 use crate::eval::window::View;
@@ -16,12 +18,14 @@ use super::range::{Kernel, KernelState, Out};
 /// Most functions have none.
 pub(super) fn kernel(name: &str, extended: Extended) -> Result<Kernel, QueryError> {
     let kernel: Option<Kernel> = match (extended, name) {
-        (Extended::Anchored, "rate") => Some(|view, state| change(view, state, true, true, false)),
-        (Extended::Anchored, "increase") => Some(|view, state| change(view, state, true, false, false)),
-        (Extended::Anchored, "delta") => Some(|view, state| change(view, state, false, false, false)),
-        (Extended::Smoothed, "rate") => Some(|view, state| change(view, state, true, true, true)),
-        (Extended::Smoothed, "increase") => Some(|view, state| change(view, state, true, false, true)),
-        (Extended::Smoothed, "delta") => Some(|view, state| change(view, state, false, false, true)),
+        (Extended::Anchored, "rate") => Some(|view, state| change(view, state, Change::RATE)),
+        (Extended::Anchored, "increase") => Some(|view, state| change(view, state, Change::INCREASE)),
+        (Extended::Anchored, "delta") => Some(|view, state| change(view, state, Change::DELTA)),
+        (Extended::Smoothed, "rate") => Some(|view, state| change(view, state, Change::RATE.smoothed())),
+        (Extended::Smoothed, "increase") => {
+            Some(|view, state| change(view, state, Change::INCREASE.smoothed()))
+        }
+        (Extended::Smoothed, "delta") => Some(|view, state| change(view, state, Change::DELTA.smoothed())),
         (Extended::Anchored, "resets") => Some(|view, state| from_anchor(view, state, over_time::resets)),
         (Extended::Anchored, "changes") => Some(|view, state| from_anchor(view, state, over_time::changes)),
         _ => None,
@@ -61,11 +65,32 @@ fn from_anchor(view: &View<'_>, state: &mut KernelState, kernel: Kernel) -> Out 
     kernel(&narrowed, state)
 }
 
+/// Which change over a range is wanted.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Change {
+    is_counter: bool,
+    is_rate: bool,
+    smoothed: bool,
+}
+
+impl Change {
+    const RATE: Self = Self { is_counter: true, is_rate: true, smoothed: false };
+    const INCREASE: Self = Self { is_rate: false, ..Self::RATE };
+    const DELTA: Self = Self { is_counter: false, ..Self::INCREASE };
+
+    const fn smoothed(self) -> Self {
+        Self { smoothed: true, ..self }
+    }
+}
+
 /// The change from one end of the range to the other.
-fn change(view: &View<'_>, state: &mut KernelState, is_counter: bool, is_rate: bool, smoothed: bool) -> Out {
+fn change(view: &View<'_>, state: &mut KernelState, kind: Change) -> Out {
+    let Change { is_counter, is_rate, smoothed } = kind;
     if !view.histograms.is_empty() {
-        state.error =
-            Some("smoothed and anchored modifiers do not work with native histograms yet".to_owned());
+        if view.floats.is_empty() {
+            return histograms::change(view, state, kind);
+        }
+        state.notes.mixed = true;
         return Out::Nothing;
     }
     let (times, values) = (view.float_ms, view.floats);
