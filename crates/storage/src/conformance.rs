@@ -37,16 +37,7 @@ pub const OLDEST_MS: i64 = NEWEST_MS - 6 * 3_600_000;
 
 /// Runs every case, each on an engine of its own.
 pub fn run(make: &dyn Fn() -> Engine) {
-    run_cases(CASES, make);
-}
-
-/// Runs the cases about start timestamps.
-pub fn run_starts(make: &dyn Fn() -> Engine) {
-    run_cases(START_CASES, make);
-}
-
-fn run_cases(cases: &[(&str, Case)], make: &dyn Fn() -> Engine) {
-    for (name, case) in cases {
+    for (name, case) in CASES {
         println_case(name);
         case(&Bench { engine: make(), context: QueryContext::unlimited() });
     }
@@ -74,9 +65,6 @@ const CASES: &[(&str, Case)] = &[
     ("raw labels mean what they are decoded to, in whichever form", raw_labels),
     ("unsound raw labels are refused, others of the batch are not", unsound_raw_labels),
     ("a set is a snapshot", sets_are_snapshots),
-];
-
-const START_CASES: &[(&str, Case)] = &[
     ("start timestamps come back with their samples", starts::kept),
     ("start timestamps of histograms come back with their samples", starts::kept_of_histograms),
     ("samples with start timestamps may come in any order", starts::kept_in_any_order),

@@ -283,6 +283,5 @@ mod tests {
             }
         };
         crate::conformance::run(&make);
-        crate::conformance::run_starts(&make);
     }
 }

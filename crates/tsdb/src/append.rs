@@ -13,7 +13,7 @@ use std::sync::Arc;
 use model::{LabelsRef, TenantId};
 use storage::{
     Appended, Appender, BatchLabels, BatchSeries, Error, ErrorKind, InvalidLabels, RawLabels, RejectReason,
-    Rejected, WriteBatch,
+    Rejected, StartColumn, WriteBatch,
 };
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -298,12 +298,13 @@ impl Append<'_> {
         for (slot, place) in &scratch.accepted {
             let at = *place as usize;
             let series = shard.slots[*slot as usize].as_mut().expect("resolved under the same lock");
-            series.append_float(timestamps_ms[at], values[at], tally);
+            series.append_float(timestamps_ms[at], values[at], self.batch.float_starts().get(at), tally);
         }
         for (slot, place) in &scratch.accepted_histograms {
             let sample = &self.batch.histograms()[*place as usize];
             let series = shard.slots[*slot as usize].as_mut().expect("resolved under the same lock");
-            series.append_histogram(sample.timestamp_ms, Arc::new(sample.histogram.clone()), tally);
+            let histogram = Arc::new(sample.histogram.clone());
+            series.append_histogram(sample.timestamp_ms, histogram, sample.start_ms, tally);
         }
         self.outcome.accepted_count += scratch.accepted.len() + scratch.accepted_histograms.len();
     }
@@ -422,6 +423,16 @@ impl Append<'_> {
             chunk::histograms::encode(&[Arc::new(sample.histogram.clone())], histogram_bytes);
             write_bytes(out, histogram_bytes);
         }
+        let (mut starts, mut histogram_starts) = (StartColumn::default(), StartColumn::default());
+        if !self.batch.float_starts().is_empty() {
+            for (at, (_, place)) in accepted.iter().enumerate() {
+                starts.push_at(at, self.batch.float_starts().get(*place as usize));
+            }
+        }
+        for (at, (_, place)) in accepted_histograms.iter().enumerate() {
+            histogram_starts.push_at(at, self.batch.histograms()[*place as usize].start_ms);
+        }
+        record::write_starts(out, &starts, &histogram_starts);
     }
 
     /// Exemplars of series that exist; without a sample there is nothing to attach them to.

@@ -14,6 +14,7 @@ pub(crate) mod index;
 pub(crate) mod keys;
 pub(crate) mod memory;
 pub(crate) mod series;
+mod starts;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};

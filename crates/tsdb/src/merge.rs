@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use chunk::stream::decode_range;
-use model::FloatHistogram;
+use model::{FloatHistogram, UNKNOWN_START_MS};
 use storage::merge::merge_floats;
 use storage::{FloatColumn, HistogramColumn, SeriesSamples};
 
@@ -48,91 +48,104 @@ impl<'a> Merger<'a> {
         self.holes = holes;
     }
 
-    /// Adds floats, whose timestamps rise strictly.
-    pub(crate) fn add_floats(&mut self, timestamps_ms: &[i64], values: &[f64]) {
+    /// Adds floats, whose timestamps rise strictly. `starts_ms` may end early: nothing is known of the rest.
+    pub(crate) fn add_floats(&mut self, timestamps_ms: &[i64], values: &[f64], starts_ms: &[i64]) {
+        let piece = (timestamps_ms, values, starts_ms);
         if self.holes.is_empty() {
-            return self.add_floats_of(timestamps_ms, values, self.start_ms, self.end_ms);
+            return self.add_floats_of(piece, self.start_ms, self.end_ms);
         }
-        self.each_range(|merger, from_ms, to_ms| merger.add_floats_of(timestamps_ms, values, from_ms, to_ms));
+        self.each_range(|merger, from_ms, to_ms| merger.add_floats_of(piece, from_ms, to_ms));
     }
 
-    fn add_floats_of(&mut self, timestamps_ms: &[i64], values: &[f64], start_ms: i64, end_ms: i64) {
-        let from = timestamps_ms.partition_point(|t| *t < start_ms);
-        let to = timestamps_ms.partition_point(|t| *t <= end_ms).max(from);
-        let (timestamps_ms, values) = (&timestamps_ms[from..to], &values[from..to]);
+    fn add_floats_of(&mut self, piece: Piece<'_, f64>, start_ms: i64, end_ms: i64) {
+        let (timestamps_ms, values, starts_ms) = cut(piece, start_ms, end_ms);
         if timestamps_ms.is_empty() {
             return;
         }
         drop_histograms_at(&mut self.into.histograms, timestamps_ms);
-        merge_floats(&mut self.into.floats, timestamps_ms, values, &[]);
+        merge_floats(&mut self.into.floats, timestamps_ms, values, starts_ms);
     }
 
-    /// Adds what a stream encoder wrote.
+    /// Adds what a stream encoder wrote. `starts_ms` may end early.
     ///
     /// # Errors
     /// If the bytes are no such stream.
-    pub(crate) fn add_stream(&mut self, bytes: &[u8]) -> Result<(), chunk::Corrupt> {
+    pub(crate) fn add_stream(&mut self, bytes: &[u8], starts_ms: &[i64]) -> Result<(), chunk::Corrupt> {
         let Some(first_ms) = chunk::stream::first_ms(bytes)? else { return Ok(()) };
         let floats = &mut self.into.floats;
         // The usual case: the piece follows all before it, and can be decoded in place.
         let follows = floats.timestamps_ms.last().is_none_or(|last| *last < first_ms);
-        if follows && self.into.histograms.timestamps_ms.is_empty() && self.holes.is_empty() {
+        let plain = starts_ms.is_empty() && self.holes.is_empty();
+        if follows && plain && self.into.histograms.timestamps_ms.is_empty() {
             let (timestamps_ms, values) = (&mut floats.timestamps_ms, &mut floats.values);
             return decode_range(bytes, self.start_ms, self.end_ms, timestamps_ms, values);
         }
         let mut scratch = std::mem::take(&mut self.scratch);
         scratch.clear();
         let (timestamps_ms, values) = (&mut scratch.timestamps_ms, &mut scratch.values);
-        decode_range(bytes, self.start_ms, self.end_ms, timestamps_ms, values)?;
-        self.add_floats(&scratch.timestamps_ms, &scratch.values);
+        // Starts are found by their places in the whole piece.
+        let range = if starts_ms.is_empty() { (self.start_ms, self.end_ms) } else { (i64::MIN, i64::MAX) };
+        decode_range(bytes, range.0, range.1, timestamps_ms, values)?;
+        self.add_floats(&scratch.timestamps_ms, &scratch.values, starts_ms);
         self.scratch = scratch;
         Ok(())
     }
 
-    /// Adds histograms, whose timestamps rise strictly.
-    pub(crate) fn add_histograms(&mut self, timestamps_ms: &[i64], values: &[Arc<FloatHistogram>]) {
-        if self.holes.is_empty() {
-            return self.add_histograms_of(timestamps_ms, values, self.start_ms, self.end_ms);
-        }
-        self.each_range(|merger, from_ms, to_ms| {
-            merger.add_histograms_of(timestamps_ms, values, from_ms, to_ms);
-        });
-    }
-
-    fn add_histograms_of(
+    /// Adds histograms, whose timestamps rise strictly. `starts_ms` may end early.
+    pub(crate) fn add_histograms(
         &mut self,
         timestamps_ms: &[i64],
         values: &[Arc<FloatHistogram>],
-        start_ms: i64,
-        end_ms: i64,
+        starts_ms: &[i64],
     ) {
-        let from = timestamps_ms.partition_point(|t| *t < start_ms);
-        let to = timestamps_ms.partition_point(|t| *t <= end_ms).max(from);
-        let (timestamps_ms, values) = (&timestamps_ms[from..to], &values[from..to]);
+        let piece = (timestamps_ms, values, starts_ms);
+        if self.holes.is_empty() {
+            return self.add_histograms_of(piece, self.start_ms, self.end_ms);
+        }
+        self.each_range(|merger, from_ms, to_ms| merger.add_histograms_of(piece, from_ms, to_ms));
+    }
+
+    fn add_histograms_of(&mut self, piece: Piece<'_, Arc<FloatHistogram>>, start_ms: i64, end_ms: i64) {
+        let (timestamps_ms, values, starts_ms) = cut(piece, start_ms, end_ms);
         if timestamps_ms.is_empty() {
             return;
         }
         drop_floats_at(&mut self.into.floats, timestamps_ms);
         let column = &mut self.into.histograms;
         let keep = column.timestamps_ms.partition_point(|t| *t < timestamps_ms[0]);
-        let old: Vec<(i64, Arc<FloatHistogram>)> =
-            column.timestamps_ms.drain(keep..).zip(column.values.drain(keep..)).collect();
+        let old_starts = column.starts.split_off(keep);
+        let old: Vec<(i64, Arc<FloatHistogram>, i64)> = column
+            .timestamps_ms
+            .drain(keep..)
+            .zip(column.values.drain(keep..))
+            .enumerate()
+            .map(|(at, (timestamp_ms, value))| (timestamp_ms, value, old_starts.get(at)))
+            .collect();
         let mut old = old.into_iter().peekable();
-        for (timestamp_ms, value) in timestamps_ms.iter().zip(values) {
-            while let Some((old_ms, old_value)) = old.next_if(|(t, _)| t <= timestamp_ms) {
+        for (at, (timestamp_ms, value)) in timestamps_ms.iter().zip(values).enumerate() {
+            while let Some((old_ms, old_value, old_start_ms)) = old.next_if(|(t, _, _)| t <= timestamp_ms) {
                 if old_ms < *timestamp_ms {
-                    column.timestamps_ms.push(old_ms);
-                    column.values.push(old_value);
+                    column.push_since(old_ms, old_value, old_start_ms);
                 }
             }
-            column.timestamps_ms.push(*timestamp_ms);
-            column.values.push(Arc::clone(value));
+            let start_ms = starts_ms.get(at).copied().unwrap_or(UNKNOWN_START_MS);
+            column.push_since(*timestamp_ms, Arc::clone(value), start_ms);
         }
-        for (old_ms, old_value) in old {
-            column.timestamps_ms.push(old_ms);
-            column.values.push(old_value);
+        for (old_ms, old_value, old_start_ms) in old {
+            column.push_since(old_ms, old_value, old_start_ms);
         }
     }
+}
+
+/// Timestamps, values, and start timestamps, which may end early.
+type Piece<'a, T> = (&'a [i64], &'a [T], &'a [i64]);
+
+/// The part of a piece within a range, inclusive at both ends.
+fn cut<'a, T>((timestamps_ms, values, starts_ms): Piece<'a, T>, start_ms: i64, end_ms: i64) -> Piece<'a, T> {
+    let from = timestamps_ms.partition_point(|t| *t < start_ms);
+    let to = timestamps_ms.partition_point(|t| *t <= end_ms).max(from);
+    let known = to.min(starts_ms.len());
+    (&timestamps_ms[from..to], &values[from..to], &starts_ms[from.min(known)..known])
 }
 
 /// Both columns' entries at any of `gone`, which is sorted, go.
@@ -143,6 +156,7 @@ fn drop_histograms_at(column: &mut HistogramColumn, gone: &[i64]) {
     let keep: Vec<bool> = column.timestamps_ms.iter().map(|t| gone.binary_search(t).is_err()).collect();
     retain(&mut column.timestamps_ms, &keep);
     retain(&mut column.values, &keep);
+    column.starts.retain(&keep);
 }
 
 fn drop_floats_at(column: &mut FloatColumn, gone: &[i64]) {
@@ -152,6 +166,7 @@ fn drop_floats_at(column: &mut FloatColumn, gone: &[i64]) {
     let keep: Vec<bool> = column.timestamps_ms.iter().map(|t| gone.binary_search(t).is_err()).collect();
     retain(&mut column.timestamps_ms, &keep);
     retain(&mut column.values, &keep);
+    column.starts.retain(&keep);
 }
 
 fn retain<T>(items: &mut Vec<T>, keep: &[bool]) {
@@ -168,32 +183,34 @@ mod tests {
     proptest! {
         #[test]
         fn pieces_of_both_kinds_merge_as_a_map_would(pieces in proptest::collection::vec(
-            (any::<bool>(), proptest::collection::btree_map(0i64..50, 0u32..9, 0..15), proptest::option::of((0i64..50, 0i64..9))), 0..6), start in 0i64..20, end in 20i64..60) {
+            (any::<bool>(), proptest::collection::btree_map(0i64..50, (0u32..9, 0i64..3), 0..15), proptest::option::of((0i64..50, 0i64..9))), 0..6), start in 0i64..20, end in 20i64..60) {
             let mut samples = SeriesSamples::default();
             let mut merger = Merger::new(&mut samples, start, end);
-            let mut want: BTreeMap<i64, (bool, u32)> = BTreeMap::new();
+            let mut want: BTreeMap<i64, (bool, (u32, i64))> = BTreeMap::new();
             for (floats, piece, hole) in &pieces {
                 let hole = hole.map(|(from, width)| (from, from + width));
                 merger.set_holes(hole.into_iter().collect());
                 let timestamps_ms: Vec<i64> = piece.keys().copied().collect();
+                let starts: Vec<i64> = piece.values().map(|(_, start)| *start).collect();
                 if *floats {
-                    let values: Vec<f64> = piece.values().map(|v| f64::from(*v)).collect();
-                    merger.add_floats(&timestamps_ms, &values);
+                    let values: Vec<f64> = piece.values().map(|(v, _)| f64::from(*v)).collect();
+                    merger.add_floats(&timestamps_ms, &values, &starts);
                 } else {
-                    let histogram = |v: &u32| Arc::new(FloatHistogram { sum: f64::from(*v), ..FloatHistogram::default() });
+                    let histogram = |(v, _): &(u32, i64)| Arc::new(FloatHistogram { sum: f64::from(*v), ..FloatHistogram::default() });
                     let values: Vec<Arc<FloatHistogram>> = piece.values().map(histogram).collect();
-                    merger.add_histograms(&timestamps_ms, &values);
+                    merger.add_histograms(&timestamps_ms, &values, &starts);
                 }
                 let visible = |t: i64| hole.is_none_or(|(from, to)| !(from..=to).contains(&t));
                 want.extend(piece.iter().filter(|(t, _)| visible(**t)).map(|(t, v)| (*t, (*floats, *v))));
             }
             want.retain(|t, _| (start..=end).contains(t));
-            let mut got: BTreeMap<i64, (bool, u32)> = BTreeMap::new();
-            for (t, v) in samples.floats.timestamps_ms.iter().zip(&samples.floats.values) {
-                prop_assert!(got.insert(*t, (true, *v as u32)).is_none());
+            let mut got: BTreeMap<i64, (bool, (u32, i64))> = BTreeMap::new();
+            let (floats, histograms) = (&samples.floats, &samples.histograms);
+            for (at, (t, v)) in floats.timestamps_ms.iter().zip(&floats.values).enumerate() {
+                prop_assert!(got.insert(*t, (true, (*v as u32, floats.starts.get(at)))).is_none());
             }
-            for (t, h) in samples.histograms.timestamps_ms.iter().zip(&samples.histograms.values) {
-                prop_assert!(got.insert(*t, (false, h.sum as u32)).is_none());
+            for (at, (t, h)) in histograms.timestamps_ms.iter().zip(&histograms.values).enumerate() {
+                prop_assert!(got.insert(*t, (false, (h.sum as u32, histograms.starts.get(at)))).is_none());
             }
             prop_assert!(samples.floats.timestamps_ms.is_sorted() && samples.histograms.timestamps_ms.is_sorted());
             prop_assert_eq!(got, want);

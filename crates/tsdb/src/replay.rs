@@ -361,14 +361,15 @@ fn apply(known: &Known, tenant: &Tenant, samples: &Samples, tally: &mut Tally) -
             write(shard.slots[slot].as_mut().expect("nothing is released during a replay"));
         }
     };
-    for ((number, timestamp_ms), value) in
-        samples.series.iter().zip(&samples.timestamps_ms).zip(&samples.values)
-    {
-        series_of(*number, &mut |series| series.append_float(*timestamp_ms, *value, tally));
+    let floats = samples.series.iter().zip(&samples.timestamps_ms).zip(&samples.values);
+    for (place, ((number, timestamp_ms), value)) in floats.enumerate() {
+        let start_ms = samples.starts.get(place);
+        series_of(*number, &mut |series| series.append_float(*timestamp_ms, *value, start_ms, tally));
     }
-    for (number, timestamp_ms, histogram) in &samples.histograms {
+    for (place, (number, timestamp_ms, histogram)) in samples.histograms.iter().enumerate() {
+        let start_ms = samples.histogram_starts.get(place);
         series_of(*number, &mut |series| {
-            series.append_histogram(*timestamp_ms, Arc::clone(histogram), tally);
+            series.append_histogram(*timestamp_ms, Arc::clone(histogram), start_ms, tally);
         });
     }
     sound

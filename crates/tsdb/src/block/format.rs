@@ -32,11 +32,13 @@ pub(crate) enum FrameKind {
     Symbols = 4,
     /// Values of one label name, and the series of each value.
     Label = 5,
+    /// Columns of start timestamps.
+    Starts = 6,
 }
 
 impl FrameKind {
-    pub(super) const ALL: [Self; 6] =
-        [Self::Values, Self::Times, Self::Histograms, Self::Series, Self::Symbols, Self::Label];
+    pub(super) const ALL: [Self; 7] =
+        [Self::Values, Self::Times, Self::Histograms, Self::Series, Self::Symbols, Self::Label, Self::Starts];
 
     /// A word for messages.
     pub(crate) fn as_str(self) -> &'static str {
@@ -47,6 +49,7 @@ impl FrameKind {
             Self::Series => "series",
             Self::Symbols => "symbols",
             Self::Label => "label",
+            Self::Starts => "starts",
         }
     }
 }
@@ -165,6 +168,8 @@ pub(crate) struct ChunkRef {
     pub(crate) count: u32,
     pub(super) times: Place,
     pub(super) values: Place,
+    /// Of the start timestamps, if any sample has one.
+    pub(super) starts: Option<Place>,
 }
 
 /// A place in a frame.
@@ -184,10 +189,11 @@ pub(super) fn write_series(out: &mut Vec<u8>, labels: &[(u32, u32)], chunks: &[C
     write_u64(out, chunks.len() as u64);
     for chunk in chunks {
         let histograms = u64::from(chunk.kind == FrameKind::Histograms);
-        write_u64(out, u64::from(chunk.count) << 1 | histograms);
+        let has_starts = u64::from(chunk.starts.is_some());
+        write_u64(out, u64::from(chunk.count) << 2 | has_starts << 1 | histograms);
         write_i64(out, chunk.min_ms);
         write_i64(out, chunk.max_ms - chunk.min_ms);
-        for place in [chunk.times, chunk.values] {
+        for place in [chunk.times, chunk.values].into_iter().chain(chunk.starts) {
             write_u64(out, u64::from(place.frame));
             write_u64(out, u64::from(place.offset));
         }
@@ -207,12 +213,13 @@ pub(super) fn read_series(
     for _ in 0..reader.count(bytes.len())? {
         let head = reader.u64()?;
         let kind = if head & 1 == 0 { FrameKind::Values } else { FrameKind::Histograms };
-        let count = u32::try_from(head >> 1).map_err(|_| Corrupt("a chunk has too many samples"))?;
+        let count = u32::try_from(head >> 2).map_err(|_| Corrupt("a chunk has too many samples"))?;
         let min_ms = reader.i64()?;
         let max_ms = min_ms.wrapping_add(reader.i64()?);
-        let times = Place { frame: reader.u32()?, offset: reader.u32()? };
-        let values = Place { frame: reader.u32()?, offset: reader.u32()? };
-        chunk(ChunkRef { kind, min_ms, max_ms, count, times, values });
+        let mut place = || Ok(Place { frame: reader.u32()?, offset: reader.u32()? });
+        let (times, values) = (place()?, place()?);
+        let starts = if head & 2 == 0 { None } else { Some(place()?) };
+        chunk(ChunkRef { kind, min_ms, max_ms, count, times, values, starts });
     }
     Ok(())
 }

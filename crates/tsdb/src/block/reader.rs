@@ -79,6 +79,7 @@ pub(crate) struct DecodeScratch {
     /// Where in `timestamps_ms` a column is, by its block, place and count.
     times: hashbrown::HashMap<(u64, Place, u32), Range<usize>>,
     values: Vec<f64>,
+    starts_ms: Vec<i64>,
 }
 
 /// Block, number and content of a frame.
@@ -275,22 +276,36 @@ impl Block {
             .get(chunk.values.offset as usize..)
             .ok_or(missing)
             .map_err(|e| self.corrupt(chunk.kind, chunk.values.frame, e))?;
+        self.read_starts(chunk, scratch)?;
         if chunk.kind == FrameKind::Values {
             scratch.values.clear();
             let decoded = chunk::floats::decode(bytes, count, &mut scratch.values);
             decoded.map_err(|e| self.corrupt(chunk.kind, chunk.values.frame, e))?;
-            merger.add_floats(&scratch.timestamps_ms[times], &scratch.values);
+            merger.add_floats(&scratch.timestamps_ms[times], &scratch.values, &scratch.starts_ms);
         } else {
             let mut histograms = Vec::with_capacity(count);
             let decoded = chunk::histograms::decode(bytes, count, &mut histograms);
             decoded.map_err(|e| self.corrupt(chunk.kind, chunk.values.frame, e))?;
-            merger.add_histograms(&scratch.timestamps_ms[times], &histograms);
+            merger.add_histograms(&scratch.timestamps_ms[times], &histograms, &scratch.starts_ms);
         }
         Ok(())
     }
 }
 
 impl Block {
+    /// Reads the start timestamps of a chunk into the scratch, none if it has none or their frame was set aside before.
+    fn read_starts(&self, chunk: &ChunkRef, scratch: &mut DecodeScratch) -> Result<(), Error> {
+        scratch.starts_ms.clear();
+        let Some(place) = chunk.starts else { return Ok(()) };
+        let Some(raw) = self.recent(FrameKind::Starts, place.frame, scratch)? else { return Ok(()) };
+        raw.get(place.offset as usize..)
+            .ok_or(Corrupt("a column begins behind its frame"))
+            .and_then(|bytes| {
+                chunk::starts::decode(&mut Reader::new(bytes), chunk.count as usize, &mut scratch.starts_ms)
+            })
+            .map_err(|e| self.corrupt(FrameKind::Starts, place.frame, e))
+    }
+
     /// As [`Self::raw`], with the last frame of each kind at hand.
     fn recent(
         &self,

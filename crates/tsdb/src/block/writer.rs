@@ -3,14 +3,13 @@
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use chunk::floats::FloatEncoder;
 use chunk::varint::{write_bytes, write_u64};
-use model::{FloatHistogram, LabelsRef};
+use model::{LabelsRef, UNKNOWN_START_MS};
 use roaring::RoaringBitmap;
 use stdx::fs::{File, Fs};
-use storage::SeriesSamples;
+use storage::{FloatColumn, HistogramColumn, SeriesSamples};
 
 use super::format::{
     CHUNK_SAMPLES_MAX, COLUMN_FRAME_BYTES, ChunkRef, Directory, FrameInfo, FrameKind, MAGIC, Meta, Place,
@@ -102,8 +101,8 @@ impl<'a> BlockWriter<'a> {
         meta.series_count += 1;
         meta.sample_count += samples.len() as u64;
         self.chunks.clear();
-        self.add_floats(&samples.floats.timestamps_ms, &samples.floats.values)?;
-        self.add_histograms(&samples.histograms.timestamps_ms, &samples.histograms.values)?;
+        self.add_floats(&samples.floats)?;
+        self.add_histograms(&samples.histograms)?;
         self.directory.meta.chunk_count += self.chunks.len() as u64;
         self.add_labels(number, labels);
         self.column.clear();
@@ -115,25 +114,49 @@ impl<'a> BlockWriter<'a> {
         Ok(())
     }
 
-    fn add_floats(&mut self, timestamps_ms: &[i64], values: &[f64]) -> io::Result<()> {
-        for (times, values) in timestamps_ms.chunks(CHUNK_SAMPLES_MAX).zip(values.chunks(CHUNK_SAMPLES_MAX)) {
+    fn add_floats(&mut self, floats: &FloatColumn) -> io::Result<()> {
+        let times = floats.timestamps_ms.chunks(CHUNK_SAMPLES_MAX);
+        let mut from = 0;
+        for (times, values) in times.zip(floats.values.chunks(CHUNK_SAMPLES_MAX)) {
             let place = self.place(FrameKind::Values)?;
             self.encoder.encode(values, &mut self.open[FrameKind::Values as usize]);
-            self.add_chunk(FrameKind::Values, times, place)?;
+            let starts = self.add_starts(floats.starts.slice(from, from + times.len()))?;
+            self.add_chunk(FrameKind::Values, times, place, starts)?;
+            from += times.len();
         }
         Ok(())
     }
 
-    fn add_histograms(&mut self, timestamps_ms: &[i64], values: &[Arc<FloatHistogram>]) -> io::Result<()> {
-        for (times, values) in timestamps_ms.chunks(CHUNK_SAMPLES_MAX).zip(values.chunks(CHUNK_SAMPLES_MAX)) {
+    fn add_histograms(&mut self, histograms: &HistogramColumn) -> io::Result<()> {
+        let times = histograms.timestamps_ms.chunks(CHUNK_SAMPLES_MAX);
+        let mut from = 0;
+        for (times, values) in times.zip(histograms.values.chunks(CHUNK_SAMPLES_MAX)) {
             let place = self.place(FrameKind::Histograms)?;
             chunk::histograms::encode(values, &mut self.open[FrameKind::Histograms as usize]);
-            self.add_chunk(FrameKind::Histograms, times, place)?;
+            let starts = self.add_starts(histograms.starts.slice(from, from + times.len()))?;
+            self.add_chunk(FrameKind::Histograms, times, place, starts)?;
+            from += times.len();
         }
         Ok(())
     }
 
-    fn add_chunk(&mut self, kind: FrameKind, timestamps_ms: &[i64], values: Place) -> io::Result<()> {
+    /// Adds a column of start timestamps, if any of them is known.
+    fn add_starts(&mut self, starts_ms: &[i64]) -> io::Result<Option<Place>> {
+        if starts_ms.iter().all(|start_ms| *start_ms == UNKNOWN_START_MS) {
+            return Ok(None);
+        }
+        let place = self.place(FrameKind::Starts)?;
+        chunk::starts::encode(starts_ms, &mut self.open[FrameKind::Starts as usize]);
+        Ok(Some(place))
+    }
+
+    fn add_chunk(
+        &mut self,
+        kind: FrameKind,
+        timestamps_ms: &[i64],
+        values: Place,
+        starts: Option<Place>,
+    ) -> io::Result<()> {
         let (min_ms, max_ms) = (timestamps_ms[0], timestamps_ms[timestamps_ms.len() - 1]);
         let meta = &mut self.directory.meta;
         (meta.min_ms, meta.max_ms) = (meta.min_ms.min(min_ms), meta.max_ms.max(max_ms));
@@ -149,7 +172,8 @@ impl<'a> BlockWriter<'a> {
                 place
             }
         };
-        self.chunks.push(ChunkRef { kind, min_ms, max_ms, count: timestamps_ms.len() as u32, times, values });
+        let count = timestamps_ms.len() as u32;
+        self.chunks.push(ChunkRef { kind, min_ms, max_ms, count, times, values, starts });
         Ok(())
     }
 
@@ -210,7 +234,8 @@ impl<'a> BlockWriter<'a> {
 
     /// Writes what is left, syncs, and gives the block its name. Afterwards it survives a crash.
     pub(crate) fn finish(mut self) -> io::Result<PathBuf> {
-        for kind in [FrameKind::Values, FrameKind::Times, FrameKind::Histograms, FrameKind::Series] {
+        let columns = [FrameKind::Values, FrameKind::Times, FrameKind::Histograms, FrameKind::Starts];
+        for kind in columns.into_iter().chain([FrameKind::Series]) {
             self.end_frame(kind)?;
         }
         self.write_index()?;

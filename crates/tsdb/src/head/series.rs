@@ -8,9 +8,10 @@
 use std::sync::Arc;
 
 use chunk::stream::{StreamDecoder, StreamEncoder};
-use model::{FloatHistogram, Labels};
-use storage::SeriesKey;
+use model::{FloatHistogram, Labels, UNKNOWN_START_MS};
+use storage::{SeriesKey, StartColumn};
 
+use crate::head::starts::OpenStarts;
 use crate::merge::Merger;
 
 /// The open chunk is closed at so many samples or bytes, so that a reader copies little.
@@ -21,7 +22,13 @@ const LATE_MAX: usize = 256;
 /// The buffer of histograms is closed at so many.
 const HISTOGRAMS_MAX: usize = 32;
 
-type HistogramSample = (i64, Arc<FloatHistogram>);
+/// A histogram of the buffer.
+#[derive(Debug, Clone)]
+struct HistogramSample {
+    timestamp_ms: i64,
+    start_ms: i64,
+    histogram: Arc<FloatHistogram>,
+}
 
 /// One series of the head.
 #[derive(Debug)]
@@ -52,6 +59,8 @@ struct Buffers {
     late: Vec<(i64, f64)>,
     /// Sorted by time.
     histograms: Vec<HistogramSample>,
+    /// When the counters of the floats that are not in chunks began.
+    starts: OpenStarts,
 }
 
 /// What [`Buffers`] take besides their content, in bytes.
@@ -64,6 +73,8 @@ pub(crate) struct HeadChunk {
     pub(crate) min_ms: i64,
     pub(crate) max_ms: i64,
     pub(crate) count: u32,
+    /// Whether the bytes begin with a column of start timestamps.
+    has_starts: bool,
     bytes: Box<[u8]>,
 }
 
@@ -115,12 +126,12 @@ impl Series {
 
     /// Writes a float sample.
     #[inline]
-    pub(crate) fn append_float(&mut self, timestamp_ms: i64, value: f64, tally: &mut Tally) {
+    pub(crate) fn append_float(&mut self, timestamp_ms: i64, value: f64, start_ms: i64, tally: &mut Tally) {
         if self.buffers.is_some() {
             self.close_histograms(tally);
         }
         if timestamp_ms <= self.last_ms {
-            return self.append_late(timestamp_ms, value, tally);
+            return self.append_late(timestamp_ms, value, start_ms, tally);
         }
         if self.open.count() >= CHUNK_SAMPLES_MAX || self.open.bytes().len() >= CHUNK_BYTES_MAX {
             self.close_open(tally);
@@ -129,6 +140,22 @@ impl Series {
         self.open.push(timestamp_ms, value);
         tally.bytes += (self.open.capacity_bytes() - before) as i64;
         self.set_last(timestamp_ms, Some(value));
+        if start_ms != UNKNOWN_START_MS || self.buffers.is_some() {
+            self.push_start(start_ms, tally);
+        }
+    }
+
+    /// Notes the start of the sample that was just added to the open chunk.
+    fn push_start(&mut self, start_ms: i64, tally: &mut Tally) {
+        let place = self.open.count() - 1;
+        let starts = &mut self.buffers_mut(tally).starts;
+        let before = starts.size_bytes();
+        starts.push(place, start_ms);
+        tally.bytes += starts.size_bytes() - before;
+        if starts.is_full() {
+            self.close_open(tally);
+        }
+        self.drop_empty_buffers(tally);
     }
 
     #[inline]
@@ -153,16 +180,16 @@ impl Series {
     }
 
     fn drop_empty_buffers(&mut self, tally: &mut Tally) {
-        if self.buffers.is_some() && self.late().is_empty() && self.histograms().is_empty() {
+        if self.buffers.as_ref().is_some_and(|buffers| buffers.is_empty()) {
             self.buffers = None;
             tally.bytes -= BUFFERS_BYTES;
         }
     }
 
     #[cold]
-    fn append_late(&mut self, timestamp_ms: i64, value: f64, tally: &mut Tally) {
+    fn append_late(&mut self, timestamp_ms: i64, value: f64, start_ms: i64, tally: &mut Tally) {
         let found = self.find_float(timestamp_ms);
-        if found.is_some_and(|found| found.to_bits() == value.to_bits()) {
+        if found.is_some_and(|(found, since_ms)| found.to_bits() == value.to_bits() && since_ms == start_ms) {
             tally.duplicate_count += 1;
             return;
         }
@@ -171,7 +198,8 @@ impl Series {
         if timestamp_ms == self.last_ms {
             self.set_last(timestamp_ms, Some(value));
         }
-        let late = &mut self.buffers_mut(tally).late;
+        let is_newest = timestamp_ms == self.last_ms;
+        let Buffers { late, starts, .. } = self.buffers_mut(tally);
         match late.binary_search_by_key(&timestamp_ms, |(t, _)| *t) {
             Ok(at) => late[at].1 = value,
             Err(at) => {
@@ -180,36 +208,39 @@ impl Series {
                 tally.bytes += ((late.capacity() - before) * 16) as i64;
             }
         }
+        let before = starts.size_bytes();
+        starts.set_late(timestamp_ms, start_ms, is_newest);
+        tally.bytes += starts.size_bytes() - before;
         if self.late().len() >= LATE_MAX {
             self.close_open(tally);
             self.close_late(tally);
         }
     }
 
-    /// The float at a time, if there is one and it is certain that nothing newer replaced it.
-    fn find_float(&self, timestamp_ms: i64) -> Option<f64> {
+    /// The float at a time and its start, if there is one and it is certain that nothing newer replaced it.
+    fn find_float(&self, timestamp_ms: i64) -> Option<(f64, i64)> {
+        let starts = self.buffers.as_ref().map(|buffers| &buffers.starts);
         if timestamp_ms == self.last_ms {
-            return self.has_last_float.then_some(self.last_float);
+            let last_start_ms = starts.map_or(UNKNOWN_START_MS, OpenStarts::newest);
+            return self.has_last_float.then_some((self.last_float, last_start_ms));
         }
         if let Ok(at) = self.late().binary_search_by_key(&timestamp_ms, |(t, _)| *t) {
-            return Some(self.late()[at].1);
+            let start_ms = starts.map_or(UNKNOWN_START_MS, |starts| starts.of_late(timestamp_ms));
+            return Some((self.late()[at].1, start_ms));
         }
-        let find = |bytes: &[u8]| {
-            let mut samples = StreamDecoder::new(bytes).map_while(Result::ok);
-            samples.find(|(t, _)| *t >= timestamp_ms).filter(|(t, _)| *t == timestamp_ms).map(|(_, v)| v)
-        };
         if self.open.count() > 0
             && timestamp_ms >= self.open.first_ms()
-            && let Some(value) = find(self.open.bytes())
+            && let Some((place, value)) = find_in_stream(self.open.bytes(), timestamp_ms)
         {
-            return Some(value);
+            return Some((value, starts.map_or(UNKNOWN_START_MS, |starts| starts.of_open(place))));
         }
         for chunk in self.chunks.iter().rev().filter(|c| (c.min_ms..=c.max_ms).contains(&timestamp_ms)) {
             match chunk.kind {
                 ChunkKind::Histograms => return None,
                 ChunkKind::Floats => {
-                    if let Some(value) = find(&chunk.bytes) {
-                        return Some(value);
+                    let (starts_ms, bytes) = chunk.content().ok()?;
+                    if let Some((place, value)) = find_in_stream(bytes, timestamp_ms) {
+                        return Some((value, starts_ms.get(place).copied().unwrap_or(UNKNOWN_START_MS)));
                     }
                 }
             }
@@ -222,6 +253,7 @@ impl Series {
         &mut self,
         timestamp_ms: i64,
         histogram: Arc<FloatHistogram>,
+        start_ms: i64,
         tally: &mut Tally,
     ) {
         self.close_open(tally);
@@ -231,16 +263,17 @@ impl Series {
             self.set_last(timestamp_ms, None);
         }
         let buffer = &mut self.buffers_mut(tally).histograms;
-        let size = histogram.size_bytes() as i64 + 40;
-        match buffer.binary_search_by_key(&timestamp_ms, |(t, _)| *t) {
-            Ok(at) if buffer[at].1.same_bits(&histogram) => tally.duplicate_count += 1,
+        let sample = HistogramSample { timestamp_ms, start_ms, histogram };
+        match buffer.binary_search_by_key(&timestamp_ms, |sample| sample.timestamp_ms) {
+            Ok(at) if buffer[at].same(&sample) => tally.duplicate_count += 1,
             Ok(at) => {
                 tally.overwrite_count += 1;
-                buffer[at].1 = histogram;
+                tally.bytes += sample.size_bytes() - buffer[at].size_bytes();
+                buffer[at] = sample;
             }
             Err(at) => {
-                tally.bytes += size;
-                buffer.insert(at, (timestamp_ms, histogram));
+                tally.bytes += sample.size_bytes();
+                buffer.insert(at, sample);
             }
         }
         if buffer.len() >= HISTOGRAMS_MAX {
@@ -264,7 +297,17 @@ impl Series {
         tally.bytes -= self.open.capacity_bytes() as i64;
         let (count, min_ms, max_ms) = (self.open.count(), self.open.first_ms(), self.open.last_ms());
         let bytes = self.open.take();
-        self.push_chunk(HeadChunk { kind: ChunkKind::Floats, min_ms, max_ms, count, bytes }, tally);
+        let starts_ms = self.take_starts(tally, OpenStarts::take_open);
+        self.push_chunk(HeadChunk::of_floats(min_ms, max_ms, count, &starts_ms, bytes), tally);
+    }
+
+    /// Takes start timestamps out of the buffers.
+    fn take_starts(&mut self, tally: &mut Tally, take: impl FnOnce(&mut OpenStarts) -> Vec<i64>) -> Vec<i64> {
+        let Some(buffers) = self.buffers.as_mut() else { return Vec::new() };
+        let before = buffers.starts.size_bytes();
+        let taken = take(&mut buffers.starts);
+        tally.bytes += buffers.starts.size_bytes() - before;
+        taken
     }
 
     fn close_late(&mut self, tally: &mut Tally) {
@@ -272,6 +315,7 @@ impl Series {
             return;
         };
         tally.bytes -= (late.capacity() * 16) as i64;
+        let starts_ms = self.take_starts(tally, |starts| starts.take_late(late.iter().map(|(t, _)| *t)));
         self.drop_empty_buffers(tally);
         let (Some((min_ms, _)), Some((max_ms, _))) = (late.first(), late.last()) else { return };
         let (min_ms, max_ms, count) = (*min_ms, *max_ms, late.len() as u32);
@@ -279,10 +323,7 @@ impl Series {
         for (timestamp_ms, value) in &late {
             encoder.push(*timestamp_ms, *value);
         }
-        self.push_chunk(
-            HeadChunk { kind: ChunkKind::Floats, min_ms, max_ms, count, bytes: encoder.take() },
-            tally,
-        );
+        self.push_chunk(HeadChunk::of_floats(min_ms, max_ms, count, &starts_ms, encoder.take()), tally);
     }
 
     fn close_histograms(&mut self, tally: &mut Tally) {
@@ -291,17 +332,22 @@ impl Series {
             return;
         };
         self.drop_empty_buffers(tally);
-        let (Some((min_ms, _)), Some((max_ms, _))) = (buffer.first(), buffer.last()) else { return };
-        let (min_ms, max_ms) = (*min_ms, *max_ms);
-        tally.bytes -= buffer.iter().map(|(_, h)| h.size_bytes() as i64 + 40).sum::<i64>();
-        let (timestamps_ms, histograms): (Vec<i64>, Vec<Arc<FloatHistogram>>) = buffer.into_iter().unzip();
+        let (Some(first), Some(last)) = (buffer.first(), buffer.last()) else { return };
+        let (min_ms, max_ms) = (first.timestamp_ms, last.timestamp_ms);
+        tally.bytes -= buffer.iter().map(HistogramSample::size_bytes).sum::<i64>();
+        let (timestamps_ms, histograms, starts) = columns(buffer);
         let mut times = Vec::new();
         chunk::timestamps::encode(&timestamps_ms, &mut times);
         let mut bytes = Vec::new();
+        let has_starts = !starts.is_empty();
+        if has_starts {
+            chunk::starts::encode(starts.as_slice(), &mut bytes);
+        }
         chunk::varint::write_bytes(&mut bytes, &times);
         chunk::histograms::encode(&histograms, &mut bytes);
         let (count, bytes) = (timestamps_ms.len() as u32, bytes.into_boxed_slice());
-        self.push_chunk(HeadChunk { kind: ChunkKind::Histograms, min_ms, max_ms, count, bytes }, tally);
+        let kind = ChunkKind::Histograms;
+        self.push_chunk(HeadChunk { kind, min_ms, max_ms, count, has_starts, bytes }, tally);
     }
 
     /// Closes everything and gives it out. It stays readable here.
@@ -309,6 +355,7 @@ impl Series {
         self.close_histograms(tally);
         self.close_open(tally);
         self.close_late(tally);
+        self.forget_newest_start(tally);
         self.frozen_count = self.chunks.len() as u32;
         self.chunks.clone()
     }
@@ -334,6 +381,15 @@ impl Series {
         self.has_last_float = false;
     }
 
+    /// What flushes leave of a series shall be small: with its start, the newest sample is forgotten, so that it is no
+    /// duplicate when it comes again.
+    fn forget_newest_start(&mut self, tally: &mut Tally) {
+        if let Some(buffers) = &mut self.buffers {
+            self.has_last_float &= !buffers.starts.forget_newest();
+            self.drop_empty_buffers(tally);
+        }
+    }
+
     /// Whether there is no sample, and has been none since `before_ms`.
     pub(crate) fn is_idle(&self, before_ms: i64) -> bool {
         self.chunks.is_empty() && self.open.count() == 0 && self.buffers.is_none() && self.last_ms < before_ms
@@ -355,7 +411,10 @@ impl Series {
         let open = (self.open.count() > 0).then(|| (self.open.first_ms(), self.open.last_ms()));
         let late = self.late().first().zip(self.late().last()).map(|(first, last)| (first.0, last.0));
         let histograms = self.histograms();
-        let histograms = histograms.first().zip(histograms.last()).map(|(first, last)| (first.0, last.0));
+        let histograms = histograms
+            .first()
+            .zip(histograms.last())
+            .map(|(first, last)| (first.timestamp_ms, last.timestamp_ms));
         let chunks = self.chunks.iter().map(|c| (c.min_ms, c.max_ms));
         chunks.chain(open).chain(late).chain(histograms).reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))
     }
@@ -369,13 +428,73 @@ impl Series {
         let open = if open { Box::from(self.open.bytes()) } else { Box::default() };
         let late = self.late().iter().filter(|(t, _)| (start_ms..=end_ms).contains(t)).copied().collect();
         let histograms = self.histograms().iter();
-        let histograms = histograms.filter(|(t, _)| (start_ms..=end_ms).contains(t)).cloned().collect();
-        let snapshot = SeriesSnapshot { chunks, open, late, histograms };
+        let histograms =
+            histograms.filter(|h| (start_ms..=end_ms).contains(&h.timestamp_ms)).cloned().collect();
+        let starts = self.buffers.as_ref().map(|buffers| &buffers.starts).filter(|starts| !starts.is_empty());
+        let starts = starts.map(|starts| Box::new(starts.clone()));
+        let snapshot = SeriesSnapshot { chunks, open, late, histograms, starts };
         (!snapshot.is_empty()).then_some(snapshot)
     }
 }
 
+/// Place and value of the sample at a time.
+fn find_in_stream(bytes: &[u8], timestamp_ms: i64) -> Option<(usize, f64)> {
+    let mut samples = StreamDecoder::new(bytes).map_while(Result::ok).enumerate();
+    let found = samples.find(|(_, (t, _))| *t >= timestamp_ms).filter(|(_, (t, _))| *t == timestamp_ms);
+    found.map(|(place, (_, value))| (place, value))
+}
+
+impl Buffers {
+    fn is_empty(&self) -> bool {
+        self.late.is_empty() && self.histograms.is_empty() && self.starts.is_empty()
+    }
+}
+
+impl HistogramSample {
+    fn same(&self, other: &Self) -> bool {
+        self.start_ms == other.start_ms && self.histogram.same_bits(&other.histogram)
+    }
+
+    fn size_bytes(&self) -> i64 {
+        self.histogram.size_bytes() as i64 + 48
+    }
+}
+
+fn columns(samples: Vec<HistogramSample>) -> (Vec<i64>, Vec<Arc<FloatHistogram>>, StartColumn) {
+    let mut starts = StartColumn::default();
+    for (at, sample) in samples.iter().enumerate() {
+        starts.push_at(at, sample.start_ms);
+    }
+    let (timestamps_ms, histograms) = samples.into_iter().map(|h| (h.timestamp_ms, h.histogram)).unzip();
+    (timestamps_ms, histograms, starts)
+}
+
 impl HeadChunk {
+    /// A chunk of what a stream encoder wrote.
+    fn of_floats(min_ms: i64, max_ms: i64, count: u32, starts_ms: &[i64], stream: Box<[u8]>) -> Self {
+        let has_starts = !starts_ms.is_empty();
+        let bytes = if has_starts {
+            let mut bytes = Vec::new();
+            chunk::starts::encode(starts_ms, &mut bytes);
+            bytes.extend_from_slice(&stream);
+            bytes.into_boxed_slice()
+        } else {
+            stream
+        };
+        Self { kind: ChunkKind::Floats, min_ms, max_ms, count, has_starts, bytes }
+    }
+
+    /// Start timestamps, which may end early, and what follows them.
+    fn content(&self) -> Result<(Vec<i64>, &[u8]), chunk::Corrupt> {
+        if !self.has_starts {
+            return Ok((Vec::new(), &self.bytes));
+        }
+        let mut reader = chunk::varint::Reader::new(&self.bytes);
+        let mut starts_ms = Vec::new();
+        chunk::starts::decode(&mut reader, self.count as usize, &mut starts_ms)?;
+        Ok((starts_ms, reader.rest()))
+    }
+
     /// Bytes in memory, for the accountant.
     pub(crate) fn size_bytes(&self) -> usize {
         self.bytes.len() + size_of::<Self>() + 32
@@ -383,15 +502,16 @@ impl HeadChunk {
 
     /// Adds its samples within the merger's range.
     pub(crate) fn read(&self, merger: &mut Merger<'_>) -> Result<(), chunk::Corrupt> {
+        let (starts_ms, bytes) = self.content()?;
         match self.kind {
-            ChunkKind::Floats => merger.add_stream(&self.bytes),
+            ChunkKind::Floats => merger.add_stream(bytes, &starts_ms),
             ChunkKind::Histograms => {
-                let mut reader = chunk::varint::Reader::new(&self.bytes);
+                let mut reader = chunk::varint::Reader::new(bytes);
                 let mut timestamps_ms = Vec::new();
                 chunk::timestamps::decode(reader.bytes()?, self.count as usize, &mut timestamps_ms)?;
                 let mut histograms = Vec::with_capacity(timestamps_ms.len());
                 chunk::histograms::decode(reader.rest(), self.count as usize, &mut histograms)?;
-                merger.add_histograms(&timestamps_ms, &histograms);
+                merger.add_histograms(&timestamps_ms, &histograms, &starts_ms);
                 Ok(())
             }
         }
@@ -405,6 +525,7 @@ pub(crate) struct SeriesSnapshot {
     open: Box<[u8]>,
     late: Vec<(i64, f64)>,
     histograms: Vec<HistogramSample>,
+    starts: Option<Box<OpenStarts>>,
 }
 
 impl SeriesSnapshot {
@@ -418,7 +539,8 @@ impl SeriesSnapshot {
             + self.chunks.len() * size_of::<Arc<HeadChunk>>()
             + self.open.len()
             + self.late.len() * 16
-            + self.histograms.len() * 16
+            + self.histograms.len() * size_of::<HistogramSample>()
+            + self.starts.as_ref().map_or(0, |starts| starts.size_bytes() as usize)
     }
 
     /// Adds its samples, oldest write first.
@@ -426,15 +548,17 @@ impl SeriesSnapshot {
         for chunk in &self.chunks {
             chunk.read(merger)?;
         }
-        merger.add_stream(&self.open)?;
+        let starts = self.starts.as_deref();
+        merger.add_stream(&self.open, &starts.map_or(Vec::new(), OpenStarts::expand_open))?;
         if !self.late.is_empty() {
             let (timestamps_ms, values): (Vec<i64>, Vec<f64>) = self.late.iter().copied().unzip();
-            merger.add_floats(&timestamps_ms, &values);
+            let starts_ms =
+                starts.map_or(Vec::new(), |starts| starts.expand_late(timestamps_ms.iter().copied()));
+            merger.add_floats(&timestamps_ms, &values, &starts_ms);
         }
         if !self.histograms.is_empty() {
-            let (timestamps_ms, values): (Vec<i64>, Vec<Arc<FloatHistogram>>) =
-                self.histograms.iter().cloned().unzip();
-            merger.add_histograms(&timestamps_ms, &values);
+            let (timestamps_ms, values, starts) = columns(self.histograms.clone());
+            merger.add_histograms(&timestamps_ms, &values, starts.as_slice());
         }
         Ok(())
     }

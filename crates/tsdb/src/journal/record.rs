@@ -8,6 +8,7 @@ use std::sync::Arc;
 use chunk::Corrupt;
 use chunk::varint::{Reader, write_bytes, write_i64, write_u64};
 use model::{Exemplar, FloatHistogram, Labels, LabelsRef, Metadata, MetricType};
+use storage::StartColumn;
 
 pub(crate) const TENANT: u8 = 1;
 pub(crate) const SAMPLES: u8 = 2;
@@ -188,6 +189,11 @@ pub(crate) struct Samples {
     pub(crate) timestamps_ms: Vec<i64>,
     pub(crate) values: Vec<f64>,
     pub(crate) histograms: Vec<(u32, i64, Arc<FloatHistogram>)>,
+    /// Of the floats, by their places.
+    pub(crate) starts: StartColumn,
+    /// Of the histograms, by their places.
+    pub(crate) histogram_starts: StartColumn,
+    scratch: Vec<i64>,
 }
 
 impl Samples {
@@ -256,7 +262,35 @@ pub(crate) fn read_samples<'a>(body: &'a [u8], samples: &mut Samples) -> Result<
         chunk::histograms::decode(reader.bytes()?, 1, &mut decoded)?;
         samples.histograms.extend(decoded.pop().map(|histogram| (series, timestamp_ms, histogram)));
     }
+    samples.starts.clear();
+    samples.histogram_starts.clear();
+    if !reader.is_empty() {
+        let scratch = &mut samples.scratch;
+        read_starts(reader, samples.values.len(), scratch, &mut samples.starts)?;
+        read_starts(reader, samples.histograms.len(), scratch, &mut samples.histogram_starts)?;
+    }
     Ok(defined)
+}
+
+/// Two columns at the end of the body of [`SAMPLES`]: start timestamps of floats and of histograms. Left out if nobody
+/// said when any counter began.
+pub(crate) fn write_starts(out: &mut Vec<u8>, floats: &StartColumn, histograms: &StartColumn) {
+    if !floats.is_empty() || !histograms.is_empty() {
+        chunk::starts::encode(floats.as_slice(), out);
+        chunk::starts::encode(histograms.as_slice(), out);
+    }
+}
+
+fn read_starts(
+    reader: &mut Reader<'_>,
+    count: usize,
+    scratch: &mut Vec<i64>,
+    into: &mut StartColumn,
+) -> Result<(), Corrupt> {
+    scratch.clear();
+    chunk::starts::decode(reader, count, scratch)?;
+    into.extend_at(0, scratch);
+    Ok(())
 }
 
 fn read_time(last_ms: i64, reader: &mut Reader<'_>) -> Result<i64, Corrupt> {
@@ -283,7 +317,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn samples_come_back(samples in proptest::collection::vec((any::<u32>(), -1i64 << 57..1 << 57, any::<u64>()), 0..50)) {
+        fn samples_come_back(samples in proptest::collection::vec((any::<u32>(), -1i64 << 57..1 << 57, any::<u64>(), 0i64..3), 0..50)) {
             let mut out = Vec::new();
             write_tenant(&mut out, 3, "red");
             let start = out.len();
@@ -295,6 +329,9 @@ mod tests {
             write_timestamps(&mut out, samples.iter().map(|s| s.1));
             write_values(&mut out, samples.iter().map(|s| f64::from_bits(s.2)));
             write_u64(&mut out, 0);
+            let mut starts = StartColumn::default();
+            starts.extend_at(0, &samples.iter().map(|s| s.3).collect::<Vec<_>>());
+            write_starts(&mut out, &starts, &StartColumn::default());
             end_entry(&mut out, start);
             prop_assert_eq!((split(&out, 1), split(&out, usize::MAX)), (start, out.len()));
             let mut rest = &out[..];
@@ -305,8 +342,8 @@ mod tests {
             prop_assert_eq!(any_series(entry.body), Ok(samples.first().map(|s| s.0)));
             let mut back = Samples::default();
             prop_assert!(read_samples(entry.body, &mut back).expect("sound").is_empty());
-            let back: Vec<(u32, i64, u64)> = (0..back.series.len())
-                .map(|i| (back.series[i], back.timestamps_ms[i], back.values[i].to_bits()))
+            let back: Vec<(u32, i64, u64, i64)> = (0..back.series.len())
+                .map(|i| (back.series[i], back.timestamps_ms[i], back.values[i].to_bits(), back.starts.get(i)))
                 .collect();
             prop_assert_eq!(back, samples);
             prop_assert!(next_entry(&mut rest).is_none());

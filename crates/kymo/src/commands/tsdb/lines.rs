@@ -1,12 +1,13 @@
 //! JSON lines: a series, or a part of one, a line.
 //!
 //! `{"metric":{"__name__":"up"},"timestamps":[…],"values":[…],"histogramTimestamps":[…],"histograms":[…]}`; times in milliseconds.
-//! Values are text, so that no reader rounds them; `"stale"` is the staleness marker. Numbers are read, too.
+//! Values are text, so that no reader rounds them; `"stale"` is the staleness marker. Numbers are read, too. Where start timestamps are known,
+//! `startTimestamps` and `histogramStartTimestamps` stand beside them, 0 for those that are not.
 
 use anyhow::{Context, anyhow, bail};
-use model::{BucketSpan, CounterResetHint, FloatHistogram, Labels, STALE_NAN};
+use model::{BucketSpan, CounterResetHint, FloatHistogram, Labels, STALE_NAN, UNKNOWN_START_MS};
 use serde_json::{Map, Value, json};
-use storage::{SeriesSamples, WriteBatch};
+use storage::{SeriesSamples, StartColumn, WriteBatch};
 
 const HINTS: [(&str, CounterResetHint); 4] = [
     ("unknown", CounterResetHint::Unknown),
@@ -23,12 +24,21 @@ pub(super) fn line(labels: &Labels, samples: &SeriesSamples) -> Value {
     if !samples.floats.timestamps_ms.is_empty() {
         line["timestamps"] = json!(samples.floats.timestamps_ms);
         line["values"] = samples.floats.values.iter().map(|value| number(*value)).collect();
+        write_starts(&mut line, "startTimestamps", &samples.floats.starts, samples.floats.values.len());
     }
     if !samples.histograms.timestamps_ms.is_empty() {
         line["histogramTimestamps"] = json!(samples.histograms.timestamps_ms);
         line["histograms"] = samples.histograms.values.iter().map(|value| histogram(value)).collect();
+        let (starts, count) = (&samples.histograms.starts, samples.histograms.values.len());
+        write_starts(&mut line, "histogramStartTimestamps", starts, count);
     }
     line
+}
+
+fn write_starts(line: &mut Value, key: &str, starts: &StartColumn, count: usize) {
+    if !starts.is_empty() {
+        line[key] = (0..count).map(|at| starts.get(at)).collect();
+    }
 }
 
 /// A value as text: JSON readers round numbers.
@@ -125,14 +135,22 @@ pub(super) fn read(line: &str, batch: &mut WriteBatch) -> anyhow::Result<()> {
         }
         Ok(times)
     };
+    let starts = |key: &str, count: usize| match &line[key] {
+        Value::Null => Ok(vec![UNKNOWN_START_MS; count]),
+        _ => times(key, count),
+    };
     let values = list(&line, "values")?;
     let series = batch.add_series(labels.as_ref());
-    for (timestamp_ms, value) in times("timestamps", values.len())?.into_iter().zip(values) {
-        batch.add_float(series, timestamp_ms, read_number(value)?);
+    let timestamps_ms = times("timestamps", values.len())?;
+    let starts_ms = starts("startTimestamps", values.len())?;
+    for ((timestamp_ms, start_ms), value) in timestamps_ms.into_iter().zip(starts_ms).zip(values) {
+        batch.add_float_since(series, timestamp_ms, read_number(value)?, start_ms);
     }
     let histograms = list(&line, "histograms")?;
-    for (timestamp_ms, value) in times("histogramTimestamps", histograms.len())?.into_iter().zip(histograms) {
-        batch.add_histogram(series, timestamp_ms, read_histogram(value)?);
+    let timestamps_ms = times("histogramTimestamps", histograms.len())?;
+    let starts_ms = starts("histogramStartTimestamps", histograms.len())?;
+    for ((timestamp_ms, start_ms), value) in timestamps_ms.into_iter().zip(starts_ms).zip(histograms) {
+        batch.add_histogram_since(series, timestamp_ms, read_histogram(value)?, start_ms);
     }
     Ok(())
 }
@@ -149,7 +167,7 @@ mod tests {
         let mut samples = SeriesSamples::default();
         let values = [1.5, 0.1 + 0.2, -0.0, 1e300, f64::NAN, STALE_NAN, f64::INFINITY, f64::NEG_INFINITY];
         for (at, value) in (0..).zip(values) {
-            samples.floats.push(at, value);
+            samples.floats.push_since(at, value, if at < 3 { UNKNOWN_START_MS } else { at - 2 });
         }
         let one = FloatHistogram {
             count: 3.0,
@@ -162,14 +180,15 @@ mod tests {
             counter_reset_hint: CounterResetHint::Gauge,
             ..FloatHistogram::default()
         };
-        samples.histograms.timestamps_ms.push(100);
-        samples.histograms.values.push(Arc::new(one.clone()));
+        samples.histograms.push_since(100, Arc::new(one.clone()), 90);
         let mut batch = WriteBatch::new();
         read(&line(&labels, &samples).to_string(), &mut batch).expect("read");
         assert_eq!(batch.series(0).to_labels(), labels);
         let back: Vec<(i64, u64)> = batch.floats().map(|(_, t, v)| (t, v.to_bits())).collect();
         assert_eq!(back, (0..).zip(values.map(f64::to_bits)).collect::<Vec<_>>());
         assert!(batch.histograms()[0].histogram.same_bits(&one));
+        assert_eq!(batch.float_starts().as_slice(), [0, 0, 0, 1, 2, 3, 4, 5]);
+        assert_eq!(batch.histograms()[0].start_ms, 90);
     }
 
     #[test]
@@ -180,6 +199,10 @@ mod tests {
             (r#"{"metric":{"a":1}}"#, "text"),
             (r#"{"metric":{"a":"b"},"timestamps":[1],"values":[]}"#, "1 timestamps for 0 values"),
             (r#"{"metric":{"a":"b"},"timestamps":[1],"values":["x"]}"#, "\"x\" is no number"),
+            (
+                r#"{"metric":{"a":"b"},"timestamps":[1],"values":[1],"startTimestamps":[1,2]}"#,
+                "2 startTimestamps for 1",
+            ),
             (r#"{"metric":{"a":"b"},"timestamps":[1.5],"values":[1]}"#, "whole milliseconds"),
         ] {
             let error = read(line, &mut WriteBatch::new()).expect_err(line);

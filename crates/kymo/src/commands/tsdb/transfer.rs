@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
-use model::{Matcher, TenantId};
+use model::{Matcher, TenantId, UNKNOWN_START_MS};
 use storage::{Appender, Querier, QueryContext, SelectHints, SelectRequest, SeriesSamples, WriteBatch};
 use tsdb::Tsdb;
 
@@ -86,17 +86,26 @@ pub(super) fn dump(source: &Source, out: &mut dyn Write) -> anyhow::Result<Outco
         if source.output == Format::Json {
             return Ok(writeln!(out, "{}", lines::line(labels, samples))?);
         }
-        for (timestamp_ms, value) in samples.floats.timestamps_ms.iter().zip(&samples.floats.values) {
+        let floats = &samples.floats;
+        for (at, (timestamp_ms, value)) in floats.timestamps_ms.iter().zip(&floats.values).enumerate() {
             let value = lines::number(*value);
             let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-            writeln!(out, "{labels} {text} {timestamp_ms}")?;
+            writeln!(out, "{labels} {text} {timestamp_ms}{}", since(floats.starts.get(at)))?;
         }
-        for (timestamp_ms, value) in samples.histograms.timestamps_ms.iter().zip(&samples.histograms.values) {
-            writeln!(out, "{labels} {} {timestamp_ms}", lines::histogram(value))?;
+        let histograms = &samples.histograms;
+        for (at, (timestamp_ms, value)) in histograms.timestamps_ms.iter().zip(&histograms.values).enumerate()
+        {
+            let value = lines::histogram(value);
+            writeln!(out, "{labels} {value} {timestamp_ms}{}", since(histograms.starts.get(at)))?;
         }
         Ok(())
     })?;
     Ok(Outcome::Success)
+}
+
+/// A start timestamp behind a sample, in OpenMetrics' later spelling.
+fn since(start_ms: i64) -> String {
+    if start_ms == UNKNOWN_START_MS { String::new() } else { format!(" st@{start_ms}") }
 }
 
 pub(super) fn export(arguments: &ExportArguments, out: &mut dyn Write) -> anyhow::Result<Outcome> {
@@ -244,7 +253,9 @@ fn cut(samples: &SeriesSamples, range: std::ops::Range<usize>, into: &mut Series
     let floats = range.start.min(count)..range.end.min(count);
     let histograms = range.start.max(count) - count..range.end.max(count) - count;
     into.floats.timestamps_ms.extend_from_slice(&samples.floats.timestamps_ms[floats.clone()]);
-    into.floats.values.extend_from_slice(&samples.floats.values[floats]);
+    into.floats.values.extend_from_slice(&samples.floats.values[floats.clone()]);
+    into.floats.starts.extend_at(0, samples.floats.starts.slice(floats.start, floats.end));
     into.histograms.timestamps_ms.extend_from_slice(&samples.histograms.timestamps_ms[histograms.clone()]);
-    into.histograms.values.extend_from_slice(&samples.histograms.values[histograms]);
+    into.histograms.values.extend_from_slice(&samples.histograms.values[histograms.clone()]);
+    into.histograms.starts.extend_at(0, samples.histograms.starts.slice(histograms.start, histograms.end));
 }
