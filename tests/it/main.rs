@@ -4,6 +4,7 @@ mod bad_input;
 mod browser;
 mod crash;
 mod deletes;
+mod differential;
 mod first_start;
 mod node_exporter;
 mod prometheus;

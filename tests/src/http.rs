@@ -51,6 +51,26 @@ fn received(result: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Re
     Ok(Response { status, content_type, body })
 }
 
+/// Keeps its connections open from request to request, for those who ask much.
+#[derive(Debug)]
+pub struct Client(ureq::Agent);
+
+impl Default for Client {
+    fn default() -> Self {
+        Self(agent())
+    }
+}
+
+impl Client {
+    /// `POST url` with a form.
+    ///
+    /// # Errors
+    /// If there is no response at all.
+    pub fn post_form(&self, url: &str, fields: &[(&str, &str)]) -> Result<Response, String> {
+        received(self.0.post(url).send_form(fields.iter().copied()))
+    }
+}
+
 /// `GET url`.
 ///
 /// # Errors

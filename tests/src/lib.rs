@@ -2,7 +2,7 @@
 //!
 //! Map: [`server`] the binary under test · [`peer`] node_exporter and Prometheus · [`http`] requests ·
 //! [`poll`] waiting with a deadline instead of sleeping · [`push`] a remote-write client ·
-//! [`paths`] where things are.
+//! [`paths`] where things are · [`random`] choices that a seed repeats.
 //! The suites themselves are in `it/`.
 
 pub mod http;
@@ -11,4 +11,5 @@ pub mod peer;
 pub mod poll;
 pub mod process;
 pub mod push;
+pub mod random;
 pub mod server;

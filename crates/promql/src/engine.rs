@@ -18,6 +18,7 @@ use crate::error::{ParseError, QueryError};
 use crate::eval::Evaluator;
 use crate::eval::grid::Grid;
 use crate::eval::ledger::Ledger;
+use crate::eval::merge::METADATA_LABELS;
 use crate::eval::stats::SampleStats;
 use crate::metrics::Metrics;
 use crate::parser;
@@ -39,6 +40,9 @@ pub struct Settings {
     pub subquery_step_ms: i64,
     /// Queries that run at the same time; others wait. Default 20.
     pub concurrent_max: usize,
+    /// Prometheus' feature `promql-delayed-name-removal`: `label_join` and `by (__name__)` still see the name of a metric that
+    /// a function is going to drop. Default off, as in Prometheus.
+    pub delayed_name_removal: bool,
 }
 
 /// What may differ from query to query.
@@ -60,6 +64,7 @@ impl Default for Settings {
             timeout: Duration::from_secs(120),
             subquery_step_ms: 60_000,
             concurrent_max: 20,
+            delayed_name_removal: false,
         }
     }
 }
@@ -177,6 +182,7 @@ impl Engine {
             deadline,
             lookback_ms: options.lookback_ms.unwrap_or(self.settings.lookback_ms),
             is_range: when.is_range(),
+            drops_names_early: self.drops_names_early(query),
             ledger,
             annotations: Annotations::default(),
             stats: SampleStats::new(grid.count, options.per_step_stats),
@@ -207,6 +213,12 @@ impl Engine {
             }),
         };
         Ok(QueryResult { value, warnings, infos, stats })
+    }
+
+    /// Whether names are dropped where Prometheus drops them, instead of all in the end. Who does not mention them cannot
+    /// tell the difference, and is spared the new label sets.
+    fn drops_names_early(&self, query: &str) -> bool {
+        !self.settings.delayed_name_removal && METADATA_LABELS.iter().any(|name| query.contains(name))
     }
 
     fn plan(&self, query: &str, when: When) -> Result<Node, QueryError> {

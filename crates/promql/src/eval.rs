@@ -53,6 +53,8 @@ pub(crate) struct Evaluator<'a> {
     pub(crate) lookback_ms: i64,
     /// Whether the query has (or could have) more than one step; sorting has no effect then.
     pub(crate) is_range: bool,
+    /// Names are dropped at once, not in the end.
+    pub(crate) drops_names_early: bool,
     pub(crate) ledger: Ledger,
     pub(crate) annotations: Annotations,
     pub(crate) stats: SampleStats,
@@ -136,6 +138,16 @@ impl Evaluator<'_> {
         if node.fixed && grid.count > 1 {
             return self.stream_fixed(node, grid, sink);
         }
+        if self.drops_names_early && !matches!(node.kind, Kind::Select(_)) {
+            return self.stream_kind(node, grid, &mut |series| {
+                merge::settle_name(series);
+                sink(series)
+            });
+        }
+        self.stream_kind(node, grid, sink)
+    }
+
+    fn stream_kind(&mut self, node: &Node, grid: &Grid, sink: &mut Sink<'_>) -> Result<(), QueryError> {
         match &node.kind {
             Kind::Select(select) if select.extended == Some(Extended::Smoothed) => {
                 self.stream_smoothed(select, &node.span, grid, sink)

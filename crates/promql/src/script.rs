@@ -125,7 +125,11 @@ impl Runner {
         Self {
             storage: MemoryStorage::new(),
             tenant: TenantId::anonymous(),
-            engine: Engine::new(Settings::default(), Budget::unlimited()),
+            // The language of the scripts assumes every feature.
+            engine: Engine::new(
+                Settings { delayed_name_removal: true, ..Settings::default() },
+                Budget::unlimited(),
+            ),
             options: QueryOptions::default(),
         }
     }

@@ -66,12 +66,22 @@ pub struct Arguments {
     /// How far a query looks back for the last sample of a series.
     #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = parse_ms)]
     query_lookback: i64,
+    /// Prometheus' features that are off because they change what some queries mean.
+    #[arg(long, value_enum, value_name = "NAME", value_delimiter = ',')]
+    enable_feature: Vec<Feature>,
     /// How log lines look.
     #[arg(long, value_enum, default_value = "text", env = "KYMO_LOG_FORMAT")]
     log_format: LogFormat,
     /// What is logged: error, warn, info, debug or trace; or by part, as in "info,scrape=debug".
     #[arg(long, value_name = "LEVEL", default_value = "info", value_parser = parse_log_level, env = "KYMO_LOG_LEVEL")]
     log_level: String,
+}
+
+/// By the names that Prometheus gives them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Feature {
+    /// Functions that look at names still see the one that another function is going to drop.
+    PromqlDelayedNameRemoval,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -154,6 +164,7 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<Outcome> {
             samples_max: arguments.query_max_samples,
             timeout: Duration::from_millis(arguments.query_timeout.unsigned_abs()),
             concurrent_max: usize::try_from(arguments.query_concurrency).unwrap_or(usize::MAX),
+            delayed_name_removal: arguments.enable_feature.contains(&Feature::PromqlDelayedNameRemoval),
             ..promql::Settings::default()
         },
         api: api::Settings {
@@ -181,6 +192,11 @@ impl Arguments {
     fn flags(&self, memory_limit_bytes: u64) -> BTreeMap<String, String> {
         let config = self.config.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
         let log_format = if self.log_format == LogFormat::Json { "json" } else { "text" };
+        let features: Vec<String> = self
+            .enable_feature
+            .iter()
+            .filter_map(|feature| Some(feature.to_possible_value()?.get_name().to_owned()))
+            .collect();
         [
             ("config", config),
             ("data", self.data.display().to_string()),
@@ -195,6 +211,7 @@ impl Arguments {
             ("query-concurrency", self.query_concurrency.to_string()),
             ("query-max-samples", self.query_max_samples.to_string()),
             ("query-lookback", format_duration_ms(self.query_lookback)),
+            ("enable-feature", features.join(",")),
             ("log-format", log_format.to_owned()),
             ("log-level", self.log_level.clone()),
         ]

@@ -8,9 +8,12 @@ use crate::error::QueryError;
 
 use super::column::Series;
 
-/// Whether a label describes the metric rather than the series: dropped where a result is another metric.
+/// Labels that describe the metric rather than the series: dropped where a result is another metric.
+pub(crate) const METADATA_LABELS: [&str; 3] = [METRIC_NAME, "__type__", "__unit__"];
+
+/// Whether a label is one of [`METADATA_LABELS`].
 pub(crate) fn is_metadata_label(name: &str) -> bool {
-    name == METRIC_NAME || name == "__type__" || name == "__unit__"
+    METADATA_LABELS.contains(&name)
 }
 
 /// Labels without name, type and unit.
@@ -27,7 +30,8 @@ pub(crate) fn same_labelset() -> QueryError {
     QueryError::Execution("vector cannot contain metrics with the same labelset".to_owned())
 }
 
-/// Merges series with equal labels, which keep the place of the first of them.
+/// Merges series with equal labels, which keep the place of the first of them. A name that is still to be dropped is
+/// not equal to one that stays: `a or -a` has both.
 ///
 /// # Errors
 /// If two have a sample at the same step.
@@ -35,9 +39,11 @@ pub(crate) fn merge_same_labels(series: Vec<Series>) -> Result<Vec<Series>, Quer
     if series.len() < 2 {
         return Ok(series);
     }
-    let mut places: HashMap<Labels, usize> = HashMap::with_capacity(series.len());
+    let mut places_of = [HashMap::<Labels, usize>::with_capacity(series.len()), HashMap::new()];
     let mut merged: Vec<Series> = Vec::with_capacity(series.len());
     for one in series.into_iter().filter(|one| one.column.present.any()) {
+        let loses_name = one.drop_name && one.labels.iter().any(|(name, _)| is_metadata_label(name));
+        let places = &mut places_of[usize::from(loses_name)];
         match places.get(one.labels.packed()) {
             None => {
                 places.insert(one.labels.clone(), merged.len());
@@ -61,15 +67,18 @@ fn absorb(into: &mut Series, other: &Series) -> Result<(), QueryError> {
     Ok(())
 }
 
+/// Drops the name now if it is to be dropped.
+pub(crate) fn settle_name(series: &mut Series) {
+    if std::mem::take(&mut series.drop_name) {
+        series.labels = without_metadata(&series.labels);
+    }
+}
+
 /// The end of a query: drops the names that are to be dropped.
 ///
 /// # Errors
 /// If two samples then have the same labels.
 pub(crate) fn finish(mut series: Vec<Series>) -> Result<Vec<Series>, QueryError> {
-    for one in &mut series {
-        if one.drop_name {
-            one.labels = without_metadata(&one.labels);
-        }
-    }
+    series.iter_mut().for_each(settle_name);
     merge_same_labels(series)
 }
