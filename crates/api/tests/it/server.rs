@@ -82,15 +82,8 @@ pub(crate) async fn try_start(settings: Settings) -> Result<Handle, api::StartEr
 }
 
 fn deps(control: Arc<FakeControl>, registry: prometheus::Registry) -> Deps {
-    let settings = promql::Settings {
-        lookback_ms: 300_000,
-        samples_max: 50_000_000,
-        timeout: std::time::Duration::from_secs(120),
-        subquery_step_ms: 60_000,
-        concurrent_max: 20,
-    };
     Deps {
-        engine: Arc::new(promql::Engine::new(settings, Budget::unlimited())),
+        engine: Arc::new(promql::Engine::new(promql::Settings::default(), Budget::unlimited())),
         status: Arc::new(FakeStatus),
         control,
         clock: ManualClock::at(NOW_MS),
