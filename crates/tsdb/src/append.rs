@@ -3,26 +3,27 @@
 //! A batch is dealt to the shards of its tenant's head. For each shard, under its lock: series are looked up or
 //! created, samples are encoded into the journal, then applied. Nothing is allocated per sample.
 //!
-//! Series that come raw are looked up by their keys first, all at once; labels of unknown keys are decoded, and the
-//! key is remembered once the series is found or made.
+//! Map: [`resolve`] which series a batch speaks of · [`deal`] its samples by shard · this file: journal and head.
 
 mod deal;
+mod resolve;
 
 use std::sync::Arc;
 
-use model::{LabelsRef, TenantId};
+use model::TenantId;
 use storage::{
-    Appended, Appender, BatchLabels, BatchSeries, Error, ErrorKind, InvalidLabels, RawLabels, RejectReason,
-    Rejected, StartColumn, WriteBatch,
+    Appended, Appender, BatchSeries, Error, ErrorKind, RejectReason, Rejected, StartColumn, WriteBatch,
 };
 use xxhash_rust::xxh3::xxh3_64;
 
 use chunk::varint::{write_bytes, write_i64, write_u64};
 
 use self::deal::{Deal, NOWHERE};
+use self::resolve::{Resolved, Slot};
 use crate::engine::Tsdb;
+use crate::head::keys::NewKey;
 use crate::head::series::Tally;
-use crate::head::{SHARDS, SeriesLimits, Shard, locate, series_bytes, series_number, shard_of};
+use crate::head::{SHARDS, SeriesLimits, Shard, series_number, shard_of};
 use crate::journal::{Ticket, record};
 use crate::tenant::Tenant;
 
@@ -33,6 +34,10 @@ pub(crate) struct Scratch {
     series: Vec<Resolved>,
     /// Packed labels of raw series that were not known, one after the other.
     decoded: String,
+    /// Places that were reserved for keys of this batch.
+    key_places: Vec<u32>,
+    /// Keys of the shard at hand that are to be remembered.
+    new_keys: Vec<NewKey>,
     /// Shards of the samples at hand, [`NOWHERE`] for those that are refused.
     shards: Vec<u8>,
     /// Float samples by shard, in order of the batch within one.
@@ -46,55 +51,6 @@ pub(crate) struct Scratch {
     histogram_bytes: Vec<u8>,
     /// The encoded samples of the shard at hand.
     columns: Vec<u8>,
-}
-
-/// A series of the batch, and what is known about it so far.
-#[derive(Debug, Clone, Copy)]
-struct Resolved {
-    /// Of its packed labels; unknown while the slot is a hint.
-    hash: u64,
-    shard: u8,
-    slot: Slot,
-    /// Where the labels of a raw series are, if they were decoded.
-    decoded: (u32, u32),
-}
-
-#[derive(Debug, Clone, Copy)]
-enum Slot {
-    Unknown,
-    /// Probably here; only the key is known.
-    Hint(u32),
-    At(u32),
-    Refused(RejectReason),
-}
-
-impl Resolved {
-    fn refused(reason: RejectReason) -> Self {
-        Self { hash: 0, shard: NOWHERE, slot: Slot::Refused(reason), decoded: (0, 0) }
-    }
-
-    fn hashed(labels: &str, decoded: (u32, u32)) -> Self {
-        let hash = hash_labels(labels);
-        Self { hash, shard: shard_of(hash) as u8, slot: Slot::Unknown, decoded }
-    }
-
-    fn hint(number: u32) -> Self {
-        let (shard, slot) = locate(number);
-        Self { hash: 0, shard: shard as u8, slot: Slot::Hint(slot as u32), decoded: (0, 0) }
-    }
-
-    /// By decoding raw labels, which are appended to `decoded`.
-    #[cold]
-    fn decode(raw: &RawLabels<'_>, decoded: &mut String) -> Self {
-        let start = decoded.len();
-        match raw.append_to(decoded) {
-            Ok(()) => Self::hashed(&decoded[start..], (start as u32, decoded.len() as u32)),
-            Err(InvalidLabels) => {
-                decoded.truncate(start);
-                Self::refused(RejectReason::InvalidLabels)
-            }
-        }
-    }
 }
 
 /// Which timestamps are accepted.
@@ -140,6 +96,8 @@ struct Append<'a> {
     tenant: &'a Tenant,
     batch: &'a WriteBatch,
     limits: SeriesLimits,
+    /// What [`crate::head::Head::releases`] said before keys were looked up.
+    releases: u64,
     ticket: Ticket,
     outcome: Outcome,
 }
@@ -155,14 +113,15 @@ impl Appender for Tsdb {
         let tenant = self.tenant_or_new(tenant)?;
         let limits = self.series_limits();
         let mut scratch = self.take_scratch();
-        let outcome = Outcome::default();
-        let mut append = Append { tsdb: self, tenant: &tenant, batch, limits, ticket, outcome };
+        let (outcome, releases) = (Outcome::default(), tenant.head.releases());
+        let mut append = Append { tsdb: self, tenant: &tenant, batch, limits, releases, ticket, outcome };
         append.deal(&mut scratch, self.bounds());
         for shard in 0..SHARDS {
             if !(scratch.floats.of(shard).is_empty() && scratch.histograms.of(shard).is_empty()) {
                 append.write_shard(shard, &mut scratch);
             }
         }
+        append.give_places_back(&mut scratch);
         append.write_exemplars(&scratch);
         append.write_metadata();
         let (outcome, ticket) = (append.outcome, append.ticket);
@@ -250,50 +209,17 @@ impl Append<'_> {
         scratch.histograms.sort(shards);
     }
 
-    fn place_series(&self, scratch: &mut Scratch) {
-        let Scratch { series: resolved, decoded, .. } = scratch;
-        resolved.clear();
-        decoded.clear();
-        let mut keys = None;
-        resolved.extend((0..self.batch.series_count()).map(
-            |at| match self.batch.labels(at as BatchSeries) {
-                BatchLabels::Packed(labels) => Resolved::hashed(labels.packed(), (0, 0)),
-                BatchLabels::Raw(raw) => {
-                    let keys = keys.get_or_insert_with(|| self.tenant.head.keys.read());
-                    match keys.find(raw.key) {
-                        Some(number) => Resolved::hint(number),
-                        None => Resolved::decode(&raw, decoded),
-                    }
-                }
-            },
-        ));
-    }
-
     fn write_shard(&mut self, shard_number: usize, scratch: &mut Scratch) {
-        let Scratch { series: resolved, decoded, floats, histograms, accepted, accepted_histograms, .. } =
-            scratch;
         let mut shard = self.tenant.head.shards[shard_number].write();
-        let (series, timestamps_ms, values) = self.batch.float_columns();
-        accepted.clear();
-        for place in floats.of(shard_number) {
-            let at = *place as usize;
-            match self.resolve(&mut shard, shard_number, series[at], resolved, decoded) {
-                Ok(slot) => accepted.push((slot, *place)),
-                Err(reason) => self.outcome.reject(series[at], timestamps_ms[at], reason),
-            }
+        self.resolve_shard(&mut shard, shard_number, scratch);
+        if !scratch.new_keys.is_empty() {
+            self.tenant.head.remember(&mut shard, shard_number, &scratch.new_keys);
         }
-        accepted_histograms.clear();
-        for place in histograms.of(shard_number) {
-            let sample = &self.batch.histograms()[*place as usize];
-            match self.resolve(&mut shard, shard_number, sample.series, resolved, decoded) {
-                Ok(slot) => accepted_histograms.push((slot, *place)),
-                Err(reason) => self.outcome.reject(sample.series, sample.timestamp_ms, reason),
-            }
-        }
-        if accepted.is_empty() && accepted_histograms.is_empty() {
+        if scratch.accepted.is_empty() && scratch.accepted_histograms.is_empty() {
             return;
         }
         self.journal_shard(&mut shard, shard_number, scratch);
+        let (_, timestamps_ms, values) = self.batch.float_columns();
         let tally = &mut self.outcome.tally;
         for (slot, place) in &scratch.accepted {
             let at = *place as usize;
@@ -307,75 +233,6 @@ impl Append<'_> {
             series.append_histogram(sample.timestamp_ms, histogram, sample.start_ms, tally);
         }
         self.outcome.accepted_count += scratch.accepted.len() + scratch.accepted_histograms.len();
-    }
-
-    #[inline]
-    fn resolve(
-        &mut self,
-        shard: &mut Shard,
-        shard_number: usize,
-        series: BatchSeries,
-        resolved: &mut [Resolved],
-        decoded: &mut String,
-    ) -> Result<u32, RejectReason> {
-        let known = &mut resolved[series as usize];
-        match known.slot {
-            Slot::At(slot) => return Ok(slot),
-            Slot::Refused(reason) => return Err(reason),
-            Slot::Hint(slot) => {
-                let BatchLabels::Raw(raw) = self.batch.labels(series) else {
-                    unreachable!("BUG: only raw series have hints")
-                };
-                let place = shard.slots.get(slot as usize).and_then(Option::as_ref);
-                if place.is_some_and(|series| series.goes_by(raw.key)) {
-                    known.slot = Slot::At(slot);
-                    return Ok(slot);
-                }
-                // Released since, or pushed in another form meanwhile. The same labels belong to the same shard.
-                *known = Resolved::decode(&raw, decoded);
-                if let Slot::Refused(reason) = known.slot {
-                    return Err(reason);
-                }
-            }
-            Slot::Unknown => {}
-        }
-        self.find_or_create(shard, shard_number, series, known, decoded)
-    }
-
-    fn find_or_create(
-        &mut self,
-        shard: &mut Shard,
-        shard_number: usize,
-        series: BatchSeries,
-        known: &mut Resolved,
-        decoded: &str,
-    ) -> Result<u32, RejectReason> {
-        debug_assert_eq!(usize::from(known.shard), shard_number, "BUG: a key led to another shard");
-        let head = &self.tenant.head;
-        let (labels, key) = match self.batch.labels(series) {
-            BatchLabels::Packed(labels) => (labels, None),
-            BatchLabels::Raw(raw) => {
-                let packed = &decoded[known.decoded.0 as usize..known.decoded.1 as usize];
-                (LabelsRef::from_packed_trusted(packed), Some(raw.key))
-            }
-        };
-        let found = match head.find(shard, known.hash, labels) {
-            Some(slot) => Ok(slot),
-            None => head.create(shard, shard_number, known.hash, labels, &self.limits).inspect(|_| {
-                self.outcome.created_count += 1;
-                self.outcome.tally.bytes += series_bytes(labels.packed()) as i64;
-            }),
-        };
-        match found {
-            Ok(slot) => {
-                known.slot = Slot::At(slot);
-                if let Some(key) = key {
-                    head.remember(shard, shard_number, slot, key);
-                }
-            }
-            Err(reason) => known.slot = Slot::Refused(reason),
-        }
-        found
     }
 
     /// Encodes the accepted samples of a shard, in columns; defines series that the segment does not know.

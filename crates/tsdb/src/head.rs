@@ -22,10 +22,10 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use hashbrown::HashTable;
 use model::{Labels, LabelsRef};
 use parking_lot::RwLock;
-use storage::{RejectReason, SeriesKey};
+use storage::RejectReason;
 
 use self::index::HeadIndex;
-use self::keys::SeriesKeys;
+use self::keys::{NewKey, SeriesKeys};
 use self::series::{HeadChunk, Series, Tally};
 use crate::selections::SelectionCache;
 
@@ -36,7 +36,7 @@ const SHARD_BITS: u32 = SHARDS.trailing_zeros();
 const SLOTS_MAX: usize = (1 << (32 - SHARD_BITS)) - 1;
 
 /// What a series costs besides its samples, in bytes, for the accountant: itself, its places in the index and in the table of keys.
-const SERIES_BYTES: usize = size_of::<Series>() + 96 + 20;
+const SERIES_BYTES: usize = size_of::<Series>() + 96 + 32;
 
 /// Recent samples of one tenant.
 #[derive(Debug)]
@@ -137,16 +137,22 @@ impl Head {
         shard.by_hash.find(hash, same).copied()
     }
 
-    /// Remembers that pushes know the series in `slot` of `shard` by `key`.
-    pub(crate) fn remember(&self, shard: &mut Shard, shard_number: usize, slot: u32, key: SeriesKey) {
-        let Some(series) = shard.slots[slot as usize].as_mut() else { return };
-        let number = series_number(shard_number, slot);
-        if let Some(before) = series.key.replace(key)
-            && before != key
-        {
-            self.keys.remove(before, number);
+    /// Remembers by which keys pushes know series of `shard`, which is locked and is number `shard_number` of this head.
+    pub(crate) fn remember(&self, shard: &mut Shard, shard_number: usize, new: &[NewKey]) {
+        let mut keys = self.keys.write();
+        for NewKey { slot, key, place } in new {
+            let Some(series) = shard.slots[*slot as usize].as_mut() else {
+                keys.remove(*place);
+                continue;
+            };
+            if keys.is_of(series.key_place, *key) {
+                keys.remove(*place);
+                continue;
+            }
+            keys.remove(series.key_place);
+            keys.fill(*place, *key, series_number(shard_number, *slot));
+            series.key_place = *place;
         }
-        self.keys.insert(key, number);
     }
 
     /// Adds a series that is not there yet.
@@ -238,7 +244,7 @@ impl Head {
         let mut released = Released::default();
         for (shard_number, shard) in self.shards.iter().enumerate() {
             let shard = &mut *shard.write();
-            let mut gone: Vec<(u32, Labels)> = Vec::new();
+            let (mut gone, mut key_places): (Vec<(u32, Labels)>, Vec<u32>) = Default::default();
             for (slot, place) in shard.slots.iter_mut().enumerate() {
                 let Some(series) = place else { continue };
                 let freed = series.flushed();
@@ -250,9 +256,7 @@ impl Head {
                     if let Ok(entry) = shard.by_hash.find_entry(hash, |other| *other == slot) {
                         entry.remove();
                     }
-                    if let Some(key) = series.key {
-                        self.keys.remove(key, series_number(shard_number, slot));
-                    }
+                    key_places.push(series.key_place);
                     gone.push((series_number(shard_number, slot), series.labels.clone()));
                     *place = None;
                     shard.free.push(slot);
@@ -263,11 +267,19 @@ impl Head {
             }
             released.series_count += gone.len();
             self.series_count.fetch_sub(gone.len(), Ordering::Relaxed);
+            {
+                let mut keys = self.keys.write();
+                key_places.into_iter().for_each(|place| keys.remove(place));
+            }
+            // Behind the keys: who looks one up after this does not find it.
             self.releases.fetch_add(1, Ordering::AcqRel);
             let mut index = self.index.write();
             for (number, labels) in gone {
                 index.remove(number, &labels);
             }
+        }
+        if released.series_count > 0 {
+            self.keys.write().settle();
         }
         released
     }

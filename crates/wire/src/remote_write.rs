@@ -151,7 +151,7 @@ pub fn decompress(body: &[u8], max_bytes: usize, into: &mut Vec<u8>) -> Result<(
         let message = format!("its header claims {len_bytes} bytes, more than {} bytes can hold", body.len());
         return Err(RemoteWriteError::Snappy(message));
     }
-    into.clear();
+    // What was there is overwritten; only what is new must be zeroed first.
     into.resize(len_bytes, 0);
     let written = snap::raw::Decoder::new().decompress(body, into).map_err(snappy)?;
     into.truncate(written);

@@ -9,8 +9,9 @@ use std::sync::Arc;
 
 use chunk::stream::{StreamDecoder, StreamEncoder};
 use model::{FloatHistogram, Labels, UNKNOWN_START_MS};
-use storage::{SeriesKey, StartColumn};
+use storage::StartColumn;
 
+use crate::head::keys::NO_PLACE;
 use crate::head::starts::OpenStarts;
 use crate::merge::Merger;
 
@@ -35,8 +36,6 @@ struct HistogramSample {
 pub(crate) struct Series {
     pub(crate) labels: Labels,
     pub(crate) hash: u64,
-    /// The newest of the keys that pushes know it by; see `SeriesKeys`.
-    pub(super) key: Option<SeriesKey>,
     /// The newest segment of the journal that defines this series; 0 for none.
     pub(crate) defined_in: u64,
     /// Time of the newest sample; `i64::MIN` without one. Survives flushes.
@@ -49,6 +48,8 @@ pub(crate) struct Series {
     chunks: Vec<Arc<HeadChunk>>,
     /// How many of `chunks`, from the front, are on their way into a block.
     frozen_count: u32,
+    /// Where `SeriesKeys` has the newest of the keys that pushes know it by, or `NO_PLACE`.
+    pub(super) key_place: u32,
     has_last_float: bool,
 }
 
@@ -107,7 +108,6 @@ impl Series {
         Self {
             labels,
             hash,
-            key: None,
             defined_in: 0,
             last_ms: i64::MIN,
             last_float: 0.0,
@@ -115,13 +115,9 @@ impl Series {
             buffers: None,
             chunks: Vec::new(),
             frozen_count: 0,
+            key_place: NO_PLACE,
             has_last_float: false,
         }
-    }
-
-    /// Whether pushes know it by this key.
-    pub(crate) fn goes_by(&self, key: SeriesKey) -> bool {
-        self.key == Some(key)
     }
 
     /// Writes a float sample.

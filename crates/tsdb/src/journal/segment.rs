@@ -87,27 +87,28 @@ impl SegmentWriter {
         if raw.len() > FRAME_BYTES_MAX {
             return Err(io::Error::new(io::ErrorKind::FileTooLarge, "a write is too large for the journal"));
         }
-        self.frame.clear();
-        self.frame.resize(FRAME_HEADER_BYTES, 0);
-        let mut raw_len = 0;
-        if raw.len() >= COMPRESS_BYTES_MIN {
-            self.frame.resize(FRAME_HEADER_BYTES + zstd::zstd_safe::compress_bound(raw.len()), 0);
-            let stored_len =
-                self.compressor.compress_to_buffer(raw, &mut self.frame[FRAME_HEADER_BYTES..])?;
-            self.frame.truncate(FRAME_HEADER_BYTES + stored_len);
-            raw_len = raw.len();
+        let room = FRAME_HEADER_BYTES + zstd::zstd_safe::compress_bound(raw.len());
+        if self.frame.len() < room {
+            // What the last frame left is overwritten, and not worth zeroing.
+            self.frame.resize(room, 0);
         }
-        if raw_len == 0 {
-            self.frame.extend_from_slice(raw);
-        }
-        let stored_len = (self.frame.len() - FRAME_HEADER_BYTES) as u32;
-        self.frame[..4].copy_from_slice(&FRAME_MARK);
-        self.frame[8..12].copy_from_slice(&stored_len.to_le_bytes());
-        self.frame[12..16].copy_from_slice(&(raw_len as u32).to_le_bytes());
-        let crc = crc32c::crc32c(&self.frame[8..]);
-        self.frame[4..8].copy_from_slice(&crc.to_le_bytes());
-        self.file.write_all_at(&self.frame, self.len)?;
-        self.len += self.frame.len() as u64;
+        let (stored_len, raw_len) = if raw.len() >= COMPRESS_BYTES_MIN {
+            let stored = &mut self.frame[FRAME_HEADER_BYTES..room];
+            (self.compressor.compress_to_buffer(raw, stored)?, raw.len())
+        } else {
+            self.frame[FRAME_HEADER_BYTES..FRAME_HEADER_BYTES + raw.len()].copy_from_slice(raw);
+            (raw.len(), 0)
+        };
+        let frame = &mut self.frame[..FRAME_HEADER_BYTES + stored_len];
+        frame[..4].copy_from_slice(&FRAME_MARK);
+        frame[8..12].copy_from_slice(&(stored_len as u32).to_le_bytes());
+        frame[12..16].copy_from_slice(&(raw_len as u32).to_le_bytes());
+        let crc = crc32c::crc32c(&frame[8..]);
+        frame[4..8].copy_from_slice(&crc.to_le_bytes());
+        self.file.write_all_at(frame, self.len)?;
+        self.len += frame.len() as u64;
+        self.frame.truncate(2 * FRAME_BYTES);
+        self.frame.shrink_to(2 * FRAME_BYTES);
         Ok(())
     }
 
