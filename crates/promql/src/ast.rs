@@ -5,12 +5,15 @@
 //! signature, a binary operation's sides fit its operator.
 
 pub mod duration;
+pub mod kymo;
+mod walk;
 
 use std::ops::Range;
 
 use model::Matcher;
 
 pub use duration::{DurationExpr, resolve_durations};
+pub use kymo::KymoAggregate;
 
 /// Where a node stands in the query text: bytes, end exclusive.
 pub type Span = Range<usize>;
@@ -40,8 +43,11 @@ impl Expr {
 }
 
 impl Binary {
-    /// A scalar if both sides are.
+    /// A scalar if both sides are, and the operator yields one.
     pub fn value_type(&self) -> ValueType {
+        if self.op.is_gap_operator() {
+            return ValueType::Vector;
+        }
         match (self.lhs.value_type(), self.rhs.value_type()) {
             (ValueType::Scalar, ValueType::Scalar) => ValueType::Scalar,
             _ => ValueType::Vector,
@@ -118,6 +124,9 @@ pub struct VectorSelector {
     pub name: Option<String>,
     /// All matchers, that of the name included.
     pub matchers: Vec<Matcher>,
+    /// What stands behind `or` in the braces: further sets of matchers, that of the name included. A series is
+    /// selected if it meets all of `matchers` or all of one of these.
+    pub alternatives: Vec<Vec<Matcher>>,
     /// `offset` and `@`.
     pub time: TimeModifiers,
     /// An `offset` that must be computed; `time.offset_ms` is 0 until [`resolve_durations`] has set it.
@@ -235,6 +244,12 @@ pub enum BinaryOp {
     TrimUpper,
     /// `>/`: the part of a histogram above a bound.
     TrimLower,
+    /// `default`: the right side where the left one has no sample (Kymo's).
+    Default,
+    /// `if`: the left side where the right one has a sample (Kymo's).
+    If,
+    /// `ifnot`: the left side where the right one has no sample (Kymo's).
+    IfNot,
 }
 
 impl BinaryOp {
@@ -248,6 +263,9 @@ impl BinaryOp {
             Self::Mod => "%",
             Self::Pow => "^",
             Self::Atan2 => "atan2",
+            Self::Default => "default",
+            Self::If => "if",
+            Self::IfNot => "ifnot",
             Self::Eql => "==",
             Self::Neq => "!=",
             Self::Gtr => ">",
@@ -265,6 +283,16 @@ impl BinaryOp {
     /// `== != > < >= <=`.
     pub fn is_comparison(self) -> bool {
         matches!(self, Self::Eql | Self::Neq | Self::Gtr | Self::Lss | Self::Gte | Self::Lte)
+    }
+
+    /// Whether it is one of Kymo's `default`, `if` and `ifnot`.
+    pub fn is_gap_operator(self) -> bool {
+        matches!(self, Self::Default | Self::If | Self::IfNot)
+    }
+
+    /// The operator of one of Kymo's words, in any case.
+    pub fn of_kymo_word(word: &str) -> Option<Self> {
+        [Self::Default, Self::If, Self::IfNot].into_iter().find(|op| op.as_str().eq_ignore_ascii_case(word))
     }
 
     /// `and or unless`.
@@ -344,6 +372,7 @@ pub enum AggregateOp {
     Quantile,
     LimitK,
     LimitRatio,
+    Kymo(KymoAggregate),
 }
 
 impl AggregateOp {
@@ -364,15 +393,27 @@ impl AggregateOp {
             Self::Quantile => "quantile",
             Self::LimitK => "limitk",
             Self::LimitRatio => "limit_ratio",
+            Self::Kymo(op) => op.as_str(),
         }
     }
 
     /// Whether it takes a parameter in front of what it aggregates.
     pub fn has_param(self) -> bool {
-        matches!(
-            self,
-            Self::TopK | Self::BottomK | Self::CountValues | Self::Quantile | Self::LimitK | Self::LimitRatio
-        )
+        match self {
+            Self::TopK
+            | Self::BottomK
+            | Self::CountValues
+            | Self::Quantile
+            | Self::LimitK
+            | Self::LimitRatio => true,
+            Self::Kymo(op) => op.has_param(),
+            _ => false,
+        }
+    }
+
+    /// Whether a step's result depends on the other steps of the query.
+    pub fn sees_all_steps(self) -> bool {
+        matches!(self, Self::Kymo(op) if op.sees_all_steps())
     }
 }
 

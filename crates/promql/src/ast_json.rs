@@ -63,6 +63,11 @@ fn selector_json(selector: &VectorSelector, range_ms: Option<i64>) -> Value {
         "anchored": selector.extended == Some(Extended::Anchored),
         "smoothed": selector.extended == Some(Extended::Smoothed),
     });
+    if !selector.alternatives.is_empty() {
+        let sets = selector.alternatives.iter();
+        value["alternatives"] =
+            sets.map(|matchers| matchers.iter().map(matcher_json).collect::<Vec<_>>()).collect();
+    }
     if let Some(range_ms) = range_ms {
         value["type"] = json!("matrixSelector");
         value["range"] = json!(range_ms);

@@ -4,13 +4,15 @@
 //! held; operators that need all of their input (joins, `topk`, sorting) collect it first.
 //!
 //! Map: [`grid`] points in time · [`column`] a series' result · [`ledger`] what a query holds · [`select`] instant
-//! selectors · [`smooth`] those with `smoothed` · [`window`] range selectors and subqueries · [`aggregate`] · [`binary`] and [`join`] · [`functions`]
+//! selectors · [`alternatives`] those with several sets of matchers · [`smooth`] those with `smoothed` · [`window`] range selectors and subqueries · [`aggregate`] · [`binary`] and [`join`] · [`gaps`] `default`, `if`, `ifnot` · [`functions`]
 //! · [`merge`] series that end up with the same labels.
 
 pub(crate) mod aggregate;
+pub(crate) mod alternatives;
 pub(crate) mod binary;
 pub(crate) mod column;
 pub(crate) mod functions;
+pub(crate) mod gaps;
 pub(crate) mod grid;
 pub(crate) mod join;
 pub(crate) mod ledger;

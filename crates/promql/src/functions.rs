@@ -1,5 +1,9 @@
 //! The table of functions: names, argument and result types. The parser checks calls against it; the engine
 //! implements them.
+//!
+//! Map: [`FUNCTIONS`] those of Prometheus · [`kymo`] those that Kymo adds.
+
+pub mod kymo;
 
 use crate::ast::ValueType;
 use crate::ast::ValueType::{Matrix, Scalar, String, Vector};
@@ -18,16 +22,27 @@ pub struct Signature {
     pub returns: ValueType,
     /// Whether Prometheus calls it experimental.
     pub experimental: bool,
+    /// Whether it is Kymo's own, unknown to Prometheus.
+    pub kymo: bool,
+    /// Whether its result at a step depends on the other steps of the query.
+    pub sees_all_steps: bool,
 }
 
 /// The signature of a function; `None` if there is none of that name. Names are in lower case only.
 pub fn lookup(name: &str) -> Option<&'static Signature> {
-    let at = FUNCTIONS.binary_search_by(|signature| signature.name.cmp(name)).ok()?;
-    FUNCTIONS.get(at)
+    let find = |table: &'static [Signature]| {
+        table.binary_search_by(|signature| signature.name.cmp(name)).ok().and_then(|at| table.get(at))
+    };
+    find(FUNCTIONS).or_else(|| find(kymo::KYMO_FUNCTIONS))
+}
+
+/// All functions, those of Prometheus first.
+pub fn all() -> impl Iterator<Item = &'static Signature> {
+    FUNCTIONS.iter().chain(kymo::KYMO_FUNCTIONS)
 }
 
 const fn of(name: &'static str, args: &'static [ValueType], returns: ValueType) -> Signature {
-    Signature { name, args, variadic: 0, returns, experimental: false }
+    Signature { name, args, variadic: 0, returns, experimental: false, kymo: false, sees_all_steps: false }
 }
 
 impl Signature {
@@ -40,9 +55,19 @@ impl Signature {
         self.experimental = true;
         self
     }
+
+    const fn kymo(mut self) -> Self {
+        self.kymo = true;
+        self
+    }
+
+    const fn all_steps(mut self) -> Self {
+        self.sees_all_steps = true;
+        self
+    }
 }
 
-/// All functions, sorted by name.
+/// All functions of Prometheus, sorted by name.
 pub static FUNCTIONS: &[Signature] = &[
     of("abs", &[Vector], Vector),
     of("absent", &[Vector], Vector),
@@ -142,8 +167,10 @@ mod tests {
 
     #[test]
     fn the_table_is_sorted_so_that_every_function_is_found() {
-        assert!(FUNCTIONS.is_sorted_by(|a, b| a.name < b.name));
-        for signature in FUNCTIONS {
+        for table in [FUNCTIONS, kymo::KYMO_FUNCTIONS] {
+            assert!(table.is_sorted_by(|a, b| a.name < b.name));
+        }
+        for signature in all() {
             assert_eq!(lookup(signature.name), Some(signature));
         }
         assert_eq!(lookup("Rate"), None);
@@ -151,7 +178,7 @@ mod tests {
 
     #[test]
     fn what_may_be_left_out_has_a_type() {
-        for signature in FUNCTIONS {
+        for signature in all() {
             assert!(signature.variadic == 0 || !signature.args.is_empty(), "{}", signature.name);
         }
     }

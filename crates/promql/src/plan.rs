@@ -8,7 +8,9 @@ use std::sync::Arc;
 
 use model::Matcher;
 
-use crate::ast::{self, AggregateOp, At, BinaryOp, Expr, ExprKind, Span, UnaryOp, ValueType, VectorMatching};
+use crate::ast::{
+    self, AggregateOp, At, BinaryOp, Expr, ExprKind, KymoAggregate, Span, UnaryOp, ValueType, VectorMatching,
+};
 use crate::error::QueryError;
 use crate::eval::functions::{self, Function};
 use crate::eval::grid::Shift;
@@ -65,6 +67,8 @@ pub(crate) enum Kind {
 pub(crate) struct Select {
     /// All must be met.
     pub(crate) matchers: Vec<Matcher>,
+    /// Further sets of matchers: all of `matchers` or all of one of these must be met.
+    pub(crate) alternatives: Vec<Vec<Matcher>>,
     /// `@` and `offset`.
     pub(crate) shift: Shift,
     /// The function or aggregation around it, for storage.
@@ -212,6 +216,7 @@ impl Builder<'_> {
     fn select(&self, selector: &ast::VectorSelector, hint: &'static str) -> Select {
         Select {
             matchers: selector.matchers.clone(),
+            alternatives: selector.alternatives.clone(),
             shift: self.shift(&selector.time),
             hint,
             extended: selector.extended,
@@ -231,8 +236,7 @@ impl Builder<'_> {
     fn binary(&self, binary: &ast::Binary) -> Result<(Kind, ValueType, bool), QueryError> {
         let lhs = self.node(&binary.lhs, "")?;
         let rhs = self.node(&binary.rhs, "")?;
-        let both_scalar = lhs.value_type == ValueType::Scalar && rhs.value_type == ValueType::Scalar;
-        let value_type = if both_scalar { ValueType::Scalar } else { ValueType::Vector };
+        let value_type = binary.value_type();
         let fixed = lhs.fixed && rhs.fixed;
         let (op, return_bool, matching) = (binary.op, binary.return_bool, binary.matching.clone());
         Ok((Kind::Binary(Box::new(Binary { op, lhs, rhs, return_bool, matching })), value_type, fixed))
@@ -241,7 +245,14 @@ impl Builder<'_> {
     fn aggregate(&self, aggregate: &ast::Aggregate) -> Result<(Kind, ValueType, bool), QueryError> {
         let op = aggregate.op;
         let input = self.node(&aggregate.expr, op.as_str())?;
-        let param = aggregate.param.as_ref().map(|param| self.node(param, op.as_str())).transpose()?;
+        let mut param = aggregate.param.as_ref().map(|param| self.node(param, op.as_str())).transpose()?;
+        let op = if op == AggregateOp::Kymo(KymoAggregate::Median) {
+            let (kind, span) = (Kind::Number(0.5), aggregate.expr.span.clone());
+            param = Some(Node { kind, span, value_type: ValueType::Scalar, fixed: true });
+            AggregateOp::Quantile
+        } else {
+            op
+        };
         let fixed = input.fixed && param.as_ref().is_none_or(|param| param.fixed);
         let mut grouping = aggregate.grouping.clone();
         grouping.sort_unstable();
@@ -259,9 +270,17 @@ impl Builder<'_> {
             "histogram_quantile" | "histogram_quantiles" | "histogram_fraction" => Counts::WithBuckets,
             _ => Counts::Unused,
         };
-        let args: Vec<Node> = self.inside(counts, |this| {
+        let mut args: Vec<Node> = self.inside(counts, |this| {
             call.args.iter().map(|arg| this.node(arg, name)).collect::<Result<_, _>>()
         })?;
+        // These look at the last sample before the window too, which is what `anchored` means.
+        if matches!(name, "increase_exact" | "rate_exact" | "tlast_change_over_time") {
+            for arg in &mut args {
+                if let Kind::Window(window) = &mut arg.kind {
+                    window.extended = window.extended.or(Some(ast::Extended::Anchored));
+                }
+            }
+        }
         let fixed = function.depends_only_on_args(&args) && args.iter().all(|arg| arg.fixed);
         Ok((Kind::Call(Call { function, name, args }), call.function.returns, fixed))
     }
@@ -270,8 +289,11 @@ impl Builder<'_> {
 /// The labels that `absent` gives its result: those the selector's matchers fix.
 pub(crate) fn absent_labels(arg: &Node) -> model::Labels {
     let matchers = match &arg.kind {
-        Kind::Select(select) => &select.matchers,
-        Kind::Window(Window { source: WindowSource::Stored(select), .. }) => &select.matchers,
+        Kind::Select(select) | Kind::Window(Window { source: WindowSource::Stored(select), .. })
+            if select.alternatives.is_empty() =>
+        {
+            &select.matchers
+        }
         _ => return model::Labels::empty(),
     };
     let mut builder = model::LabelsBuilder::new();

@@ -199,14 +199,22 @@ fn write_name_and_matchers(f: &mut Formatter<'_>, selector: &VectorSelector) -> 
     let is_name = |m: &&model::Matcher| {
         m.name() == METRIC_NAME && m.op() == MatchOp::Equal && m.value() == name && !name.is_empty()
     };
-    let mut texts: Vec<String> =
-        selector.matchers.iter().filter(|m| !is_name(m)).map(ToString::to_string).collect();
-    if texts.is_empty() {
+    let text_of = |matchers: &[model::Matcher]| {
+        let mut texts: Vec<String> =
+            matchers.iter().filter(|m| !is_name(m)).map(ToString::to_string).collect();
+        texts.sort_unstable();
+        texts.join(",")
+    };
+    let text = text_of(&selector.matchers);
+    if text.is_empty() && selector.alternatives.is_empty() {
         // Only `info` takes a selector of nothing; Prometheus prints it as nothing, which cannot be read again.
         return if name.is_empty() { f.write_str("{}") } else { Ok(()) };
     }
-    texts.sort_unstable();
-    write!(f, "{{{}}}", texts.join(","))
+    write!(f, "{{{text}")?;
+    for matchers in &selector.alternatives {
+        write!(f, " or {}", text_of(matchers))?;
+    }
+    f.write_char('}')
 }
 
 fn write_extended(f: &mut Formatter<'_>, extended: Option<Extended>) -> fmt::Result {

@@ -1,11 +1,12 @@
 //! Aggregations: `sum`, `avg`, `count`… accumulate series as they come; `topk`, `quantile`… need them all.
 //!
 //! Map: [`grouping`] which group a series belongs to · [`floats`] accumulators over groups × steps ·
-//! [`histograms`] sums and means of native histograms · [`selecting`] operators that need all series.
+//! [`kymo`] Kymo's own · [`histograms`] sums and means of native histograms · [`selecting`] operators that need all series.
 
 mod floats;
 mod grouping;
 mod histograms;
+mod kymo;
 mod selecting;
 
 use crate::ast::{AggregateOp, Span};
@@ -31,6 +32,7 @@ impl Evaluator<'_> {
             AggregateOp::TopK | AggregateOp::BottomK | AggregateOp::LimitK | AggregateOp::LimitRatio => {
                 self.stream_selection(aggregate, span, grid, sink)
             }
+            AggregateOp::Kymo(op) => self.stream_kymo_aggregate(op, aggregate, span, grid, sink),
             AggregateOp::Quantile => self.stream_quantile(aggregate, grid, sink),
             AggregateOp::CountValues => self.stream_count_values(aggregate, grid, sink),
             _ => self.stream_accumulated(aggregate, grid, sink),

@@ -192,6 +192,9 @@ impl Evaluator<'_> {
         grid: &Grid,
         sink: &mut Sink<'_>,
     ) -> Result<(), QueryError> {
+        if binary.op.is_gap_operator() {
+            return self.stream_gaps(binary, grid, sink);
+        }
         match (binary.lhs.value_type, binary.rhs.value_type) {
             (ValueType::Scalar, _) => {
                 let scalars = self.scalars(&binary.lhs, grid)?;

@@ -3,12 +3,14 @@
 //! Map: [`math`] one float to one float · [`dates`] · [`range`] functions of ranges: [`rates`], [`over_time`], [`extended`] ·
 //! [`labels`] `label_replace`, `label_join` · [`sorting`] · [`histograms`] quantiles and fractions of classic and
 //! native histograms ·
-//! [`info`] · [`numbers`] quantiles and regressions.
+//! [`info`] · [`kymo`] and [`kymo_over_time`] Kymo's own · [`numbers`] quantiles and regressions.
 
 pub(crate) mod dates;
 pub(crate) mod extended;
 pub(crate) mod histograms;
 pub(crate) mod info;
+pub(crate) mod kymo;
+pub(crate) mod kymo_over_time;
 pub(crate) mod labels;
 pub(crate) mod math;
 pub(crate) mod numbers;
@@ -31,6 +33,7 @@ use super::grid::Grid;
 use super::{Evaluator, Scalars, Sink, unlabelled};
 
 use dates::DateField;
+use kymo::KymoFunction;
 use range::RangeFunction;
 
 /// A function, resolved from its name.
@@ -69,6 +72,8 @@ pub(crate) enum Function {
     HistogramQuantile,
     HistogramQuantiles,
     HistogramFraction,
+    /// One of Kymo's own.
+    Kymo(KymoFunction),
 }
 
 /// The function of a name; `None` if the engine does not have it.
@@ -118,7 +123,7 @@ pub(crate) fn resolve(name: &str, times: &QueryTimes) -> Option<Function> {
         "histogram_quantile" => Function::HistogramQuantile,
         "histogram_quantiles" => Function::HistogramQuantiles,
         "histogram_fraction" => Function::HistogramFraction,
-        _ => return None,
+        _ => return kymo::resolve(name).map(Function::Kymo),
     })
 }
 
@@ -129,6 +134,7 @@ impl Function {
             Self::Time | Self::Timestamp => false,
             Self::Date(_) => !args.is_empty(),
             Self::Range(function) => !function.depends_on_time(),
+            Self::Kymo(function) => !function.sees_all_steps(),
             _ => true,
         }
     }
@@ -224,6 +230,7 @@ impl Evaluator<'_> {
             Function::HistogramQuantile | Function::HistogramQuantiles | Function::HistogramFraction => {
                 self.stream_histogram_function(call, grid, sink)
             }
+            Function::Kymo(function) => self.stream_kymo(function, call, grid, sink),
             Function::Scalar | Function::Time | Function::Constant(_) | Function::MinOf | Function::MaxOf => {
                 Err(QueryError::Execution(format!("BUG: {}() is no vector function", call.name)))
             }

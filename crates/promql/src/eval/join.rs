@@ -21,9 +21,9 @@ use super::{Evaluator, Sink};
 
 /// The series of both sides that match each other.
 #[derive(Debug, Default)]
-struct Group {
-    left: Vec<usize>,
-    right: Vec<usize>,
+pub(super) struct Group {
+    pub(super) left: Vec<usize>,
+    pub(super) right: Vec<usize>,
 }
 
 impl Evaluator<'_> {
@@ -89,7 +89,7 @@ impl<'a> Signature<'a> {
 }
 
 /// Groups the series of both sides; also says which group each belongs to.
-fn group(
+pub(super) fn group(
     left: &[Series],
     right: &[Series],
     matching: &VectorMatching,
@@ -126,7 +126,7 @@ fn group(
 }
 
 /// At which steps any of some series has a sample.
-fn union_of<'a>(series: impl IntoIterator<Item = &'a Series>, steps: usize) -> Bits {
+pub(super) fn union_of<'a>(series: impl IntoIterator<Item = &'a Series>, steps: usize) -> Bits {
     let mut union = Bits::none(steps);
     for one in series {
         union.union(&one.column.present);

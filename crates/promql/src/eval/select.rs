@@ -146,6 +146,9 @@ impl Evaluator<'_> {
         let step_ms = if grid.count > 1 { grid.step_ms } else { 0 };
         let hints = SelectHints { step_ms, window_ms, function: select.hint, series_max: 0 };
         let request = SelectRequest { matchers: &select.matchers, start_ms, end_ms, hints };
+        if !select.alternatives.is_empty() {
+            return self.select_alternatives(&select.alternatives, &request);
+        }
         self.querier.select(self.tenant, &request, &self.context).map_err(storage_error)
     }
 }

@@ -288,7 +288,7 @@ mod tests {
             }
             let grid = Grid { start_ms, step_ms, count };
             let shift = Shift { at_ms, offset_ms };
-            let node = WindowSource::Stored(crate::plan::Select { matchers: Vec::new(), shift, hint: "", extended: None, counts_only: false });
+            let node = WindowSource::Stored(crate::plan::Select { matchers: Vec::new(), alternatives: Vec::new(), shift, hint: "", extended: None, counts_only: false });
             let window = Window { source: node, range_ms, shift, extended: None };
             let mut seen = vec![Vec::new(); count];
             for_each_view(&samples, &grid, &window, Reach::default(), |view| {

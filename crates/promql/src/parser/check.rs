@@ -7,6 +7,7 @@ use crate::ast::{
     AggregateOp, Binary, Call, Cardinality, Expr, ExprKind, MatrixSelector, Span, ValueType, VectorSelector,
 };
 use crate::error::ParseError;
+use crate::functions;
 
 /// Checks a tree and completes it: cardinality of set operators, no matching beside scalars.
 pub(crate) fn check(query: &str, expr: &mut Expr, errors: &mut Vec<ParseError>) {
@@ -84,15 +85,17 @@ impl Checker<'_> {
     }
 
     fn selector(&mut self, selector: &VectorSelector, span: &Span, may_be_empty: bool) {
-        if let Some(name) = &selector.name {
-            // The last matcher is the one made of the name itself.
-            let inner = selector.matchers.split_last().map_or(&[][..], |(_, rest)| rest);
-            for matcher in inner.iter().filter(|m| m.name() == METRIC_NAME) {
-                let (name, other) = (quoted(name), quoted(matcher.value()));
-                self.fault(span, format!("metric name must not be set twice: {name} or {other}"));
+        for matchers in std::iter::once(&selector.matchers).chain(&selector.alternatives) {
+            if let Some(name) = &selector.name {
+                // The last matcher is the one made of the name itself.
+                let inner = matchers.split_last().map_or(&[][..], |(_, rest)| rest);
+                for matcher in inner.iter().filter(|m| m.name() == METRIC_NAME) {
+                    let (name, other) = (quoted(name), quoted(matcher.value()));
+                    self.fault(span, format!("metric name must not be set twice: {name} or {other}"));
+                }
+            } else if !may_be_empty && matchers.iter().all(Matcher::matches_empty) {
+                self.fault(span, "vector selector must contain at least one non-empty matcher");
             }
-        } else if !may_be_empty && selector.matchers.iter().all(Matcher::matches_empty) {
-            self.fault(span, "vector selector must contain at least one non-empty matcher");
         }
     }
 
@@ -127,7 +130,7 @@ impl Checker<'_> {
             let op = quoted(op.as_str());
             self.fault(span, format!("set operator {op} not allowed in binary scalar expression"));
         }
-        if both_scalar { ValueType::Scalar } else { ValueType::Vector }
+        binary.value_type()
     }
 
     /// The operator with its modifiers, as Prometheus marks it: its last byte is left out.
@@ -156,7 +159,7 @@ impl Checker<'_> {
     /// Checks the matching of two vectors.
     fn vector_matching(&mut self, binary: &mut Binary, span: &Span) {
         let (op, Some(matching)) = (binary.op, &mut binary.matching) else { return };
-        if !op.is_set_operator() {
+        if !op.is_set_operator() && !op.is_gap_operator() {
             return;
         }
         if matching.cardinality == Cardinality::OneToOne {
@@ -207,6 +210,16 @@ impl Checker<'_> {
     }
 
     fn argument_count(&mut self, call: &Call, span: &Span) {
+        if let Some((first, what)) = functions::kymo::pairs_of(call.function.name)
+            && call.args.len() > first
+            && !(call.args.len() - first).is_multiple_of(2)
+        {
+            let name = quoted(call.function.name);
+            self.fault(
+                span,
+                format!("expected pairs of {what} in call to {name}, the last one is not whole"),
+            );
+        }
         let (wanted, got, name) = (call.function.args.len(), call.args.len(), quoted(call.function.name));
         let variadic = call.function.variadic;
         if variadic == 0 {
@@ -238,6 +251,9 @@ impl Checker<'_> {
             self.fault(span, format!("expected type {wanted} in call to function \"info\", got {got}"));
         }
         match &second.kind {
+            ExprKind::VectorSelector(selector) if !selector.alternatives.is_empty() => {
+                self.fault(&second.span, "label selectors of info take no alternatives with \"or\"");
+            }
             ExprKind::VectorSelector(VectorSelector { name: None, .. }) => {}
             ExprKind::VectorSelector(_) => {
                 self.fault(&second.span, "expected label selectors only, got vector selector instead");

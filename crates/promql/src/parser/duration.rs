@@ -12,11 +12,11 @@ use crate::ast::{BinaryOp, DurationExpr};
 type Context = (&'static str, &'static str);
 
 /// Binding strength of a sign: that of `*`.
-const SIGN: u8 = 5;
+const SIGN: u8 = 7;
 
 fn precedence(op: BinaryOp) -> Option<u8> {
     match op {
-        BinaryOp::Add | BinaryOp::Sub => Some(4),
+        BinaryOp::Add | BinaryOp::Sub => Some(6),
         BinaryOp::Mul | BinaryOp::Div | BinaryOp::Mod => Some(SIGN),
         BinaryOp::Pow => Some(POW),
         _ => None,

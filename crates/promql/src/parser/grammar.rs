@@ -4,9 +4,13 @@
 //! came. The innermost such rule that is open words the error; [`Parser::stuck`] is for places without one.
 
 use super::lexer::Lexer;
+use super::template::Template;
 use super::token::{Token, TokenKind as T, quoted};
 use super::{HEIGHT_MAX, NESTING_MAX, literal};
-use crate::ast::{Binary, BinaryOp, Call, Cardinality, Expr, ExprKind, Span, UnaryOp, VectorMatching};
+use crate::ast::{
+    AggregateOp, Binary, BinaryOp, Call, Cardinality, Expr, ExprKind, KymoAggregate, Span, UnaryOp,
+    VectorMatching,
+};
 use crate::error::ParseError;
 use crate::functions;
 
@@ -30,13 +34,19 @@ pub(crate) struct Parser<'a> {
     nesting: usize,
     /// Levels of the expression parsed last.
     pub(crate) height: usize,
+    /// Templates in scope, inner ones last.
+    pub(crate) templates: Vec<Template>,
+    /// What templates have expanded to so far.
+    pub(crate) expanded: usize,
 }
 
 /// Binding strength of operators; higher binds tighter.
 fn precedence(op: BinaryOp) -> u8 {
     match op {
-        BinaryOp::Or => 1,
-        BinaryOp::And | BinaryOp::Unless => 2,
+        BinaryOp::Default => 1,
+        BinaryOp::If | BinaryOp::IfNot => 2,
+        BinaryOp::Or => 3,
+        BinaryOp::And | BinaryOp::Unless => 4,
         BinaryOp::Eql
         | BinaryOp::Neq
         | BinaryOp::Gtr
@@ -44,21 +54,31 @@ fn precedence(op: BinaryOp) -> u8 {
         | BinaryOp::Gte
         | BinaryOp::Lte
         | BinaryOp::TrimUpper
-        | BinaryOp::TrimLower => 3,
-        BinaryOp::Add | BinaryOp::Sub => 4,
-        BinaryOp::Mul | BinaryOp::Div | BinaryOp::Mod | BinaryOp::Atan2 => 5,
+        | BinaryOp::TrimLower => 5,
+        BinaryOp::Add | BinaryOp::Sub => 6,
+        BinaryOp::Mul | BinaryOp::Div | BinaryOp::Mod | BinaryOp::Atan2 => 7,
         BinaryOp::Pow => POW,
     }
 }
 
 /// Precedence of `^`. A sign binds like `*`, so its operand takes what binds tighter: only `^`.
-pub(crate) const POW: u8 = 6;
+pub(crate) const POW: u8 = 8;
 
 impl<'a> Parser<'a> {
     pub(crate) fn new(query: &'a str) -> Self {
         let mut lexer = Lexer::new(query);
         let next = lexer.next_token();
-        Self { query, lexer, next, errors: Vec::new(), in_aggregation: false, nesting: 0, height: 0 }
+        Self {
+            query,
+            lexer,
+            next,
+            errors: Vec::new(),
+            in_aggregation: false,
+            nesting: 0,
+            height: 0,
+            templates: Vec::new(),
+            expanded: 0,
+        }
     }
 
     pub(crate) fn into_errors(self) -> Vec<ParseError> {
@@ -160,7 +180,7 @@ impl<'a> Parser<'a> {
         Ok(())
     }
 
-    fn too_deep(&mut self, message: String) -> Stop {
+    pub(crate) fn too_deep(&mut self, message: String) -> Stop {
         self.fault(self.next.span(), message);
         Stop
     }
@@ -173,12 +193,21 @@ impl<'a> Parser<'a> {
     // functions of their own: queries nest.
     pub(crate) fn binary(&mut self, precedence_min: u8) -> Parsed<Expr> {
         let mut lhs = self.nested(Self::unary)?;
-        while let T::Op(op) = self.next.kind
+        while let Some(op) = self.next_operator()
             && precedence(op) >= precedence_min
         {
             lhs = self.operation(op, lhs)?;
         }
         Ok(lhs)
+    }
+
+    /// The operator that comes next. Kymo's words are operators only here, where Prometheus takes no name.
+    fn next_operator(&self) -> Option<BinaryOp> {
+        match self.next.kind {
+            T::Op(op) => Some(op),
+            T::Identifier => BinaryOp::of_kymo_word(self.next.text(self.query)),
+            _ => None,
+        }
     }
 
     /// The rest of an operation whose left side was parsed.
@@ -288,6 +317,7 @@ impl<'a> Parser<'a> {
             T::String => Ok(self.string_literal()),
             T::LeftParen => self.paren(),
             T::LeftBrace => self.selector(None),
+            T::Identifier => self.identifier(),
             kind if kind.is_metric_name() => {
                 let name = self.take();
                 match (kind, self.next.kind) {
@@ -298,6 +328,24 @@ impl<'a> Parser<'a> {
             }
             _ => Err(self.stuck()),
         }
+    }
+
+    /// What begins with a plain name: a selector, a call, or one of Kymo's words where Prometheus has no meaning for it.
+    fn identifier(&mut self) -> Parsed<Expr> {
+        let name = self.take();
+        let text = name.text(self.query);
+        if let Some(at) = self.template_named(text) {
+            return self.template_use(at, name);
+        }
+        if matches!(self.next.kind, T::LeftParen | T::By | T::Without)
+            && let Some(op) = KymoAggregate::of_word(text)
+        {
+            return self.aggregate(AggregateOp::Kymo(op), name);
+        }
+        if self.next.kind != T::LeftParen {
+            return self.selector(Some(name));
+        }
+        if text.eq_ignore_ascii_case("with") { self.with(name) } else { self.call(name) }
     }
 
     fn number_literal(&mut self) -> Expr {

@@ -312,6 +312,11 @@ impl<'a> Lexer<'a> {
         if self.scan_rest_of_duration() {
             return Ok(T::Duration);
         }
+        let fault_at = self.pos;
+        if self.scan_number_with_unit() {
+            return Ok(T::Number);
+        }
+        self.pos = fault_at;
         Err(format!("bad number or duration syntax: {}", quoted(&self.text[self.start..self.pos])))
     }
 
@@ -371,6 +376,19 @@ impl<'a> Lexer<'a> {
             self.accept(|b| b == b's');
         }
         !self.accept(is_alphanumeric)
+    }
+
+    /// A decimal number with one of Kymo's units: `1Ki`, `1.5M`.
+    fn scan_number_with_unit(&mut self) -> bool {
+        self.pos = self.start;
+        self.accept(|b| b.is_ascii_digit());
+        while self.accept(|b| b.is_ascii_digit() || b == b'_') {}
+        if self.accept(|b| b == b'.') {
+            while self.accept(|b| b.is_ascii_digit()) {}
+        }
+        let unit = self.pos;
+        while self.accept(is_alphanumeric) {}
+        super::literal::unit_factor(&self.text[unit..self.pos]).is_some()
     }
 
     fn alphanumeric_follows(&self) -> bool {

@@ -5,6 +5,10 @@
 /// # Errors
 /// Go's words for what is wrong.
 pub(crate) fn number(text: &str) -> Result<f64, String> {
+    let unit = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
+    if let Some(factor) = unit_factor(&text[unit..]) {
+        return number(&text[..unit]).map(|value| value * factor);
+    }
     if let Some(integer) = integer(text) {
         #[expect(clippy::cast_precision_loss, reason = "PromQL numbers are floats; so does Prometheus")]
         return Ok(integer as f64);
@@ -20,6 +24,24 @@ pub(crate) fn number(text: &str) -> Result<f64, String> {
         Ok(value) => Ok(value),
         Err(_) => Err(error("invalid syntax")),
     }
+}
+
+/// What a number is multiplied with for one of Kymo's units: `Ki` is 1,024, `M` a million. `None` for all other
+/// texts. `m` is no unit: it means minutes.
+pub(crate) fn unit_factor(unit: &str) -> Option<f64> {
+    Some(match unit.strip_suffix('B').unwrap_or(unit) {
+        "k" | "K" => 1e3,
+        "M" => 1e6,
+        "G" => 1e9,
+        "T" => 1e12,
+        "P" => 1e15,
+        "ki" | "Ki" => 1024.0,
+        "Mi" => 1024.0 * 1024.0,
+        "Gi" => 1024.0 * 1024.0 * 1024.0,
+        "Ti" => 1024.0 * 1024.0 * 1024.0 * 1024.0,
+        "Pi" => 1024.0 * 1024.0 * 1024.0 * 1024.0 * 1024.0,
+        _ => return None,
+    })
 }
 
 fn integer(text: &str) -> Option<i64> {

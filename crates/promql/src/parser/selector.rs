@@ -28,38 +28,64 @@ impl Parser<'_> {
     /// A selector whose name, if it has one in front of its braces, was taken.
     pub(crate) fn selector(&mut self, name: Option<Token>) -> Parsed<Expr> {
         let mut span = name.map_or(self.next.span(), Token::span);
-        let mut matchers = Vec::new();
+        let mut sets = vec![Vec::new()];
         if self.next.kind == T::LeftBrace {
-            span.end = self.matchers(&mut matchers)?;
+            span.end = self.matchers(&mut sets)?;
         }
         let name = name.map(|token| token.text(self.query).to_owned());
         if let Some(name) = &name {
-            matchers.push(Matcher::equal(METRIC_NAME, name));
+            sets.iter_mut().for_each(|matchers| matchers.push(Matcher::equal(METRIC_NAME, name)));
         }
+        let alternatives = sets.split_off(1);
+        let matchers = sets.pop().unwrap_or_default();
         let time = TimeModifiers::default();
-        let selector = VectorSelector { name, matchers, time, offset_expr: None, extended: None };
+        let selector =
+            VectorSelector { name, matchers, alternatives, time, offset_expr: None, extended: None };
         self.height = 1;
         Ok(Expr { kind: ExprKind::VectorSelector(selector), span })
     }
 
-    /// `{a="b", …}`, which comes next; returns its end.
-    fn matchers(&mut self, matchers: &mut Vec<Matcher>) -> Parsed<usize> {
+    /// `{a="b", …}`, which comes next; returns its end. Each `or` begins a new set of matchers.
+    pub(crate) fn matchers(&mut self, sets: &mut Vec<Vec<Matcher>>) -> Parsed<usize> {
         self.take();
         loop {
             match self.next.kind {
                 T::RightBrace => return Ok(self.take().end),
-                T::Identifier | T::String => matchers.extend(self.matcher()?),
+                T::Identifier | T::String => {
+                    let found = self.matcher_or_template()?;
+                    if let Some(set) = sets.last_mut() {
+                        set.extend(found);
+                    }
+                }
                 _ => return Err(self.unexpected(CONTEXT, "identifier or \"}\"")),
             }
-            if self.take_if(T::Comma).is_none() && self.next.kind != T::RightBrace {
+            if self.next.kind == T::Identifier && self.next.text(self.query).eq_ignore_ascii_case("or") {
+                self.take();
+                sets.push(Vec::new());
+                if !matches!(self.next.kind, T::Identifier | T::String) {
+                    return Err(self.unexpected(CONTEXT, "identifier"));
+                }
+            } else if self.take_if(T::Comma).is_none() && self.next.kind != T::RightBrace {
                 return Err(self.unexpected(CONTEXT, "\",\" or \"}\""));
             }
         }
     }
 
-    /// `a="b"`, `"a.b"="c"`, or a quoted metric name alone. `None` if its expression is faulty.
-    fn matcher(&mut self) -> Parsed<Option<Matcher>> {
+    /// One matcher, or those of a template that is named alone.
+    fn matcher_or_template(&mut self) -> Parsed<Vec<Matcher>> {
         let token = self.take();
+        let ends = matches!(self.next.kind, T::Comma | T::RightBrace | T::Identifier);
+        if token.kind == T::Identifier
+            && ends
+            && let Some(at) = self.template_named(token.text(self.query))
+        {
+            return self.template_matchers(at, token);
+        }
+        Ok(self.matcher(token)?.into_iter().collect())
+    }
+
+    /// `a="b"`, `"a.b"="c"`, or a quoted metric name alone. `None` if its expression is faulty.
+    fn matcher(&mut self, token: Token) -> Parsed<Option<Matcher>> {
         let text = token.text(self.query);
         let is_string = token.kind == T::String;
         let name = if is_string { literal::unquote(text) } else { text.to_owned() };

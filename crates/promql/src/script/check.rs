@@ -19,7 +19,11 @@ const TOLERANCE: f64 = 1e-6;
 pub(super) fn holds_in_ranges(eval: &Eval) -> bool {
     // These depend on the range by design.
     let of_range = ["start()", "end()", "step()", "range()"].iter().any(|call| eval.query.contains(call));
-    !eval.ordered && !of_range && matches!(eval.expected, Expected::Series(_) | Expected::Scalar(_))
+    let all_steps = crate::parser::parse(&eval.query).is_ok_and(|expr| expr.sees_all_steps());
+    !eval.ordered
+        && !of_range
+        && !all_steps
+        && matches!(eval.expected, Expected::Series(_) | Expected::Scalar(_))
 }
 
 /// Checks the result of an instant query.

@@ -230,7 +230,7 @@ fn with_value(
     builder.build()
 }
 
-fn members(aggregate: &Aggregate, series: &[Series]) -> Vec<Vec<usize>> {
+pub(super) fn members(aggregate: &Aggregate, series: &[Series]) -> Vec<Vec<usize>> {
     let mut groups = Groups::new(&aggregate.grouping, aggregate.without);
     let mut members: Vec<Vec<usize>> = Vec::new();
     for (at, one) in series.iter().enumerate() {

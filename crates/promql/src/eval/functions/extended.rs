@@ -9,8 +9,8 @@ use crate::ast::Extended;
 use crate::error::QueryError;
 use crate::eval::window::View;
 
-use super::over_time;
 use super::range::{Kernel, KernelState, Out};
+use super::{kymo_over_time, over_time};
 
 /// The kernel of a function over such a range.
 ///
@@ -26,6 +26,9 @@ pub(super) fn kernel(name: &str, extended: Extended) -> Result<Kernel, QueryErro
             Some(|view, state| change(view, state, Change::INCREASE.smoothed()))
         }
         (Extended::Smoothed, "delta") => Some(|view, state| change(view, state, Change::DELTA.smoothed())),
+        (Extended::Anchored, "rate_exact") => Some(|view, state| change(view, state, Change::RATE)),
+        (Extended::Anchored, "increase_exact") => Some(|view, state| change(view, state, Change::INCREASE)),
+        (Extended::Anchored, "tlast_change_over_time") => Some(kymo_over_time::tlast_change),
         (Extended::Anchored, "resets") => Some(|view, state| from_anchor(view, state, over_time::resets)),
         (Extended::Anchored, "changes") => Some(|view, state| from_anchor(view, state, over_time::changes)),
         _ => None,

@@ -119,7 +119,14 @@ impl Evaluator<'_> {
                 matchers.push(matcher);
             }
         }
-        let select = Select { matchers, shift, hint: "info", extended: None, counts_only: false };
+        let select = Select {
+            alternatives: Vec::new(),
+            matchers,
+            shift,
+            hint: "info",
+            extended: None,
+            counts_only: false,
+        };
         let ledger = self.ledger.clone();
         let mut series = Vec::new();
         self.stream_sample_times(&select, grid, &mut |one| {

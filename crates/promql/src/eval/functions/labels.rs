@@ -64,7 +64,7 @@ impl Evaluator<'_> {
     }
 }
 
-fn relabel(series: &mut Series, name: &str, value: &str, builder: &mut LabelsBuilder) {
+pub(super) fn relabel(series: &mut Series, name: &str, value: &str, builder: &mut LabelsBuilder) {
     builder.reset_to(series.labels.as_ref());
     builder.set(name, value);
     series.labels = builder.build();
@@ -74,14 +74,14 @@ fn relabel(series: &mut Series, name: &str, value: &str, builder: &mut LabelsBui
     }
 }
 
-fn emit(series: Vec<Series>, sink: &mut Sink<'_>) -> Result<(), QueryError> {
+pub(super) fn emit(series: Vec<Series>, sink: &mut Sink<'_>) -> Result<(), QueryError> {
     for mut one in merge_same_labels(series)? {
         sink(&mut one)?;
     }
     Ok(())
 }
 
-fn check_label_name(name: &str, which: &str, function: &str) -> Result<(), QueryError> {
+pub(super) fn check_label_name(name: &str, which: &str, function: &str) -> Result<(), QueryError> {
     // U+FFFD is what is left of bytes that are no UTF-8.
     if name.is_empty() || name.contains('\u{fffd}') {
         return Err(QueryError::Execution(format!("invalid {which} label name in {function}(): {name}")));

@@ -117,7 +117,7 @@ pub(super) fn resolve(name: &str) -> Option<RangeFunction> {
         "ts_of_last_over_time" => (over_time::ts_of_last, None),
         "ts_of_min_over_time" => (over_time::ts_of_min, None),
         "ts_of_max_over_time" => (over_time::ts_of_max, None),
-        _ => return Option::None,
+        _ => (super::kymo_over_time::resolve(name)?, None),
     };
     Some(RangeFunction { kernel, kind })
 }
