@@ -43,6 +43,9 @@ pub struct Settings {
     /// Prometheus' feature `promql-delayed-name-removal`: `label_join` and `by (__name__)` still see the name of a metric that
     /// a function is going to drop. Default off, as in Prometheus.
     pub delayed_name_removal: bool,
+    /// Prometheus' feature `use-start-timestamps`: `rate`, `increase`, `irate` and `resets` look at when a counter began, where
+    /// samples say so. Default off, as in Prometheus.
+    pub use_start_timestamps: bool,
 }
 
 /// What may differ from query to query.
@@ -65,6 +68,7 @@ impl Default for Settings {
             subquery_step_ms: 60_000,
             concurrent_max: 20,
             delayed_name_removal: false,
+            use_start_timestamps: false,
         }
     }
 }
@@ -182,6 +186,7 @@ impl Engine {
             deadline,
             lookback_ms: options.lookback_ms.unwrap_or(self.settings.lookback_ms),
             is_range: when.is_range(),
+            uses_starts: self.settings.use_start_timestamps,
             drops_names_early: self.drops_names_early(query),
             ledger,
             annotations: Annotations::default(),
@@ -215,10 +220,11 @@ impl Engine {
         Ok(QueryResult { value, warnings, infos, stats })
     }
 
-    /// Whether names are dropped where Prometheus drops them, instead of all in the end. Who does not mention them cannot
-    /// tell the difference, and is spared the new label sets.
+    /// Whether names are dropped where Prometheus drops them, instead of all in the end. Who does not mention them, nor
+    /// chooses series by a hash of their labels, cannot tell the difference, and is spared the new label sets.
     fn drops_names_early(&self, query: &str) -> bool {
-        !self.settings.delayed_name_removal && METADATA_LABELS.iter().any(|name| query.contains(name))
+        !self.settings.delayed_name_removal
+            && (query.contains("limit_ratio") || METADATA_LABELS.iter().any(|name| query.contains(name)))
     }
 
     fn plan(&self, query: &str, when: When) -> Result<Node, QueryError> {

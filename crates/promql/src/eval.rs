@@ -57,6 +57,8 @@ pub(crate) struct Evaluator<'a> {
     pub(crate) is_range: bool,
     /// Names are dropped at once, not in the end.
     pub(crate) drops_names_early: bool,
+    /// Whether start timestamps of samples count.
+    pub(crate) uses_starts: bool,
     pub(crate) ledger: Ledger,
     pub(crate) annotations: Annotations,
     pub(crate) stats: SampleStats,

@@ -127,7 +127,7 @@ impl Runner {
             tenant: TenantId::anonymous(),
             // The language of the scripts assumes every feature.
             engine: Engine::new(
-                Settings { delayed_name_removal: true, ..Settings::default() },
+                Settings { delayed_name_removal: true, use_start_timestamps: true, ..Settings::default() },
                 Budget::unlimited(),
             ),
             options: QueryOptions::default(),

@@ -1,7 +1,7 @@
 //! Functions: which there are, and how each is evaluated.
 //!
 //! Map: [`math`] one float to one float · [`dates`] · [`range`] functions of ranges: [`rates`], [`over_time`], [`extended`] ·
-//! [`labels`] `label_replace`, `label_join` · [`sorting`] · [`histograms`] quantiles and fractions of classic and
+//! [`starts`] counters that say when they began · [`labels`] `label_replace`, `label_join` · [`sorting`] · [`histograms`] quantiles and fractions of classic and
 //! native histograms ·
 //! [`info`] · [`kymo`] and [`kymo_over_time`] Kymo's own · [`numbers`] quantiles and regressions.
 
@@ -18,6 +18,7 @@ pub(crate) mod over_time;
 pub(crate) mod range;
 pub(crate) mod rates;
 pub(crate) mod sorting;
+pub(crate) mod starts;
 
 use std::sync::Arc;
 
@@ -58,6 +59,7 @@ pub(crate) enum Function {
     MinOf,
     MaxOf,
     Timestamp,
+    StartTimestamp,
     Sort {
         descending: bool,
     },
@@ -106,6 +108,7 @@ pub(crate) fn resolve(name: &str, times: &QueryTimes) -> Option<Function> {
         "min_of" => Function::MinOf,
         "max_of" => Function::MaxOf,
         "timestamp" => Function::Timestamp,
+        "start_timestamp" => Function::StartTimestamp,
         "sort" => Function::Sort { descending: false },
         "sort_desc" => Function::Sort { descending: true },
         "sort_by_label" => Function::SortByLabel { descending: false },
@@ -219,6 +222,7 @@ impl Evaluator<'_> {
                 sink(&mut unlabelled(&scalars, grid))
             }
             Function::Timestamp => self.stream_timestamp(&call.args[0], grid, sink),
+            Function::StartTimestamp => self.stream_start_timestamps(&call.args[0], grid, sink),
             Function::Sort { descending } => self.stream_sorted(call, descending, span, grid, sink),
             Function::SortByLabel { descending } => {
                 self.stream_sorted_by_label(call, descending, span, grid, sink)

@@ -110,6 +110,10 @@ fn without_reset_hint(histogram: &Arc<FloatHistogram>) -> Arc<FloatHistogram> {
 pub(super) fn drop_stale(samples: &mut SeriesSamples) {
     let floats = &mut samples.floats;
     if floats.values.iter().any(|value| is_stale(*value)) {
+        if !floats.starts.is_empty() {
+            let keep: Vec<bool> = floats.values.iter().map(|value| !is_stale(*value)).collect();
+            floats.starts.retain(&keep);
+        }
         let mut kept = 0;
         for at in 0..floats.values.len() {
             if !is_stale(floats.values[at]) {
@@ -123,12 +127,9 @@ pub(super) fn drop_stale(samples: &mut SeriesSamples) {
     }
     let histograms = &mut samples.histograms;
     if histograms.values.iter().any(|histogram| is_stale(histogram.sum)) {
-        let mut keep = histograms
-            .values
-            .iter()
-            .map(|histogram| !is_stale(histogram.sum))
-            .collect::<Vec<_>>()
-            .into_iter();
+        let keep: Vec<bool> = histograms.values.iter().map(|histogram| !is_stale(histogram.sum)).collect();
+        histograms.starts.retain(&keep);
+        let mut keep = keep.into_iter();
         histograms.timestamps_ms.retain(|_| keep.next().unwrap_or(true));
         histograms.values.retain(|histogram| !is_stale(histogram.sum));
     }
@@ -141,6 +142,10 @@ pub(crate) struct View<'a> {
     pub(crate) floats: &'a [f64],
     pub(crate) histogram_ms: &'a [i64],
     pub(crate) histograms: &'a [Arc<FloatHistogram>],
+    /// When the counters of the floats began, up to the last that is known.
+    pub(crate) float_starts: &'a [i64],
+    /// See `float_starts`.
+    pub(crate) histogram_starts: &'a [i64],
     /// Position of the first float in its series.
     pub(crate) first_float: usize,
     /// The window's start, exclusive.
@@ -208,6 +213,8 @@ pub(crate) fn for_each_view(
             floats: &floats[float_at.clone()],
             histogram_ms: &histogram_ms[histogram_at.clone()],
             histograms: &histograms[histogram_at.clone()],
+            float_starts: samples.floats.starts.slice(float_at.start, float_at.end),
+            histogram_starts: samples.histograms.starts.slice(histogram_at.start, histogram_at.end),
             first_float: float_at.start,
             start_ms,
             end_ms,

@@ -1,6 +1,6 @@
 //! Samples of a script into storage.
 
-use model::{CounterResetHint, FloatHistogram, TenantId, is_stale};
+use model::{CounterResetHint, FloatHistogram, TenantId, UNKNOWN_START_MS, is_stale};
 use storage::memory::MemoryStorage;
 use storage::{Appender, WriteBatch};
 
@@ -14,7 +14,8 @@ pub(super) fn load(load: &Load, storage: &MemoryStorage, tenant: &TenantId) -> R
     let mut batch = WriteBatch::new();
     let native = if load.with_native { classic::to_native(&load.series) } else { Vec::new() };
     for series in load.series.iter().chain(&native).filter(|series| !series.start_timestamps) {
-        add(series, load.interval_ms, &mut batch);
+        let starts = load.series.iter().find(|other| other.start_timestamps && other.labels == series.labels);
+        add(series, starts, load.interval_ms, &mut batch);
     }
     let appended = storage.append(tenant, &batch).map_err(|error| error.to_string())?;
     match appended.rejected.first() {
@@ -23,11 +24,20 @@ pub(super) fn load(load: &Load, storage: &MemoryStorage, tenant: &TenantId) -> R
     }
 }
 
-fn add(series: &SeriesPoints, interval_ms: i64, batch: &mut WriteBatch) {
+/// When the counter of a point began: `offset` from the time of the point.
+fn start_of(starts: Option<&SeriesPoints>, at: usize, timestamp_ms: i64) -> i64 {
+    match starts.and_then(|starts| starts.points.get(at)) {
+        Some(Point::Float(offset_ms)) => timestamp_ms + *offset_ms as i64,
+        _ => UNKNOWN_START_MS,
+    }
+}
+
+fn add(series: &SeriesPoints, starts: Option<&SeriesPoints>, interval_ms: i64, batch: &mut WriteBatch) {
     let number = batch.add_series(series.labels.as_ref());
     let mut before: Option<FloatHistogram> = None;
     for (at, point) in series.points.iter().enumerate() {
         let timestamp_ms = at as i64 * interval_ms;
+        let start_ms = start_of(starts, at, timestamp_ms);
         match point {
             Point::None => {}
             // A marker ends a series of histograms as a histogram.
@@ -37,13 +47,13 @@ fn add(series: &SeriesPoints, interval_ms: i64, batch: &mut WriteBatch) {
                 before = Some(stale);
             }
             Point::Float(value) => {
-                batch.add_float(number, timestamp_ms, *value);
+                batch.add_float_since(number, timestamp_ms, *value, start_ms);
                 before = None;
             }
             Point::Histogram(histogram) => {
                 let mut stored = FloatHistogram::clone(histogram);
                 stored.counter_reset_hint = stored_hint(histogram, before.as_ref());
-                batch.add_histogram(number, timestamp_ms, stored);
+                batch.add_histogram_since(number, timestamp_ms, stored, start_ms);
                 before = Some(FloatHistogram::clone(histogram));
             }
         }

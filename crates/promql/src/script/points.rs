@@ -98,8 +98,9 @@ fn parse_points(text: &str, start_timestamps: bool) -> Result<Vec<Point>, String
             parse_histograms(rest, &mut points)?
         } else {
             let end = rest.find(char::is_whitespace).unwrap_or(rest.len());
-            // Start timestamps are durations, which nothing reads.
-            if !start_timestamps {
+            if start_timestamps {
+                parse_offsets(&rest[..end], &mut points)?;
+            } else {
                 parse_floats(&rest[..end], &mut points)?;
             }
             rest[end..].trim_start()
@@ -164,6 +165,41 @@ fn parse_floats(token: &str, points: &mut Vec<Point>) -> Result<(), String> {
         value += step;
     }
     Ok(())
+}
+
+/// `-30s`, `-30s-1mx2`, `_`: milliseconds from the time of a point to its start timestamp.
+fn parse_offsets(token: &str, points: &mut Vec<Point>) -> Result<(), String> {
+    let (head, times) = split_times(token);
+    let bad = || format!("not an offset: {token:?}");
+    if head == "_" {
+        return parse_floats(token, points);
+    }
+    let (start, step) = match step_position(head) {
+        Some(at) => head.split_at(at),
+        None => (head, "0"),
+    };
+    let mut offset = offset_ms(start).ok_or_else(bad)?;
+    let step = offset_ms(step).ok_or_else(bad)?;
+    let times = times.unwrap_or(0);
+    if times > POINTS_MAX {
+        return Err(format!("more than {POINTS_MAX} points in {token:?}"));
+    }
+    for _ in 0..=times {
+        points.push(Point::Float(offset as f64));
+        offset += step;
+    }
+    Ok(())
+}
+
+fn offset_ms(text: &str) -> Option<i64> {
+    let (sign, unsigned) = match text.strip_prefix('-') {
+        Some(rest) => (-1, rest),
+        None => (1, text.strip_prefix('+').unwrap_or(text)),
+    };
+    if unsigned.trim_end_matches(|c: char| c.is_ascii_alphabetic()) == "0" {
+        return Some(0);
+    }
+    model::time::parse_duration_ms(unsigned).ok().map(|ms| sign * ms)
 }
 
 /// Where the sign of the step stands in `a+b`.
@@ -305,8 +341,13 @@ mod tests {
         check("m {{sum:1 count:2}}+{{count:3}}x2", &[("__name__", "m")], &[2.0, 5.0, 8.0].map(Some));
         check("m {{count:1 buckets:[1 0]}} 5", &[("__name__", "m")], &[1.0, 5.0].map(Some));
         check("{} +Inf", &[], &[Some(f64::INFINITY)]);
-        check(r#"m{a="b"}@st -30s-1mx2"#, &[("__name__", "m"), ("a", "b")], &[]);
-        check("m@st -1m", &[("__name__", "m")], &[]);
+        let labels = [("__name__", "m"), ("a", "b")];
+        check(r#"m{a="b"}@st _ -30s-1mx2"#, &labels, &[None, Some(-30e3), Some(-90e3), Some(-150e3)]);
+        check(
+            "m@st -1m +1ms 0-1sx1 -0msx1",
+            &[("__name__", "m")],
+            &[-60e3, 1.0, 0.0, -1e3, 0.0, 0.0].map(Some),
+        );
     }
 
     #[test]

@@ -65,7 +65,7 @@ scripts! {
     range_queries: "range_queries.test", 15, true;
     selectors: "selectors.test", 19, true;
     staleness: "staleness.test", 14, true;
-    start_timestamps: "start_timestamps.test", 1, false;
+    start_timestamps: "start_timestamps.test", 19, true;
     subquery: "subquery.test", 24, true;
     trig_functions: "trig_functions.test", 12, true;
     type_and_unit: "type_and_unit.test", 44, true;

@@ -79,13 +79,11 @@ impl Evaluator<'_> {
     }
 }
 
+/// Says of each value of a group what becomes of it; nothing if its sample goes.
+type Change = fn(&[f64], &mut dyn FnMut(usize, Option<f64>));
+
 /// Replaces the values of a group at each step; `None` takes the sample away.
-fn per_step(
-    series: &mut [Series],
-    members: &[usize],
-    grid: &Grid,
-    change: fn(&[f64], &mut dyn FnMut(usize, Option<f64>)),
-) {
+fn per_step(series: &mut [Series], members: &[usize], grid: &Grid, change: Change) {
     let (mut values, mut present) = (Vec::new(), Vec::new());
     for step in 0..grid.count {
         values.clear();

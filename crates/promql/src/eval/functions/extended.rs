@@ -63,6 +63,8 @@ fn from_anchor(view: &View<'_>, state: &mut KernelState, kernel: Kernel) -> Out 
         floats: &view.floats[floats..],
         histogram_ms: &view.histogram_ms[histograms..],
         histograms: &view.histograms[histograms..],
+        float_starts: &[],
+        histogram_starts: &[],
         ..*view
     };
     kernel(&narrowed, state)

@@ -12,7 +12,7 @@ use crate::eval::window::{Reach, View, for_each_view};
 use crate::eval::{Evaluator, Scalars, Sink};
 use crate::plan::{Call, Kind, Window};
 
-use super::{absent, extended, numbers, over_time, rates};
+use super::{absent, extended, numbers, over_time, rates, starts};
 
 /// What a kernel makes of a range.
 #[derive(Debug)]
@@ -52,6 +52,7 @@ pub(crate) struct Notes {
     pub(crate) reconciled_addition: bool,
     pub(crate) reconciled_aggregation: bool,
     pub(crate) reset_conflict: bool,
+    pub(crate) start_overlap: bool,
 }
 
 /// A function of ranges.
@@ -148,6 +149,11 @@ impl Evaluator<'_> {
             if buffer.samples.is_empty() {
                 continue;
             }
+            let with_starts = match window.extended {
+                None if self.uses_starts => starts::kernel(call.name, &buffer.samples),
+                _ => Option::None,
+            };
+            let kernel = with_starts.unwrap_or(kernel);
             series.charge = None;
             series.column.reset(grid.count);
             state.notes = Notes::default();
@@ -253,6 +259,10 @@ impl Notes {
             (self.mixed, "encountered a mix of histograms and floats for metric name"),
             (self.not_a_counter, "this native histogram metric is not a counter:"),
             (self.not_a_gauge, "this native histogram metric is not a gauge:"),
+            (
+                self.start_overlap,
+                "sample has start time that overlaps with previous sample timestamp for metric",
+            ),
             (
                 self.mixed_schemas,
                 "vector contains a mix of histograms with exponential and custom buckets schemas for metric name",

@@ -52,7 +52,7 @@ fn extrapolated(view: &View<'_>, state: &mut KernelState, is_counter: bool, is_r
         return Out::Float(change * factor);
     }
     let [first, .., _] = view.histograms else { return Out::Nothing };
-    let Some(change) = histogram_change(view.histograms, is_counter, &mut state.notes) else {
+    let Some(change) = histogram_change(view.histograms, is_counter, &|_| false, &mut state.notes) else {
         return Out::Nothing;
     };
     let counter =
@@ -92,10 +92,12 @@ fn extrapolation(
     if is_rate { factor / view.range_s() } else { factor }
 }
 
-/// The change over a range of histograms; `None` if they do not fit to each other.
-fn histogram_change(
+/// The change over a range of histograms; `None` if they do not fit to each other. `is_reset` says of a sample but
+/// the first whether it is known from elsewhere that the counter began again before it.
+pub(super) fn histogram_change(
     histograms: &[Arc<FloatHistogram>],
     is_counter: bool,
+    is_reset: &dyn Fn(usize) -> bool,
     notes: &mut Notes,
 ) -> Option<FloatHistogram> {
     let (first, last) = (&histograms[0], &histograms[histograms.len() - 1]);
@@ -109,7 +111,7 @@ fn histogram_change(
     let second = &histograms[1];
     let empty;
     let mut base: &FloatHistogram = first;
-    if is_counter && histogram_math::detect_reset(second, first) {
+    if is_counter && (is_reset(1) || histogram_math::detect_reset(second, first)) {
         empty = FloatHistogram {
             schema: second.schema,
             custom_values: second.custom_values.clone(),
@@ -132,8 +134,8 @@ fn histogram_change(
     let mut change = difference.histogram;
     if is_counter {
         let mut previous = base;
-        for current in &histograms[1..] {
-            if histogram_math::detect_reset(current, previous) {
+        for (at, current) in histograms.iter().enumerate().skip(1) {
+            if is_reset(at) || histogram_math::detect_reset(current, previous) {
                 let Ok(sum) = histogram_math::add(&change, previous) else {
                     notes.mixed_schemas = true;
                     return None;

@@ -57,7 +57,7 @@ impl Window<'_> {
         }
         let left = self.left(notes)?;
         let right = self.right(notes)?;
-        notes.not_a_gauge |= !self.kind.is_counter && !(is_gauge(&left) && is_gauge(&right));
+        notes.not_a_gauge |= !(self.kind.is_counter || is_gauge(&left) && is_gauge(&right));
         let mut change = note(histogram_math::subtract(&right, &left)?, &mut notes.reconciled_subtraction);
         if self.kind.is_counter
             && let Some(correction) = self.correction(&left, &right, notes)?

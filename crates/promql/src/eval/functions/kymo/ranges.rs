@@ -18,7 +18,7 @@ pub(super) fn resolve(name: &str) -> Option<(SeriesFunction, bool)> {
         "range_median" => (|column, _, scratch| spread(column, scratch, |v| quantile(0.5, v)), false),
         "range_quantile" => (range_quantile, false),
         "range_stddev" => (|column, _, scratch| spread(column, scratch, |v| variance(v).sqrt()), false),
-        "range_stdvar" => (|column, _, scratch| spread(column, scratch, |v| variance(v)), false),
+        "range_stdvar" => (|column, _, scratch| spread(column, scratch, variance), false),
         "range_sum" => (|column, _, scratch| spread(column, scratch, |v| sum(v)), false),
         "range_mad" => (|column, _, scratch| spread(column, scratch, mad), false),
         "range_zscore" => (range_zscore, false),
