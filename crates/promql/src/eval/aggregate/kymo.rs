@@ -44,7 +44,7 @@ impl Evaluator<'_> {
                 KymoAggregate::OutliersIqr => keep_outliers(&mut series, members, grid),
                 KymoAggregate::TopK(by) => keep_ranked(&mut series, members, by, true, &counts, &mut order),
                 KymoAggregate::BottomK(by) => {
-                    keep_ranked(&mut series, members, by, false, &counts, &mut order)
+                    keep_ranked(&mut series, members, by, false, &counts, &mut order);
                 }
                 // The plan makes a quantile of it.
                 KymoAggregate::Median => {
