@@ -63,6 +63,8 @@ impl ErrorType {
 pub(crate) enum ApiError {
     /// In the API's envelope.
     Typed(ErrorType, String),
+    /// Too much to do: 429, with the seconds after which to try again.
+    Later(String, u64),
     /// Storage is not open yet: Prometheus answers this as plain text.
     NotReady,
 }
@@ -92,13 +94,14 @@ impl ApiError {
     pub(crate) fn status(&self) -> StatusCode {
         match self {
             Self::Typed(error_type, _) => error_type.status(),
+            Self::Later(..) => StatusCode::TOO_MANY_REQUESTS,
             Self::NotReady => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
     pub(crate) fn message(&self) -> &str {
         match self {
-            Self::Typed(_, message) => message,
+            Self::Typed(_, message) | Self::Later(message, _) => message,
             Self::NotReady => "Service Unavailable",
         }
     }
@@ -122,6 +125,9 @@ impl From<QueryError> for ApiError {
             QueryError::Parse(_) => Self::invalid_parameter("query", error),
             QueryError::BadRequest(_) => Self::bad_data(error.to_string()),
             QueryError::Execution(_) => Self::new(ErrorType::Execution, error.to_string()),
+            QueryError::Limit(_) => Self::new(ErrorType::Execution, error.to_string()),
+            QueryError::Overloaded { retry_after_s, .. } => Self::Later(error.to_string(), retry_after_s),
+            QueryError::Killed(_) => Self::new(ErrorType::Canceled, error.to_string()),
             QueryError::TimedOut(_) => Self::new(ErrorType::Timeout, error.to_string()),
             QueryError::Cancelled(_) => Self::new(ErrorType::Canceled, error.to_string()),
             QueryError::Storage(error) => error.into(),
@@ -145,7 +151,11 @@ impl From<storage::Error> for ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let Self::Typed(error_type, message) = self else { return not_ready() };
+        let (error_type, message, retry_after_s) = match self {
+            Self::Typed(error_type, message) => (error_type, message, 5),
+            Self::Later(message, after_s) => (ErrorType::TooManyRequests, message, after_s),
+            Self::NotReady => return not_ready(),
+        };
         let mut body = Vec::with_capacity(message.len() + 64);
         body.extend_from_slice(b"{\"status\":\"error\",\"errorType\":\"");
         body.extend_from_slice(error_type.as_str().as_bytes());
@@ -155,7 +165,7 @@ impl IntoResponse for ApiError {
         let mut response = (error_type.status(), body).into_response();
         response.headers_mut().insert(header::CONTENT_TYPE, json::CONTENT_TYPE);
         if error_type == ErrorType::Unavailable || error_type == ErrorType::TooManyRequests {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(retry_after_s));
         }
         response
     }

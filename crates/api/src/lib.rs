@@ -4,9 +4,9 @@
 //!
 //! Map: [`settings`] limits · [`deps`] what is asked of the rest of the house · [`server`] listening, connection
 //! limits, stopping · `connection`, `request_line` clients that are slow, silent or careless · `routes` the table of paths and what wraps
-//! every request · `params`, `tenancy`, `body`, `label_name` what comes in · `work` blocking threads ·
+//! every request · `params`, `tenancy`, `asker`, `body`, `label_name` what comes in · `work` blocking threads ·
 //! `respond`, `json`, `histogram`, `error` what goes out · `query`, `query_result`, `parse_query`, `series`,
-//! `metadata`, `targets`, `status`, `write`, `storage_admin` the endpoints of `/api/v1` · `federate` · `admin` health, metrics, reload · `ui` the
+//! `metadata`, `targets`, `status`, `governance`, `write`, `storage_admin` the endpoints of `/api/v1` · `federate` · `admin` health, metrics, reload · `ui` the
 //! embedded web UI · `state`, `metrics` what all share.
 //!
 //! Invariants: the server listens before storage is open and answers 503 until it is; no request is answered
@@ -19,10 +19,12 @@ pub mod server;
 pub mod settings;
 
 mod admin;
+mod asker;
 mod body;
 mod connection;
 mod error;
 mod federate;
+mod governance;
 mod histogram;
 mod json;
 mod label_name;

@@ -8,6 +8,7 @@ use model::TenantId;
 use promql::{QueryOptions, QueryResult, Value};
 use stdx::cancel::Cancel;
 
+use crate::asker::Asker;
 use crate::body::streamed;
 use crate::error::ApiError;
 use crate::params::{Params, parse_api_duration_ms};
@@ -20,11 +21,12 @@ use crate::work::{blocking, cancel_after};
 pub(crate) async fn query(
     Extract(state): Extract<Arc<State>>,
     Tenant(tenant): Tenant,
+    asker: Asker,
     params: Params,
 ) -> Result<Response, ApiError> {
     let limit = params.limit()?;
     let time_ms = params.time_or("time", state.deps.clock.now_ms())?;
-    let options = options(&state, &params)?;
+    let options = options(&state, asker, &params)?;
     let text = params.get("query").to_owned();
     let cancel = options.cancel.clone();
     let run = {
@@ -45,7 +47,7 @@ struct Range {
 }
 
 impl Range {
-    fn from_params(params: &Params, points_max: i64) -> Result<Self, ApiError> {
+    fn from_params(params: &Params, points_max: u64) -> Result<Self, ApiError> {
         let start_ms = params.time("start")?;
         let end_ms = params.time("end")?;
         if end_ms < start_ms {
@@ -57,10 +59,11 @@ impl Range {
                 "zero or negative query resolution step widths are not accepted. Try a positive integer";
             return Err(ApiError::invalid_parameter("step", fault));
         }
-        if i128::from(end_ms) - i128::from(start_ms) >= i128::from(points_max + 1) * i128::from(step_ms) {
+        let points = (i128::from(end_ms) - i128::from(start_ms)) / i128::from(step_ms);
+        if points > i128::from(points_max) {
             return Err(ApiError::bad_data(format!(
                 "exceeded maximum resolution of {} points per timeseries. Try decreasing the query resolution \
-                 (?step=XX)",
+                 (?step=XX), which asks for {points}, or raising query.max_points",
                 with_commas(points_max)
             )));
         }
@@ -69,7 +72,7 @@ impl Range {
 }
 
 /// 11000 to `11,000`.
-fn with_commas(number: i64) -> String {
+fn with_commas(number: u64) -> String {
     let digits = number.to_string();
     let mut out = String::new();
     for (at, digit) in digits.chars().enumerate() {
@@ -84,11 +87,13 @@ fn with_commas(number: i64) -> String {
 pub(crate) async fn query_range(
     Extract(state): Extract<Arc<State>>,
     Tenant(tenant): Tenant,
+    asker: Asker,
     params: Params,
 ) -> Result<Response, ApiError> {
     let limit = params.limit()?;
-    let range = Range::from_params(&params, state.settings.points_per_series_max)?;
-    let options = options(&state, &params)?;
+    let points_max = state.deps.engine.settings().limits_of(&tenant).points_max;
+    let range = Range::from_params(&params, points_max)?;
+    let options = options(&state, asker, &params)?;
     let text = params.get("query").to_owned();
     let cancel = options.cancel.clone();
     let run = {
@@ -110,8 +115,9 @@ fn evaluate_range(
     Ok(state.deps.engine.range(querier, tenant, text, start_ms, end_ms, step_ms, options)?)
 }
 
-fn options(state: &State, params: &Params) -> Result<QueryOptions, ApiError> {
+fn options(state: &State, asker: Asker, params: &Params) -> Result<QueryOptions, ApiError> {
     let timeout = params.timeout()?;
+    let class = asker.class(params)?;
     let lookback_ms = match params.get("lookback_delta") {
         "" => None,
         text => {
@@ -121,7 +127,8 @@ fn options(state: &State, params: &Params) -> Result<QueryOptions, ApiError> {
         }
     };
     let per_step_stats = params.get("stats") == "all";
-    Ok(QueryOptions { lookback_ms, per_step_stats, cancel: cancel_after(state, timeout) })
+    let cancel = cancel_after(state, timeout);
+    Ok(QueryOptions { lookback_ms, per_step_stats, cancel, class, origin: asker.origin })
 }
 
 async fn finish(
@@ -135,10 +142,9 @@ async fn finish(
     if limit > 0 && truncate(&mut result.value, limit) {
         result.warnings.push(TRUNCATED.to_owned());
     }
-    // The engine has given its memory back; the result is ours until the client has taken it.
-    let held = state.deps.budget.reserve(size_bytes(&result.value)).map_err(storage::Error::from)?;
+    // The result holds its memory until the client has taken it.
     let with_stats = !params.get("stats").is_empty();
-    Ok(respond(streamed(RenderResult::new(result, with_stats, held))))
+    Ok(respond(streamed(RenderResult::new(result, with_stats))))
 }
 
 fn truncate(value: &mut Value, limit: usize) -> bool {
@@ -148,19 +154,4 @@ fn truncate(value: &mut Value, limit: usize) -> bool {
         _ => return false,
     }
     true
-}
-
-fn size_bytes(value: &Value) -> u64 {
-    let size = match value {
-        Value::Scalar { .. } => 0,
-        Value::String { value, .. } => value.len(),
-        Value::Vector(samples) => samples.len() * size_of::<promql::value::VectorSample>(),
-        Value::Matrix(series) => {
-            let each = |s: &promql::value::MatrixSeries| {
-                size_of_val(s) + s.floats.len() * 16 + s.histograms.len() * 256
-            };
-            series.iter().map(each).sum()
-        }
-    };
-    size as u64
 }

@@ -1,9 +1,8 @@
 //! Results of queries as JSON, written while they are sent.
 
 use model::number::FloatFormat;
-use promql::value::{MatrixSeries, QueryStats, SampleValue, VectorSample};
+use promql::value::{Held, MatrixSeries, QueryStats, SampleValue, VectorSample};
 use promql::{QueryResult, Value};
-use stdx::memory::Reservation;
 
 use crate::body::Render;
 use crate::json::{
@@ -27,14 +26,14 @@ pub(crate) struct RenderResult {
     stats: Option<QueryStats>,
     annotations: Annotations,
     /// Given back with the result.
-    _held: Reservation,
+    _held: Held,
     started: bool,
     at: Position,
 }
 
 impl RenderResult {
-    pub(crate) fn new(result: QueryResult, with_stats: bool, held: Reservation) -> Self {
-        let QueryResult { value, warnings, infos, stats } = result;
+    pub(crate) fn new(result: QueryResult, with_stats: bool) -> Self {
+        let QueryResult { value, warnings, infos, stats, held } = result;
         Self {
             value,
             stats: with_stats.then_some(stats),

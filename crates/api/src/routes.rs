@@ -9,7 +9,7 @@ use axum::extract::{MatchedPath, OriginalUri, Request, State as Extract};
 use axum::handler::Handler;
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, any, get, post};
+use axum::routing::{MethodRouter, any, delete, get, post};
 use futures_util::FutureExt;
 use http::{HeaderValue, Method, StatusCode, header};
 use tower_http::compression::CompressionLayer;
@@ -17,7 +17,8 @@ use tower_http::compression::CompressionLayer;
 use crate::error::{self, ApiError, ErrorType};
 use crate::state::State;
 use crate::{
-    admin, federate, metadata, parse_query, query, series, status, storage_admin, targets, ui, write,
+    admin, federate, governance, metadata, parse_query, query, series, status, storage_admin, targets, ui,
+    write,
 };
 
 const ADMIN_PATH: &str = "/api/v1/admin/";
@@ -62,6 +63,9 @@ fn api(state: &Arc<State>) -> Router<Arc<State>> {
         .route("/status/runtimeinfo", get(status::runtime_info))
         .route("/status/buildinfo", get(status::build_info))
         .route("/status/tsdb", get(status::tsdb))
+        .route("/status/active_queries", get(governance::active_queries))
+        .route("/status/active_queries/{id}", delete(governance::kill))
+        .route("/status/top_queries", get(governance::top_queries))
         .route("/write", post(write::write))
         .route("/admin/tsdb/delete_series", post_or_put(storage_admin::delete_series))
         .route("/admin/tsdb/clean_tombstones", post_or_put(storage_admin::clean_tombstones))

@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
+use crate::asker::PeerAddress;
 use crate::connection::{Activity, Guarded, OnTimeout, Patience, Watched};
 use crate::metrics::Metrics;
 use crate::routes;
@@ -107,7 +108,7 @@ impl Acceptor {
     async fn run(self, listener: TcpListener, stop: CancellationToken) {
         let graceful = GracefulShutdown::new();
         while let Some(accepted) = self.accept(&listener, &stop).await {
-            let (socket, slot) = match accepted {
+            let (socket, peer, slot) = match accepted {
                 Ok(accepted) => accepted,
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept a connection");
@@ -115,7 +116,7 @@ impl Acceptor {
                     continue;
                 }
             };
-            let connection = self.serve(socket, graceful.watcher());
+            let connection = self.serve(socket, PeerAddress(peer), graceful.watcher());
             let (cut_off, open) = (self.cut_off.clone(), self.state.metrics.connections.clone());
             self.connections.spawn(async move {
                 open.inc();
@@ -136,10 +137,10 @@ impl Acceptor {
         &self,
         listener: &TcpListener,
         stop: &CancellationToken,
-    ) -> Option<io::Result<(TcpStream, tokio::sync::OwnedSemaphorePermit)>> {
+    ) -> Option<io::Result<(TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit)>> {
         let next = async {
             let slot = Arc::clone(&self.slots).acquire_owned().await.expect("the semaphore is never closed");
-            listener.accept().await.map(|(socket, _)| (socket, slot))
+            listener.accept().await.map(|(socket, peer)| (socket, peer, slot))
         };
         tokio::select! {
             () = stop.cancelled() => None,
@@ -147,7 +148,12 @@ impl Acceptor {
         }
     }
 
-    fn serve(&self, socket: TcpStream, watcher: Watcher) -> impl Future<Output = ()> + use<> {
+    fn serve(
+        &self,
+        socket: TcpStream,
+        peer: PeerAddress,
+        watcher: Watcher,
+    ) -> impl Future<Output = ()> + use<> {
         let settings = &self.state.settings;
         let patience = Patience {
             idle: settings.idle_timeout,
@@ -163,7 +169,8 @@ impl Acceptor {
         }
         let socket = Watched::new(socket, Arc::clone(&activity), patience, on_timeout);
         let router = self.router.clone();
-        let service = hyper::service::service_fn(move |request: http::Request<Incoming>| {
+        let service = hyper::service::service_fn(move |mut request: http::Request<Incoming>| {
+            request.extensions_mut().insert(peer);
             let (router, guard) = (router.clone(), activity.begin_request());
             async move {
                 let response = router.oneshot(request.map(Body::new)).await?;

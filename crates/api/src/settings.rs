@@ -32,8 +32,6 @@ pub struct Settings {
     pub write_decompressed_bytes_max: usize,
     /// Pushes that are decoded and written at one time; others are answered 429.
     pub writes_concurrent_max: usize,
-    /// Longest time between a query's `start` and `end` divided by `step`. Prometheus' limit is 11,000.
-    pub points_per_series_max: i64,
     /// How far federation looks back for a series' newest sample; the same as the engine's.
     pub lookback_ms: i64,
     /// Whether `POST /-/quit` ends the process.
@@ -61,7 +59,6 @@ impl Default for Settings {
             write_bytes_max: 32 << 20,
             write_decompressed_bytes_max: 128 << 20,
             writes_concurrent_max: 64,
-            points_per_series_max: 11_000,
             lookback_ms: 300_000,
             allow_quit: false,
             allow_admin: false,

@@ -58,7 +58,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let server = Server::load(options, Arc::clone(&clock), registry.clone(), budgets)?;
     let signals = signals::listen(&server)?;
     let engine = server.engine()?;
-    let api = api::start(server.options.api.clone(), server.api_deps(engine)).await?;
+    let api = api::start(server.options.api.clone(), server.api_deps(Arc::clone(&engine))).await?;
     let address = welcome::address(api.local_addr());
     tracing::info!(address, "listening; not ready before the journal is replayed");
 
@@ -86,7 +86,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         },
     )
     .await?;
-    server.open(Opened { tsdb: Arc::clone(&tsdb), scrape: scrape.clone() });
+    server.open(Opened { tsdb: Arc::clone(&tsdb), scrape: scrape.clone(), engine });
     api.open(api::Backends {
         appender: Arc::<tsdb::Tsdb>::clone(&tsdb),
         querier: Arc::<tsdb::Tsdb>::clone(&tsdb),

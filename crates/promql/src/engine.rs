@@ -1,12 +1,18 @@
 //! Evaluates queries. THIS IS THE DOOR that `api`, `kymo` and later `rules` use; the signatures are agreed.
 
+mod active;
+mod class;
 mod gate;
 mod result;
+mod settings;
+mod top;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use model::TenantId;
+use parking_lot::RwLock;
 use prometheus::Registry;
 use stdx::cancel::{Cancel, Stopped};
 use stdx::memory::Budget;
@@ -23,33 +29,19 @@ use crate::eval::stats::SampleStats;
 use crate::metrics::Metrics;
 use crate::parser;
 use crate::plan::{self, Node, QueryTimes};
-use crate::value::{QueryResult, QueryStats, Timings};
+use crate::value::{Held, QueryResult, QueryStats, Timings};
 
+use active::{ActiveQueries, Listed, Running};
 use gate::Gate;
+use top::{Run, TopQueries};
 
-/// Limits and defaults of an engine.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// How far an instant selector looks back for a sample. Default 5 min.
-    pub lookback_ms: i64,
-    /// The most samples a query may hold in memory at a time. Default 50 million, as Prometheus.
-    pub samples_max: u64,
-    /// Longest run of a query. Default 2 min.
-    pub timeout: Duration,
-    /// Default step of subqueries (Prometheus: the global evaluation interval). Default 1 min.
-    pub subquery_step_ms: i64,
-    /// Queries that run at the same time; others wait. Default 20.
-    pub concurrent_max: usize,
-    /// Prometheus' feature `promql-delayed-name-removal`: `label_join` and `by (__name__)` still see the name of a metric that
-    /// a function is going to drop. Default off, as in Prometheus.
-    pub delayed_name_removal: bool,
-    /// Prometheus' feature `use-start-timestamps`: `rate`, `increase`, `irate` and `resets` look at when a counter began, where
-    /// samples say so. Default off, as in Prometheus.
-    pub use_start_timestamps: bool,
-}
+pub use active::{ActiveQuery, Origin, RangeTimes};
+pub use class::Class;
+pub use settings::{Limits, Settings};
+pub use top::{TopBy, TopQuery};
 
 /// What may differ from query to query.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct QueryOptions {
     /// Instead of the engine's lookback.
     pub lookback_ms: Option<i64>,
@@ -57,34 +49,26 @@ pub struct QueryOptions {
     pub per_step_stats: bool,
     /// Stops the query when its client is gone; carries the deadline of the `timeout` parameter.
     pub cancel: Cancel,
+    /// What it is for.
+    pub class: Class,
+    /// Where it comes from.
+    pub origin: Origin,
 }
 
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            lookback_ms: 5 * 60_000,
-            samples_max: 50_000_000,
-            timeout: Duration::from_secs(120),
-            subquery_step_ms: 60_000,
-            concurrent_max: 20,
-            delayed_name_removal: false,
-            use_start_timestamps: false,
-        }
-    }
-}
-
-impl Default for QueryOptions {
-    fn default() -> Self {
-        Self { lookback_ms: None, per_step_stats: false, cancel: Cancel::never() }
-    }
-}
+/// Of the memory of queries, this is kept for those of alerts, in percent.
+const ALERT_MEMORY_PERCENT: u64 = 15;
 
 /// Evaluates queries against a [`Querier`]. Shared as `Arc<Engine>`; synchronous, call it on a blocking thread.
 #[derive(Debug)]
 pub struct Engine {
-    settings: Settings,
+    settings: RwLock<Arc<Settings>>,
+    /// Of all queries.
     budget: Arc<Budget>,
+    /// Of all but those for alerts.
+    others_budget: Arc<Budget>,
     gate: Gate,
+    active: ActiveQueries,
+    top: TopQueries,
     metrics: Metrics,
 }
 
@@ -98,8 +82,43 @@ enum When {
 impl Engine {
     /// An engine whose queries take memory from `budget`.
     pub fn new(settings: Settings, budget: Arc<Budget>) -> Self {
-        let gate = Gate::new(settings.concurrent_max);
-        Self { settings, budget, gate, metrics: Metrics::new() }
+        let gate = Gate::new(&settings);
+        let others_bytes = budget.limit_bytes() / 100 * (100 - ALERT_MEMORY_PERCENT);
+        Self {
+            others_budget: budget.child("queries", others_bytes),
+            settings: RwLock::new(Arc::new(settings)),
+            budget,
+            gate,
+            active: ActiveQueries::default(),
+            top: TopQueries::default(),
+            metrics: Metrics::new(),
+        }
+    }
+
+    /// Takes new settings; queries that run go on with the old ones.
+    pub fn reload(&self, settings: Settings) {
+        self.gate.reload(&settings);
+        *self.settings.write() = Arc::new(settings);
+    }
+
+    /// The settings in force.
+    pub fn settings(&self) -> Arc<Settings> {
+        Arc::clone(&self.settings.read())
+    }
+
+    /// Queries that run or wait, the oldest first; of one tenant, or of all.
+    pub fn active_queries(&self, tenant: Option<&TenantId>) -> Vec<ActiveQuery> {
+        self.active.list(tenant)
+    }
+
+    /// Tells a query to stop, if it is there and of this tenant (`None`: of any). Returns what it was.
+    pub fn kill(&self, tenant: Option<&TenantId>, id: u64) -> Option<ActiveQuery> {
+        self.active.kill(tenant, id)
+    }
+
+    /// The texts that have cost most of those asked lately; of one tenant, or of all.
+    pub fn top_queries(&self, tenant: Option<&TenantId>, by: TopBy, limit: usize) -> Vec<TopQuery> {
+        self.top.list(tenant, by, limit)
     }
 
     /// Adds the engine's own metrics to a registry.
@@ -142,7 +161,7 @@ impl Engine {
         self.execute(querier, tenant, query, When::Range { start_ms, end_ms, step_ms }, options)
     }
 
-    /// Counts and times what [`Self::run`] does.
+    /// Lists the query while it is there; counts, times and logs what [`Self::run`] does.
     fn execute(
         &self,
         querier: &dyn Querier,
@@ -151,43 +170,111 @@ impl Engine {
         when: When,
         options: &QueryOptions,
     ) -> Result<QueryResult, QueryError> {
+        let settings = self.settings();
         let arrived = Instant::now();
+        // Before its text is copied anywhere.
+        let limits = settings.limits_of(tenant);
+        if query.len() > limits.expression_bytes_max {
+            let error = QueryError::too_long(query.len(), limits.expression_bytes_max);
+            self.metrics.done(when.range_times().is_some(), options.class, arrived.elapsed(), Some(&error));
+            return Err(error);
+        }
+        let id = self.active.next_id();
+        let budget = if options.class == Class::Alert { &self.budget } else { &self.others_budget };
+        let memory_bytes = limits.memory_bytes_max.unwrap_or(self.budget.limit_bytes() / 2);
+        let listed = self.active.add(Running {
+            id,
+            tenant: tenant.clone(),
+            query: Arc::from(query),
+            class: options.class,
+            origin: options.origin.clone(),
+            range: when.range_times(),
+            arrived,
+            has_started: AtomicBool::new(false),
+            was_killed: AtomicBool::new(false),
+            memory: budget.child_set_by("one query", memory_bytes, "query.max_memory"),
+            progress: Arc::default(),
+            cancel: options.cancel.until(arrived.checked_add(limits.timeout)),
+        });
         self.metrics.active.inc();
-        let result = self.run(querier, tenant, query, when, options, arrived);
+        let result = self.run(querier, &listed, &settings, when, options).map_err(|error| match error {
+            QueryError::Cancelled(_) if listed.was_killed.load(Ordering::Relaxed) => QueryError::Killed(id),
+            error => error,
+        });
         self.metrics.active.dec();
-        self.metrics.done(matches!(when, When::Range { .. }), arrived.elapsed(), result.as_ref().err());
+        self.note(&settings, &listed, result.as_ref().err());
         result
+    }
+
+    /// Remembers what a query has cost.
+    fn note(&self, settings: &Settings, listed: &Listed<'_>, error: Option<&QueryError>) {
+        let took = listed.arrived.elapsed();
+        let is_range = listed.range.is_some();
+        self.metrics.done(is_range, listed.class, took, error);
+        if matches!(error, Some(QueryError::Parse(_) | QueryError::BadRequest(_))) {
+            return;
+        }
+        let (memory_peak_bytes, samples_read) = (listed.memory.peak_bytes(), listed.progress.samples_read());
+        let run = Run { class: listed.class, failed: error.is_some(), took, memory_peak_bytes, samples_read };
+        self.top.note(&listed.tenant, &listed.query, is_range, run);
+        if settings.slow_log_after.is_some_and(|after| took >= after) {
+            self.metrics.slow.inc();
+            tracing::warn!(
+                query = &*listed.query,
+                tenant = listed.tenant.as_str(),
+                class = listed.class.as_str(),
+                user = listed.origin.user,
+                source = listed.origin.source,
+                range = ?listed.range,
+                seconds = took.as_secs_f64(),
+                memory_peak_bytes,
+                series = listed.progress.series_read(),
+                samples = samples_read,
+                error = error.map(tracing::field::display),
+                "slow query"
+            );
+        }
     }
 
     fn run(
         &self,
         querier: &dyn Querier,
-        tenant: &TenantId,
-        query: &str,
+        listed: &Listed<'_>,
+        settings: &Settings,
         when: When,
         options: &QueryOptions,
-        arrived: Instant,
     ) -> Result<QueryResult, QueryError> {
         let grid = when.grid()?;
-        let plan = self.plan(query, when)?;
+        let query = &*listed.query;
+        let limits = settings.limits_of(&listed.tenant);
+        let plan = plan_of(query, when, settings)?;
+        let height = plan.height();
+        if height > limits.nesting_max {
+            let what = "the expression has too many levels";
+            return Err(QueryError::limit(what, "max_nesting", limits.nesting_max as u64, height as u64));
+        }
         // Waiting counts: who waits too long for a slot is told so, instead of beginning late.
-        let deadline = arrived.checked_add(self.settings.timeout);
-        let _slot = self.gate.enter(&options.cancel, deadline)?;
-        let exec_queue_s = arrived.elapsed().as_secs_f64();
-        self.metrics.queued(arrived.elapsed());
+        let _slot = self.gate.enter(listed.class, &listed.cancel, None).inspect_err(|error| {
+            if matches!(error, QueryError::Overloaded { .. }) {
+                self.metrics.shed.with_label_values(&[listed.class.as_str()]).inc();
+            }
+        })?;
+        listed.has_started.store(true, Ordering::Relaxed);
+        let exec_queue_s = listed.arrived.elapsed().as_secs_f64();
+        self.metrics.queued(listed.class, listed.arrived.elapsed());
         let started = Instant::now();
-        let ledger = Ledger::new(&self.budget, self.settings.samples_max);
-        let _result_of_scalars = ledger.take_scratch(grid.count)?;
-        let cancel = options.cancel.clone();
+        let ledger = Ledger::new(&listed.memory, limits.samples_max);
+        let of_scalars = ledger.take_scratch(grid.count)?;
         let mut evaluator = Evaluator {
             querier,
-            tenant,
-            context: QueryContext { budget: Arc::clone(&self.budget), cancel },
-            deadline,
-            lookback_ms: options.lookback_ms.unwrap_or(self.settings.lookback_ms),
+            tenant: &listed.tenant,
+            context: QueryContext { budget: Arc::clone(&listed.memory), cancel: listed.cancel.clone() },
+            series_max: limits.series_max,
+            progress: Arc::clone(&listed.progress),
+            lookback_ms: options.lookback_ms.unwrap_or(settings.lookback_ms),
             is_range: when.is_range(),
-            uses_starts: self.settings.use_start_timestamps,
-            drops_names_early: self.drops_names_early(query),
+            uses_starts: settings.use_start_timestamps,
+            drops_names_early: drops_names_early(query, settings),
             ledger,
             annotations: Annotations::default(),
             stats: SampleStats::new(grid.count, options.per_step_stats),
@@ -195,9 +282,11 @@ impl Engine {
         let evaluated = evaluator.evaluate(&plan, &grid)?;
         let inner_eval_s = started.elapsed().as_secs_f64();
         let sorting = Instant::now();
-        let value = evaluated.into_value(&grid, matches!(when, When::Range { .. }))?;
+        let (value, held) = evaluated.into_value(&grid, when.range_times().is_some(), &evaluator.ledger)?;
         let result_sort_s = sorting.elapsed().as_secs_f64();
         let samples_peak = evaluator.ledger.samples_peak();
+        drop(of_scalars);
+        evaluator.ledger.give_back_unused();
         let (warnings, infos) = evaluator.annotations.into_texts(query);
         let (total, per_step) = evaluator.stats.finish();
         let eval_total_s = started.elapsed().as_secs_f64();
@@ -209,45 +298,41 @@ impl Engine {
                 query_preparation_s: (eval_total_s - inner_eval_s - result_sort_s).max(0.0),
                 inner_eval_s,
                 exec_queue_s,
-                exec_total_s: arrived.elapsed().as_secs_f64(),
+                exec_total_s: listed.arrived.elapsed().as_secs_f64(),
             },
             total_queryable_samples: total,
             peak_samples: samples_peak,
             total_queryable_samples_per_step: per_step.map(|per_step| {
                 per_step.into_iter().enumerate().map(|(at, count)| (grid.time_ms(at), count)).collect()
             }),
+            memory_peak_bytes: listed.memory.peak_bytes(),
         };
-        Ok(QueryResult { value, warnings, infos, stats })
+        Ok(QueryResult { value, warnings, infos, stats, held: Held::new(held) })
     }
+}
 
-    /// Whether names are dropped where Prometheus drops them, instead of all in the end. Who does not mention them, nor
-    /// chooses series by a hash of their labels, cannot tell the difference, and is spared the new label sets.
-    fn drops_names_early(&self, query: &str) -> bool {
-        !self.settings.delayed_name_removal
-            && (query.contains("limit_ratio") || METADATA_LABELS.iter().any(|name| query.contains(name)))
-    }
+/// Whether names are dropped where Prometheus drops them, instead of all in the end. Who does not mention them, nor
+/// chooses series by a hash of their labels, cannot tell the difference, and is spared the new label sets.
+fn drops_names_early(query: &str, settings: &Settings) -> bool {
+    !settings.delayed_name_removal
+        && (query.contains("limit_ratio") || METADATA_LABELS.iter().any(|name| query.contains(name)))
+}
 
-    fn plan(&self, query: &str, when: When) -> Result<Node, QueryError> {
-        let mut expr = parser::parse(query).map_err(QueryError::Parse)?;
-        let times = when.times(self.settings.subquery_step_ms);
-        ast::resolve_durations(&mut expr, times.step_ms, times.end_ms - times.start_ms).map_err(|fault| {
-            let at = crate::annotations::line_and_column(query, fault.span.start);
-            let (line, column) = at.split_once(':').unwrap_or(("1", "1"));
-            let position = |text: &str| text.parse().unwrap_or(1);
-            let (line, column) = (position(line), position(column));
-            QueryError::Parse(vec![ParseError { message: fault.message, span: fault.span, line, column }])
-        })?;
-        let plan = plan::build(&expr, &times)?;
-        let fits = matches!(plan.value_type, ValueType::Scalar | ValueType::Vector);
-        if matches!(when, When::Range { .. }) && !fits {
-            let got = plan.value_type.documented();
-            let text = format!(
-                "invalid expression type \"{got}\" for range query, must be Scalar or instant Vector"
-            );
-            return Err(QueryError::BadRequest(text));
-        }
-        Ok(plan)
+/// Reads a query and checks what can be checked before it runs.
+fn plan_of(query: &str, when: When, settings: &Settings) -> Result<Node, QueryError> {
+    let mut expr = parser::parse(query).map_err(QueryError::Parse)?;
+    let times = when.times(settings.subquery_step_ms);
+    ast::resolve_durations(&mut expr, times.step_ms, times.end_ms - times.start_ms)
+        .map_err(|fault| QueryError::Parse(vec![ParseError::new(query, fault.span, fault.message)]))?;
+    let plan = plan::build(&expr, &times)?;
+    let fits = matches!(plan.value_type, ValueType::Scalar | ValueType::Vector);
+    if when.range_times().is_some() && !fits {
+        let got = plan.value_type.documented();
+        let text =
+            format!("invalid expression type \"{got}\" for range query, must be Scalar or instant Vector");
+        return Err(QueryError::BadRequest(text));
     }
+    Ok(plan)
 }
 
 impl When {
@@ -267,6 +352,14 @@ impl When {
 
     fn is_range(self) -> bool {
         matches!(self, Self::Range { start_ms, end_ms, .. } if start_ms != end_ms)
+    }
+
+    /// `None` for an instant query.
+    fn range_times(self) -> Option<RangeTimes> {
+        match self {
+            Self::Instant { .. } => None,
+            Self::Range { start_ms, end_ms, step_ms } => Some(RangeTimes { start_ms, end_ms, step_ms }),
+        }
     }
 
     fn times(self, subquery_step_ms: i64) -> QueryTimes {

@@ -1,6 +1,7 @@
 //! Why a query has no result.
 
 use crate::ast::Span;
+use crate::engine::Class;
 
 /// A fault in the text of a query.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -52,6 +53,28 @@ pub enum QueryError {
     /// It cannot be evaluated (Prometheus' `execution` errors).
     #[error("{0}")]
     Execution(String),
+    /// It would cost more than one query may. The text names the limit, its setting and the cost met.
+    #[error("{0}")]
+    Limit(String),
+    /// Too much is asked at a time, and this query is not important enough.
+    #[error(
+        "too many queries: {running} run and {waiting} wait, and this one is of class {}; try again in {retry_after_s} s, \
+         or raise query.max_concurrency or query.max_waiting",
+        class.as_str()
+    )]
+    Overloaded {
+        /// Its class.
+        class: Class,
+        /// Queries that run.
+        running: usize,
+        /// Queries that wait.
+        waiting: usize,
+        /// When to try again, in seconds.
+        retry_after_s: u64,
+    },
+    /// An operator ended it.
+    #[error("query {0} was killed")]
+    Killed(u64),
     /// It ran into its time limit.
     #[error("query timed out in {0}")]
     TimedOut(String),
@@ -61,4 +84,17 @@ pub enum QueryError {
     /// Storage failed.
     #[error("{0}")]
     Storage(#[from] storage::Error),
+}
+
+impl QueryError {
+    /// A limit was met: what it is of, the setting that raises it, what it is, and the cost met.
+    pub(crate) fn limit(what: &str, setting: &str, limit: u64, met: u64) -> Self {
+        Self::Limit(format!(
+            "{what}: {met}, and the limit is {limit}; ask for less, or raise query.{setting}"
+        ))
+    }
+
+    pub(crate) fn too_long(met: usize, limit: usize) -> Self {
+        Self::limit("the expression has too many bytes", "max_expression_length", limit as u64, met as u64)
+    }
 }

@@ -3,7 +3,7 @@
 //! Series are pushed from operator to operator as they come out of storage, so that what is aggregated is never
 //! held; operators that need all of their input (joins, `topk`, sorting) collect it first.
 //!
-//! Map: [`grid`] points in time · [`column`] a series' result · [`ledger`] what a query holds · [`select`] instant
+//! Map: [`grid`] points in time · [`column`] a series' result · [`ledger`] what a query holds · [`progress`] how far it is · [`select`] instant
 //! selectors · [`alternatives`] those with several sets of matchers · [`smooth`] those with `smoothed` · [`window`] range selectors and subqueries · [`aggregate`] · [`binary`] and [`join`] · [`gaps`] `default`, `if`, `ifnot` · [`functions`]
 //! · [`merge`] series that end up with the same labels.
 
@@ -17,12 +17,13 @@ pub(crate) mod grid;
 pub(crate) mod join;
 pub(crate) mod ledger;
 pub(crate) mod merge;
+pub(crate) mod progress;
 pub(crate) mod select;
 pub(crate) mod smooth;
 pub(crate) mod stats;
 pub(crate) mod window;
 
-use std::time::Instant;
+use std::sync::Arc;
 
 use model::TenantId;
 use stdx::cancel::Stopped;
@@ -37,6 +38,7 @@ use crate::plan::{Kind, Node};
 use column::{Bits, Column, Series};
 use grid::Grid;
 use ledger::Ledger;
+use progress::Progress;
 use stats::SampleStats;
 
 /// Takes one series after the other. It may take the series' content or leave it; the producer fills it anew.
@@ -50,8 +52,9 @@ pub(crate) struct Evaluator<'a> {
     pub(crate) querier: &'a dyn Querier,
     pub(crate) tenant: &'a TenantId,
     pub(crate) context: QueryContext,
-    /// The engine's own time limit; that of the client is part of `context.cancel`.
-    pub(crate) deadline: Option<Instant>,
+    /// The most series that all selectors together may select.
+    pub(crate) series_max: u64,
+    pub(crate) progress: Arc<Progress>,
     pub(crate) lookback_ms: i64,
     /// Whether the query has (or could have) more than one step; sorting has no effect then.
     pub(crate) is_range: bool,
@@ -112,11 +115,7 @@ impl Evaluator<'_> {
     /// # Errors
     /// Says why it must.
     pub(crate) fn check(&self) -> Result<(), QueryError> {
-        self.context.cancel.check().map_err(|stopped| stopped_in(stopped, PHASE))?;
-        match self.deadline {
-            Some(deadline) if Instant::now() >= deadline => Err(stopped_in(Stopped::TimedOut, PHASE)),
-            _ => Ok(()),
-        }
+        self.context.cancel.check().map_err(|stopped| stopped_in(stopped, PHASE))
     }
 
     /// As [`Self::check`], for series `at` of many: looks at the clock for one in sixteen, because that costs as much as
@@ -238,7 +237,7 @@ impl Evaluator<'_> {
 pub(crate) fn keep(series: &mut Series, ledger: &Ledger) -> Result<Series, QueryError> {
     let mut kept = std::mem::take(series);
     if kept.charge.is_none() {
-        kept.charge = Some(ledger.take(kept.column.sample_count(), kept.column.size_bytes())?);
+        kept.charge = Some(ledger.take(kept.column.sample_count(), kept.size_bytes())?);
     }
     Ok(kept)
 }

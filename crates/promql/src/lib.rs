@@ -25,6 +25,8 @@ pub mod printer;
 pub mod script;
 pub mod value;
 
-pub use engine::{Engine, QueryOptions, Settings};
+pub use engine::{
+    ActiveQuery, Class, Engine, Limits, Origin, QueryOptions, RangeTimes, Settings, TopBy, TopQuery,
+};
 pub use error::{ParseError, QueryError};
 pub use value::{QueryResult, Value};

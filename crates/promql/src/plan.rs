@@ -3,6 +3,8 @@
 //!
 //! Such a fixed part (everything under `@`) is evaluated once and its result repeated.
 
+mod tree;
+
 use std::cell::Cell;
 use std::sync::Arc;
 

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use model::{FloatHistogram, Labels};
 
+use crate::eval::ledger::Charge;
+
 /// The result of a query.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {
@@ -69,6 +71,30 @@ pub struct QueryResult {
     pub infos: Vec<String>,
     /// What it cost.
     pub stats: QueryStats,
+    /// The memory of all this, given back with it.
+    pub held: Held,
+}
+
+/// Memory of a result, taken from the budget of queries until the last clone is dropped.
+#[derive(Debug, Clone, Default)]
+pub struct Held(Option<Arc<Charge>>);
+
+impl Held {
+    pub(crate) fn new(charge: Charge) -> Self {
+        Self(Some(Arc::new(charge)))
+    }
+
+    /// How much it is.
+    pub fn bytes(&self) -> u64 {
+        self.0.as_ref().map_or(0, |charge| charge.bytes())
+    }
+}
+
+/// Says nothing about what the result is.
+impl PartialEq for Held {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
 }
 
 /// What a query cost.
@@ -82,6 +108,8 @@ pub struct QueryStats {
     pub peak_samples: u64,
     /// Samples looked at, per step of a range query; filled if asked for.
     pub total_queryable_samples_per_step: Option<Vec<(i64, u64)>>,
+    /// The most memory held at one time, storage's for the query included.
+    pub memory_peak_bytes: u64,
 }
 
 /// Seconds by phase, named as Prometheus names them.

@@ -37,6 +37,13 @@ impl Cancel {
         Self { state: Arc::new(AtomicU8::new(0)), deadline: Instant::now().checked_add(timeout) }
     }
 
+    /// The same flag, with `deadline` if that is sooner.
+    #[must_use]
+    pub fn until(&self, deadline: Option<Instant>) -> Self {
+        let sooner = self.deadline.into_iter().chain(deadline).min();
+        Self { state: Arc::clone(&self.state), deadline: sooner }
+    }
+
     /// Asks the work to stop. It will at its next check.
     pub fn cancel(&self) {
         self.state.store(1, Ordering::Relaxed);
@@ -67,6 +74,17 @@ mod tests {
         let worker = cancel.clone();
         assert_eq!(worker.check(), Ok(()));
         cancel.cancel();
+        assert_eq!(worker.check(), Err(Stopped::Cancelled));
+    }
+
+    #[test]
+    fn the_sooner_deadline_counts_and_the_flag_is_shared() {
+        let day = Cancel::after(Duration::from_secs(86_400));
+        assert_eq!(day.until(Some(Instant::now())).check(), Err(Stopped::TimedOut));
+        assert_eq!(Cancel::after(Duration::ZERO).until(None).check(), Err(Stopped::TimedOut));
+        let worker = day.until(None);
+        assert_eq!(worker.check(), Ok(()));
+        day.cancel();
         assert_eq!(worker.check(), Err(Stopped::Cancelled));
     }
 

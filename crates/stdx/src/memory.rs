@@ -21,12 +21,18 @@ pub struct MemoryExceeded {
     pub limit_bytes: u64,
     /// What was asked for on top.
     pub asked_bytes: u64,
+    /// What raises the limit, for the remedy.
+    pub setting: &'static str,
 }
+
+/// What raises the limit of the whole process.
+const MEMORY_LIMIT: &str = "--memory-limit";
 
 /// A share of memory with a limit. Shared as `Arc<Budget>`.
 #[derive(Debug)]
 pub struct Budget {
     name: String,
+    setting: &'static str,
     limit_bytes: AtomicU64,
     used_bytes: AtomicU64,
     peak_bytes: AtomicU64,
@@ -36,7 +42,7 @@ pub struct Budget {
 impl Budget {
     /// A budget of its own, for instance the whole process.
     pub fn root(name: impl Into<String>, limit_bytes: u64) -> Arc<Self> {
-        Arc::new(Self::new(name.into(), limit_bytes, None))
+        Arc::new(Self::new(name.into(), limit_bytes, None, MEMORY_LIMIT))
     }
 
     /// A budget that never refuses; for tests and tools.
@@ -46,12 +52,23 @@ impl Budget {
 
     /// A share of `self`: what is taken from it is taken from `self` too.
     pub fn child(self: &Arc<Self>, name: impl Into<String>, limit_bytes: u64) -> Arc<Self> {
-        Arc::new(Self::new(name.into(), limit_bytes, Some(Arc::clone(self))))
+        self.child_set_by(name, limit_bytes, self.setting)
     }
 
-    fn new(name: String, limit_bytes: u64, parent: Option<Arc<Budget>>) -> Self {
+    /// As [`Self::child`], with a limit that is raised by another setting.
+    pub fn child_set_by(
+        self: &Arc<Self>,
+        name: impl Into<String>,
+        limit_bytes: u64,
+        setting: &'static str,
+    ) -> Arc<Self> {
+        Arc::new(Self::new(name.into(), limit_bytes, Some(Arc::clone(self)), setting))
+    }
+
+    fn new(name: String, limit_bytes: u64, parent: Option<Arc<Budget>>, setting: &'static str) -> Self {
         Self {
             name,
+            setting,
             limit_bytes: AtomicU64::new(limit_bytes),
             used_bytes: AtomicU64::new(0),
             peak_bytes: AtomicU64::new(0),
@@ -103,6 +120,7 @@ impl Budget {
             used_bytes,
             limit_bytes,
             asked_bytes: bytes,
+            setting: self.setting,
         })?;
         if let Some(parent) = &self.parent
             && let Err(refused) = parent.take(bytes)

@@ -42,8 +42,13 @@ impl Error {
 
 impl From<MemoryExceeded> for Error {
     fn from(exceeded: MemoryExceeded) -> Self {
-        let remedy = "ask for less, or start the server with a higher --memory-limit";
-        Self::new(ErrorKind::Limit, format!("{exceeded}; {remedy}"))
+        let setting = exceeded.setting;
+        let remedy = if setting.starts_with("--") {
+            format!("start the server with a higher {setting}")
+        } else {
+            format!("raise {setting}")
+        };
+        Self::new(ErrorKind::Limit, format!("{exceeded}; ask for less, or {remedy}"))
     }
 }
 

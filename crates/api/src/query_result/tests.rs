@@ -4,13 +4,13 @@ use super::*;
 use model::{FloatHistogram, Labels};
 use promql::value::Timings;
 use std::sync::Arc;
-use stdx::memory::Budget;
 
 fn render(value: Value, stats: Option<QueryStats>, warnings: &[&str]) -> String {
     let with_stats = stats.is_some();
     let warnings = warnings.iter().map(ToString::to_string).collect();
-    let result = QueryResult { value, warnings, infos: Vec::new(), stats: stats.unwrap_or_default() };
-    let mut source = RenderResult::new(result, with_stats, Budget::unlimited().reserve_none());
+    let (stats, held) = (stats.unwrap_or_default(), Held::default());
+    let result = QueryResult { value, warnings, infos: Vec::new(), stats, held };
+    let mut source = RenderResult::new(result, with_stats);
     let mut out = Vec::new();
     while source.render(&mut out) {}
     String::from_utf8(out).expect("JSON is text")
@@ -92,6 +92,7 @@ fn stats_and_annotations_follow_the_result() {
         total_queryable_samples: 7,
         peak_samples: 3,
         total_queryable_samples_per_step: Some(vec![(1_500, 4), (2_000, 3)]),
+        memory_peak_bytes: 0,
     };
     assert_eq!(
         render(Value::Vector(Vec::new()), Some(stats), &["careful <1>"]),

@@ -54,7 +54,8 @@ fn times_and_durations() {
     }
     check_bad(
         &format!("{range}&end=11001&step=1"),
-        "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?step=XX)",
+        "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?step=XX), \
+         which asks for 11001, or raising query.max_points",
     );
     check_bad(
         "/api/v1/query?query=1&timeout=x",

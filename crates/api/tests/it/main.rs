@@ -4,6 +4,7 @@ mod client;
 mod connections;
 mod endpoints;
 mod errors;
+mod governance;
 mod pushing;
 mod queries;
 mod server;

@@ -54,17 +54,17 @@ pub struct Arguments {
     /// Refuse POST /-/reload; SIGHUP still works.
     #[arg(long)]
     disable_reload: bool,
-    /// Longest run of a query.
-    #[arg(long, value_name = "DURATION", default_value = "2m", value_parser = parse_ms)]
+    /// Longest run of a query. The file's query.timeout comes first; so with all limits of queries.
+    #[arg(long, alias = "query.timeout", value_name = "DURATION", default_value = "2m", value_parser = parse_ms)]
     query_timeout: i64,
     /// Queries that run at one time; others wait.
-    #[arg(long, value_name = "COUNT", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, alias = "query.max-concurrency", value_name = "COUNT", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
     query_concurrency: u32,
     /// The most samples a query may hold in memory.
-    #[arg(long, value_name = "COUNT", default_value_t = 50_000_000, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, alias = "query.max-samples", value_name = "COUNT", default_value_t = 50_000_000, value_parser = clap::value_parser!(u64).range(1..))]
     query_max_samples: u64,
     /// How far a query looks back for the last sample of a series.
-    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = parse_ms)]
+    #[arg(long, alias = "query.lookback-delta", value_name = "DURATION", default_value = "5m", value_parser = parse_ms)]
     query_lookback: i64,
     /// Prometheus' features that are off because they change what some queries mean.
     #[arg(long, value_enum, value_name = "NAME", value_delimiter = ',')]
@@ -161,8 +161,11 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<Outcome> {
         retention_bytes: (arguments.retention_size > 0).then_some(arguments.retention_size),
         query: promql::Settings {
             lookback_ms: arguments.query_lookback,
-            samples_max: arguments.query_max_samples,
-            timeout: Duration::from_millis(arguments.query_timeout.unsigned_abs()),
+            limits: promql::Limits {
+                samples_max: arguments.query_max_samples,
+                timeout: Duration::from_millis(arguments.query_timeout.unsigned_abs()),
+                ..promql::Limits::default()
+            },
             concurrent_max: usize::try_from(arguments.query_concurrency).unwrap_or(usize::MAX),
             delayed_name_removal: arguments.enable_feature.contains(&Feature::PromqlDelayedNameRemoval),
             ..promql::Settings::default()

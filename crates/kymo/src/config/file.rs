@@ -9,6 +9,7 @@ use serde::Deserialize;
 
 use super::alerting::Alerting;
 use super::otlp::Otlp;
+use super::query::Query;
 use super::remote::{RemoteRead, RemoteWrite};
 use super::storage::Storage;
 use super::tracing::Tracing;
@@ -24,6 +25,7 @@ pub(super) struct File {
     pub(super) scrape_configs: Vec<ScrapeConfig>,
     pub(super) scrape_config_files: Vec<String>,
     pub(super) storage: Storage,
+    pub(super) query: Query,
     pub(super) tracing: Option<Tracing>,
     pub(super) remote_write: Vec<RemoteWrite>,
     pub(super) remote_read: Vec<RemoteRead>,
@@ -70,6 +72,7 @@ impl File {
         check_patterns("scrape_config_files", "scrape config file", &self.scrape_config_files)?;
         self.alerting.check().map_err(|e| e.within("alerting"))?;
         self.storage.check().map_err(|e| e.within("storage"))?;
+        self.query.check().map_err(|e| e.within("query"))?;
         if let Some(tracing) = &self.tracing {
             tracing.check().map_err(|e| e.within("tracing"))?;
         }

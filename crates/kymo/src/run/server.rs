@@ -27,6 +27,7 @@ use crate::version;
 pub(super) struct Opened {
     pub(super) tsdb: Arc<Tsdb>,
     pub(super) scrape: scrape::Handle,
+    pub(super) engine: Arc<promql::Engine>,
 }
 
 /// Everything that outlives a reload.
@@ -81,11 +82,16 @@ impl Server {
     }
 
     pub(super) fn engine(&self) -> anyhow::Result<Arc<promql::Engine>> {
-        let subquery_step_ms = self.config().global.evaluation_interval_ms();
-        let settings = promql::Settings { subquery_step_ms, ..self.options.query.clone() };
+        let settings = self.query_settings(&self.config());
         let engine = promql::Engine::new(settings, Arc::clone(&self.budgets.queries));
         engine.register(&self.registry)?;
         Ok(Arc::new(engine))
+    }
+
+    /// Limits of queries: the file, else the flags.
+    fn query_settings(&self, config: &Config) -> promql::Settings {
+        let subquery_step_ms = config.global.evaluation_interval_ms();
+        config.query.apply(promql::Settings { subquery_step_ms, ..self.options.query.clone() })
     }
 
     pub(super) fn api_deps(self: &Arc<Self>, engine: Arc<promql::Engine>) -> api::Deps {
@@ -188,6 +194,7 @@ impl Server {
             .block_on(opened.scrape.reload(config.scrape.clone()))
             .map_err(|error| error.to_string())?;
         opened.tsdb.reload(self.retention(&config));
+        opened.engine.reload(self.query_settings(&config));
         *self.config.write() = Arc::new(config);
         Ok(())
     }

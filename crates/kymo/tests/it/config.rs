@@ -198,3 +198,40 @@ fn a_file_that_is_not_there_is_named() {
     let error = load(Path::new("/no/such/file.yml"), &|_| None).expect_err("nothing there").to_string();
     assert!(error.starts_with("/no/such/file.yml: cannot read the file: "), "{error}");
 }
+
+#[test]
+fn limits_of_queries_come_from_the_file_and_else_from_flags() {
+    use promql::{Class, Limits, Settings};
+    use std::time::Duration;
+
+    let flags = || Settings { concurrent_max: 7, ..Settings::default() };
+    assert_eq!(loads("").query.apply(flags()).concurrent_max, 7);
+    let settings = loads(
+        "query:\n  timeout: 30s\n  max-samples: 1000\n  max_memory: 64MiB\n  max_waiting: 5\n  slow_log_after: 0s\n\
+         \x20 slots: {alert: 9, batch: 1}\n  tenants:\n    team-a: {max_series: 10, timeout: 1m}\n",
+    )
+    .query
+    .apply(flags());
+    let limits = Limits {
+        timeout: Duration::from_secs(30),
+        samples_max: 1000,
+        memory_bytes_max: Some(64 << 20),
+        ..Limits::default()
+    };
+    let own = Limits { series_max: 10, timeout: Duration::from_secs(60), ..limits.clone() };
+    assert_eq!((settings.concurrent_max, settings.waiting_max, settings.slow_log_after), (7, 5, None));
+    assert_eq!((settings.slots(Class::Alert), settings.slots(Class::Batch)), (9, 1));
+    let team = model::TenantId::new("team-a").expect("valid");
+    assert_eq!(
+        (settings.limits_of(&model::TenantId::anonymous()), settings.limits_of(&team)),
+        (&limits, &own)
+    );
+    refused(
+        "query:\n  max_series: 0\n",
+        "kymo.yml:2:3: query.max_series: must be more than 0; leave it out for the default",
+    );
+    refused(
+        "query: {tenants: {a: {max_points: 0}}}\n",
+        "kymo.yml:1:23: query.tenants.a.max_points: must be more than 0; leave it out for the default",
+    );
+}

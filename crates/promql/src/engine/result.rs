@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use model::Labels;
+use storage::SeriesSamples;
 
 use crate::ast::ValueType;
 use crate::error::QueryError;
 use crate::eval::column::{Cell, Column, Series};
 use crate::eval::grid::Grid;
+use crate::eval::ledger::{Charge, Ledger};
 use crate::eval::merge::finish;
 use crate::eval::select::ReadBuffer;
 use crate::eval::{Evaluator, Scalars};
@@ -20,7 +22,8 @@ pub(super) enum Evaluated {
     Scalar(Scalars),
     Text(String),
     Vector(Vec<Series>),
-    Matrix(Vec<MatrixSeries>),
+    /// With the memory of each.
+    Matrix(Vec<(MatrixSeries, Charge)>),
 }
 
 impl Evaluator<'_> {
@@ -34,7 +37,7 @@ impl Evaluator<'_> {
     }
 
     /// A range vector as it is, at the one time of an instant query.
-    fn matrix(&mut self, node: &Node, grid: &Grid) -> Result<Vec<MatrixSeries>, QueryError> {
+    fn matrix(&mut self, node: &Node, grid: &Grid) -> Result<Vec<(MatrixSeries, Charge)>, QueryError> {
         let Kind::Window(window) = &node.kind else { return Ok(Vec::new()) };
         if window.extended.is_some() {
             let text = "a range with the anchored or smoothed modifier cannot be shown as it is yet: give it to a function";
@@ -51,7 +54,11 @@ impl Evaluator<'_> {
                 continue;
             }
             self.stats.add(0, samples.len() as u64);
-            let charge = self.ledger.take(samples.len() as u64, samples.len() as u64 * 16)?;
+            let mut labels = ranges.labels(at).clone();
+            if ranges.drop_name(at) {
+                labels = crate::eval::merge::without_metadata(&labels);
+            }
+            let charge = self.ledger.take(samples.len() as u64, matrix_bytes(&labels, samples))?;
             let floats = samples
                 .floats
                 .timestamps_ms
@@ -66,45 +73,84 @@ impl Evaluator<'_> {
                 .copied()
                 .zip(histograms.values.iter().map(Arc::clone))
                 .collect();
-            let mut labels = ranges.labels(at).clone();
-            if ranges.drop_name(at) {
-                labels = crate::eval::merge::without_metadata(&labels);
-            }
             series.push((MatrixSeries { labels, floats, histograms }, charge));
         }
-        Ok(series.into_iter().map(|(series, _)| series).collect())
+        Ok(series)
     }
 }
 
 impl Evaluated {
-    /// Gives the result its shape. Matrices are sorted by labels; vectors keep the order of evaluation.
-    pub(super) fn into_value(self, grid: &Grid, is_range: bool) -> Result<Value, QueryError> {
+    /// Gives the result its shape, and its memory. Matrices are sorted by labels; vectors keep the order of evaluation.
+    pub(super) fn into_value(
+        self,
+        grid: &Grid,
+        is_range: bool,
+        ledger: &Ledger,
+    ) -> Result<(Value, Charge), QueryError> {
         let timestamp_ms = grid.start_ms;
+        let mut held = ledger.take(0, 0)?;
         let mut matrix = match self {
-            Self::Text(value) => return Ok(Value::String { timestamp_ms, value }),
+            Self::Text(value) => {
+                held.grow(value.len() as u64)?;
+                return Ok((Value::String { timestamp_ms, value }, held));
+            }
             Self::Scalar(scalars) if !is_range => {
-                return Ok(Value::Scalar { timestamp_ms, value: scalars.get(0) });
+                return Ok((Value::Scalar { timestamp_ms, value: scalars.get(0) }, held));
             }
             Self::Scalar(scalars) => {
+                held.grow(grid.count as u64 * POINT_BYTES + size_of::<MatrixSeries>() as u64)?;
                 let floats = (0..grid.count).map(|at| (grid.time_ms(at), scalars.get(at))).collect();
                 vec![MatrixSeries { labels: Labels::empty(), floats, histograms: Vec::new() }]
             }
             Self::Vector(series) if !is_range => {
-                return Ok(Value::Vector(
-                    series.into_iter().filter_map(|one| vector_sample(one, timestamp_ms)).collect(),
-                ));
+                held.grow((series.len() * size_of::<VectorSample>()) as u64)?;
+                let mut samples = Vec::with_capacity(series.len());
+                for one in series {
+                    held.grow(kept_bytes(&one))?;
+                    samples.extend(vector_sample(one, timestamp_ms));
+                }
+                return Ok((Value::Vector(samples), held));
             }
             Self::Vector(series) => {
-                series.into_iter().map(|one| matrix_series(one.labels, &one.column, grid)).collect()
+                held.grow((series.len() * size_of::<MatrixSeries>()) as u64)?;
+                let mut matrix = Vec::with_capacity(series.len());
+                for one in series {
+                    held.grow(kept_bytes(&one) + one.column.present.count_ones() as u64 * POINT_BYTES)?;
+                    matrix.push(matrix_series(one.labels, &one.column, grid));
+                }
+                matrix
             }
-            Self::Matrix(matrix) => matrix,
+            Self::Matrix(series) => {
+                held.grow((series.len() * size_of::<MatrixSeries>()) as u64)?;
+                let mut matrix = Vec::with_capacity(series.len());
+                for (one, charge) in series {
+                    held.absorb(charge);
+                    matrix.push(one);
+                }
+                matrix
+            }
         };
         matrix.sort_by(|a, b| a.labels.cmp(&b.labels));
         if matrix.windows(2).any(|pair| pair[0].labels == pair[1].labels) {
             return Err(crate::eval::merge::same_labelset());
         }
-        Ok(Value::Matrix(matrix))
+        Ok((Value::Matrix(matrix), held))
     }
+}
+
+/// A timestamp and a value.
+const POINT_BYTES: u64 = 16;
+
+/// What a result takes over from a series: its labels, and histograms, which are not copied.
+fn kept_bytes(series: &Series) -> u64 {
+    (series.labels.packed().len() + Series::ALLOCATION_BYTES * 2) as u64 + series.column.histogram_bytes()
+}
+
+fn matrix_bytes(labels: &Labels, samples: &SeriesSamples) -> u64 {
+    let histograms: usize = samples.histograms.values.iter().map(|h| h.size_bytes()).sum();
+    let labels = labels.packed().len() + Series::ALLOCATION_BYTES * 2;
+    (labels + histograms + size_of::<(MatrixSeries, Charge)>() * 2) as u64
+        + samples.len() as u64 * POINT_BYTES
 }
 
 fn vector_sample(series: Series, timestamp_ms: i64) -> Option<VectorSample> {

@@ -228,10 +228,16 @@ impl Column {
         floats + histograms
     }
 
-    /// Bytes held, without those of shared histograms.
+    /// Bytes held, those of histograms included.
     pub(crate) fn size_bytes(&self) -> u64 {
-        (self.values.capacity() * 8 + self.present.words.capacity() * 8 + self.histograms.capacity() * 8)
-            as u64
+        let columns =
+            self.values.capacity() * 8 + self.present.words.capacity() * 8 + self.histograms.capacity() * 8;
+        columns as u64 + self.histogram_bytes()
+    }
+
+    /// Bytes of the histograms alone.
+    pub(crate) fn histogram_bytes(&self) -> u64 {
+        self.histograms.iter().flatten().map(|h| h.size_bytes() as u64).sum()
     }
 }
 
@@ -252,6 +258,19 @@ pub(crate) struct Series {
     pub(crate) column: Column,
     /// Memory and samples it holds; `None` while it is only passing through.
     pub(crate) charge: Option<Charge>,
+}
+
+impl Series {
+    /// What an allocation takes beside its content.
+    pub(crate) const ALLOCATION_BYTES: usize = 16;
+
+    /// Bytes of a series that is kept: itself in a list that grows by doubling, its columns, and its labels, which are
+    /// made anew or outlive the selection they came from.
+    pub(crate) fn size_bytes(&self) -> u64 {
+        let labels = self.labels.packed().len() + 2 * Self::ALLOCATION_BYTES;
+        let itself = size_of::<Self>() + size_of::<Self>() / 2 + 3 * Self::ALLOCATION_BYTES;
+        self.column.size_bytes() + (itself + labels) as u64
+    }
 }
 
 #[cfg(test)]

@@ -41,7 +41,7 @@ impl Ledger {
         let mut state = self.0.lock();
         let samples_after = state.samples + samples;
         if samples_after > state.samples_max {
-            return Err(too_many_samples());
+            return Err(too_many_samples(state.samples_max, samples_after));
         }
         let bytes_after = state.bytes + bytes;
         if bytes_after > state.reservation.bytes() {
@@ -63,8 +63,9 @@ impl Ledger {
     /// # Errors
     /// If it would be more than the query may hold.
     pub(crate) fn take_scratch(&self, steps: usize) -> Result<Charge, QueryError> {
-        if steps as u64 > self.0.lock().samples_max {
-            return Err(too_many_samples());
+        let samples_max = self.0.lock().samples_max;
+        if steps as u64 > samples_max {
+            return Err(too_many_samples(samples_max, steps as u64));
         }
         self.take(0, steps as u64 * 24)
     }
@@ -85,10 +86,17 @@ impl Ledger {
         let mut state = self.0.lock();
         let samples_now = state.samples + samples;
         if samples_now > state.samples_max {
-            return Err(too_many_samples());
+            return Err(too_many_samples(state.samples_max, samples_now));
         }
         state.samples_peak = state.samples_peak.max(samples_now);
         Ok(())
+    }
+
+    /// Gives back what was taken in lumps and is not needed any more.
+    pub(crate) fn give_back_unused(&self) {
+        let state = &mut *self.0.lock();
+        let unused = state.reservation.bytes() - state.bytes;
+        state.reservation.shrink(unused);
     }
 
     /// The most samples held at one time.
@@ -97,10 +105,10 @@ impl Ledger {
     }
 }
 
-fn too_many_samples() -> QueryError {
-    QueryError::Execution(
-        "query processing would load too many samples into memory in query execution".to_owned(),
-    )
+/// In Prometheus' words, and more.
+fn too_many_samples(limit: u64, met: u64) -> QueryError {
+    let what = "query processing would load too many samples into memory in query execution";
+    QueryError::limit(what, "max_samples", limit, met)
 }
 
 /// Samples and bytes taken; given back when dropped.
@@ -109,6 +117,28 @@ pub(crate) struct Charge {
     ledger: Ledger,
     samples: u64,
     bytes: u64,
+}
+
+impl Charge {
+    /// Bytes held.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Takes over what another charge of the same query holds; samples count no longer.
+    pub(crate) fn absorb(&mut self, mut other: Self) {
+        self.bytes += std::mem::take(&mut other.bytes);
+    }
+
+    /// Takes more until this is dropped.
+    ///
+    /// # Errors
+    /// If it would be more than the query may hold.
+    pub(crate) fn grow(&mut self, bytes: u64) -> Result<(), QueryError> {
+        let mut more = self.ledger.take(0, bytes)?;
+        self.bytes += std::mem::take(&mut more.bytes);
+        Ok(())
+    }
 }
 
 impl Drop for Charge {

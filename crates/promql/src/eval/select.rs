@@ -1,5 +1,7 @@
 //! Instant selectors: the latest sample of each series at each step, if it is recent and no staleness marker.
 
+use std::sync::Arc;
+
 use model::{Labels, is_stale};
 use storage::{SelectHints, SelectRequest, SeriesSamples, SeriesSet};
 
@@ -10,6 +12,7 @@ use crate::plan::Select;
 use super::column::{Cell, Series};
 use super::grid::{Grid, Shift};
 use super::ledger::{Charge, Ledger};
+use super::progress::Counted;
 use super::window::find_resets;
 use super::{Evaluator, Sink, storage_error};
 
@@ -31,7 +34,8 @@ impl ReadBuffer {
     /// Charges what the buffer has grown to.
     pub(crate) fn settle(&mut self, ledger: &Ledger) -> Result<(), QueryError> {
         let floats = self.samples.floats.values.capacity() * 16;
-        let histograms = self.samples.histograms.values.capacity() * 16;
+        let content: usize = self.samples.histograms.values.iter().map(|h| h.size_bytes()).sum();
+        let histograms = self.samples.histograms.values.capacity() * 16 + content;
         let bytes = (floats + histograms) as u64;
         if bytes > self.charged_bytes {
             self.charge = None;
@@ -146,10 +150,17 @@ impl Evaluator<'_> {
         let step_ms = if grid.count > 1 { grid.step_ms } else { 0 };
         let hints = SelectHints { step_ms, window_ms, function: select.hint, series_max: 0 };
         let request = SelectRequest { matchers: &select.matchers, start_ms, end_ms, hints };
-        if !select.alternatives.is_empty() {
-            return self.select_alternatives(&select.alternatives, &request);
+        let set = if select.alternatives.is_empty() {
+            self.querier.select(self.tenant, &request, &self.context).map_err(storage_error)?
+        } else {
+            self.select_alternatives(&select.alternatives, &request)?
+        };
+        let selected = self.progress.select(set.len() as u64);
+        if selected > self.series_max {
+            let what = "the query selects too many series";
+            return Err(QueryError::limit(what, "max_series", self.series_max, selected));
         }
-        self.querier.select(self.tenant, &request, &self.context).map_err(storage_error)
+        Ok(Counted::new(set, Arc::clone(&self.progress)))
     }
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use model::Labels;
-use promql::{QueryError, Settings, Value};
+use promql::{Limits, QueryError, Settings, Value};
 use stdx::cancel::Cancel;
 use stdx::memory::Budget;
 
@@ -22,6 +22,10 @@ fn with(settings: Settings) -> Asked {
     Asked::new(storage_of(&many(10)), settings, Budget::unlimited())
 }
 
+fn limited(limits: Limits) -> Settings {
+    Settings { limits, ..Settings::default() }
+}
+
 #[track_caller]
 fn check_error(result: Result<promql::QueryResult, QueryError>, want: &str) -> QueryError {
     let error = result.expect_err("must fail");
@@ -31,7 +35,7 @@ fn check_error(result: Result<promql::QueryResult, QueryError>, want: &str) -> Q
 
 #[test]
 fn too_many_samples_are_refused_in_prometheus_words() {
-    let asked = with(Settings { samples_max: 300, ..Settings::default() });
+    let asked = with(limited(Limits { samples_max: 300, ..Limits::default() }));
     let text = "query processing would load too many samples into memory in query execution";
     for query in ["a", "a + a", "sort(a)", "rate(a[30m])", "avg_over_time(a[1h:1s])", "-a or a"] {
         check_error(asked.range(query, 0, 60 * MINUTE_MS, MINUTE_MS), text);
@@ -46,7 +50,7 @@ fn a_query_beyond_its_budget_is_refused_and_gives_everything_back() {
     let budget = Budget::root("queries", 20_000);
     let asked = Asked::new(storage_of(&many(50)), Settings::default(), budget.clone());
     let error =
-        check_error(asked.range("a", 0, 60 * MINUTE_MS, MINUTE_MS), "memory limit of queries reached");
+        check_error(asked.range("a", 0, 60 * MINUTE_MS, MINUTE_MS), "memory limit of one query reached");
     assert!(matches!(&error, QueryError::Storage(e) if e.kind() == storage::ErrorKind::Limit), "{error:?}");
     assert_eq!(budget.used_bytes(), 0);
     assert!(asked.range("sum(a)", 0, 60 * MINUTE_MS, MINUTE_MS).is_ok());
@@ -70,7 +74,7 @@ fn more_steps_than_samples_are_refused_before_anything_is_allocated() {
 
 #[test]
 fn a_query_stops_when_its_time_is_up_or_its_client_is_gone() {
-    let asked = with(Settings { timeout: Duration::ZERO, ..Settings::default() });
+    let asked = with(limited(Limits { timeout: Duration::ZERO, ..Limits::default() }));
     let error = check_error(asked.instant("a", 0), "query timed out in expression evaluation");
     assert!(matches!(error, QueryError::TimedOut(_)));
 

@@ -1,10 +1,12 @@
 //! The engine seen from outside, over the reference storage.
 //!
 //! Map: `scripts` Prometheus' test scripts and our own · `agreement` instant and range queries give the same ·
-//! `names` when the names of metrics are dropped · `limits` what a query may use, and how it is stopped · `data` storage filled for tests.
+//! `names` when the names of metrics are dropped · `limits` what a query may use, and how it is stopped · `governance` who may run what ·
+//! `data` storage filled for tests.
 
 mod agreement;
 mod data;
+mod governance;
 mod limits;
 mod names;
 mod scripts;
