@@ -19,8 +19,9 @@ use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread::ThreadId;
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use stdx::fs::Fs;
 use stdx::rand::{Random, SeededRandom};
 
@@ -60,6 +61,21 @@ pub enum Lasting {
 #[derive(Debug, Clone)]
 pub struct SimFs {
     disk: Arc<Mutex<Disk>>,
+    interrupt: Arc<Mutex<Option<Interrupt>>>,
+}
+
+/// Something to do in the middle of what a thread does.
+struct Interrupt {
+    thread: ThreadId,
+    /// Operations of the thread that still come before.
+    countdown: u64,
+    act: Box<dyn FnOnce() + Send>,
+}
+
+impl std::fmt::Debug for Interrupt {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Interrupt").field("countdown", &self.countdown).finish_non_exhaustive()
+    }
 }
 
 #[derive(Debug)]
@@ -115,7 +131,7 @@ impl SimFs {
             locked: BTreeSet::new(),
             history: None,
         };
-        Self { disk: Arc::new(Mutex::new(disk)) }
+        Self { disk: Arc::new(Mutex::new(disk)), interrupt: Arc::default() }
     }
 
     /// This file system for those who know only the trait.
@@ -134,6 +150,11 @@ impl SimFs {
         disk.crash_at = Some(disk.op_count + ops);
     }
 
+    /// Whether [`Self::crash_after`] was called, be it that everything fails already or not yet.
+    pub fn will_crash(&self) -> bool {
+        self.disk.lock().crash_at.is_some()
+    }
+
     /// Whether everything fails because of [`Self::crash_after`].
     pub fn is_crashed(&self) -> bool {
         self.disk.lock().is_crashed()
@@ -149,6 +170,38 @@ impl SimFs {
     pub fn fail(&self, kind: OpKind, nth: u64, lasting: Lasting) {
         assert!(nth > 0, "BUG: operations are counted from 1");
         self.disk.lock().faults.push(Fault { kind, countdown: nth - 1, lasting });
+    }
+
+    /// Has `act` done by this thread before its `nth` operation from now (1 is the next; a read counts), so that something
+    /// else happens in the middle of what an engine does, at the same place in each run.
+    pub fn interrupt(&self, nth: u64, act: impl FnOnce() + Send + 'static) {
+        assert!(nth > 0, "BUG: operations are counted from 1");
+        let thread = std::thread::current().id();
+        *self.interrupt.lock() = Some(Interrupt { thread, countdown: nth - 1, act: Box::new(act) });
+    }
+
+    /// Takes back what [`Self::interrupt`] ordered. Answers whether it had not happened yet.
+    pub fn forget_interrupt(&self) -> bool {
+        self.interrupt.lock().take().is_some()
+    }
+
+    /// The disk, for an operation.
+    fn enter(&self) -> MutexGuard<'_, Disk> {
+        let due = {
+            let mut interrupt = self.interrupt.lock();
+            match interrupt.as_mut().filter(|i| i.thread == std::thread::current().id()) {
+                Some(waiting) if waiting.countdown > 0 => {
+                    waiting.countdown -= 1;
+                    None
+                }
+                Some(_) => interrupt.take(),
+                None => None,
+            }
+        };
+        if let Some(interrupt) = due {
+            (interrupt.act)();
+        }
+        self.disk.lock()
     }
 
     /// Takes back all that [`Self::fail`] ordered.

@@ -6,14 +6,15 @@
 //! questions of a querier and of `storage`'s reference engine and expects the same answers.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
-use model::{Exemplar, FloatHistogram, Labels, TenantId};
+use model::{Exemplar, Labels, TenantId};
 use storage::memory::MemoryStorage;
 use storage::{
     Appended, Appender, LabelRequest, Querier, QueryContext, SelectHints, SelectRequest, SeriesSamples,
     WriteBatch,
 };
+
+use crate::stored::{Stored, of_batch, of_series};
 
 /// Most complaints that are listed.
 const COMPLAINTS_MAX: usize = 10;
@@ -31,26 +32,10 @@ pub struct Ticket(usize);
 #[derive(Debug)]
 struct Write {
     tenant: TenantId,
-    samples: Vec<(Labels, i64, Value)>,
+    samples: Vec<(Labels, i64, Stored)>,
     batch: WriteBatch,
     submitted_at: u64,
     acknowledged_at: Option<u64>,
-}
-
-#[derive(Debug, Clone)]
-enum Value {
-    Float(f64),
-    Histogram(Arc<FloatHistogram>),
-}
-
-impl Value {
-    fn same(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Float(a), Self::Float(b)) => a.to_bits() == b.to_bits(),
-            (Self::Histogram(a), Self::Histogram(b)) => a.same_bits(b),
-            _ => false,
-        }
-    }
 }
 
 /// What a check found out.
@@ -66,7 +51,7 @@ pub struct Checked {
 #[derive(Debug, Default)]
 struct Expected {
     /// One of these, if anything.
-    allowed: Vec<Value>,
+    allowed: Vec<Stored>,
     is_required: bool,
 }
 
@@ -80,17 +65,11 @@ impl Oracle {
 
     /// A batch is about to be written. Call it in the order of the writes.
     pub fn submit(&mut self, tenant: &TenantId, batch: &WriteBatch, op_count: u64) -> Ticket {
-        let floats = batch.floats().map(|(s, t, v)| (batch.series(s).to_labels(), t, Value::Float(v)));
-        let histograms = batch.histograms().iter().map(|h| {
-            (
-                batch.series(h.series).to_labels(),
-                h.timestamp_ms,
-                Value::Histogram(Arc::new(h.histogram.clone())),
-            )
-        });
+        let samples =
+            of_batch(batch).map(|(s, t, stored)| (batch.series(s).to_labels(), t, stored)).collect();
         self.writes.push(Write {
             tenant: tenant.clone(),
-            samples: floats.chain(histograms).collect(),
+            samples,
             batch: batch.clone(),
             submitted_at: op_count,
             acknowledged_at: None,
@@ -298,15 +277,7 @@ fn judge(
     for at in 0..set.len() {
         let labels = set.labels(at);
         set.read(at, &mut samples)?;
-        let floats = samples
-            .floats
-            .timestamps_ms
-            .iter()
-            .zip(&samples.floats.values)
-            .map(|(t, v)| (*t, Value::Float(*v)));
-        let histograms = samples.histograms.timestamps_ms.iter().zip(&samples.histograms.values);
-        let histograms = histograms.map(|(t, v)| (*t, Value::Histogram(Arc::clone(v))));
-        for (timestamp_ms, value) in floats.chain(histograms) {
+        for (timestamp_ms, value) in of_series(&samples) {
             match expected.get_mut(labels).and_then(|timeline| timeline.remove(&timestamp_ms)) {
                 None => complaints
                     .push(format!("never written (or twice): {labels} at {timestamp_ms}, {value:?}")),

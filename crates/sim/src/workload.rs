@@ -3,6 +3,7 @@
 
 use model::{
     BucketSpan, CounterResetHint, Exemplar, FloatHistogram, Labels, Metadata, MetricType, STALE_NAN,
+    UNKNOWN_START_MS,
 };
 use stdx::rand::{Random, SeededRandom};
 use storage::WriteBatch;
@@ -32,6 +33,10 @@ pub struct Settings {
     pub correction_share: f64,
     /// Series that are native histograms.
     pub histogram_share: f64,
+    /// Counters and histograms that say when they began.
+    pub started_share: f64,
+    /// Number of the first series: workloads with numbers far apart have no series in common.
+    pub first_series: u64,
 }
 
 impl Default for Settings {
@@ -48,6 +53,8 @@ impl Default for Settings {
             repeat_share: 0.01,
             correction_share: 0.01,
             histogram_share: 0.1,
+            started_share: 0.3,
+            first_series: 0,
         }
     }
 }
@@ -69,6 +76,10 @@ struct Series {
     shape: Shape,
     value: f64,
     histogram: FloatHistogram,
+    /// Whether it says when it began.
+    is_started: bool,
+    /// When it did, if it says so.
+    start_ms: i64,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -115,7 +126,8 @@ impl Workload {
     /// A workload before its first batch.
     pub fn new(settings: Settings) -> Self {
         let random = SeededRandom::new(settings.seed);
-        let mut workload = Self { now_ms: settings.start_ms, settings, random, series: Vec::new(), next: 0 };
+        let (now_ms, next) = (settings.start_ms, settings.first_series);
+        let mut workload = Self { now_ms, settings, random, series: Vec::new(), next };
         for _ in 0..workload.settings.series_count {
             let series = workload.make_series();
             workload.series.push(series);
@@ -126,6 +138,11 @@ impl Workload {
     /// Time of the next batch.
     pub fn now_ms(&self) -> i64 {
         self.now_ms
+    }
+
+    /// Goes on from another time.
+    pub fn set_now_ms(&mut self, now_ms: i64) {
+        self.now_ms = now_ms;
     }
 
     /// Replaces the content of `batch` by the next samples.
@@ -157,20 +174,21 @@ impl Workload {
         let id = batch.add_series(self.series[at].labels.as_ref());
         if matches!(self.series[at].shape, Shape::Histogram) {
             let histogram = self.next_histogram(at);
-            batch.add_histogram(id, timestamp_ms, histogram);
+            batch.add_histogram_since(id, timestamp_ms, histogram, self.series[at].start_ms);
             return;
         }
         let value = self.next_value(at);
-        batch.add_float(id, timestamp_ms, value);
+        let start_ms = self.series[at].start_ms;
+        batch.add_float_since(id, timestamp_ms, value, start_ms);
         if self.chance(self.settings.repeat_share) {
-            batch.add_float(id, timestamp_ms, value);
+            batch.add_float_since(id, timestamp_ms, value, start_ms);
         }
         if self.chance(self.settings.correction_share) {
             batch.add_float(id, timestamp_ms, value + 1.0);
         }
         if self.chance(self.settings.late_share) {
             let late_ms = self.random.below(self.settings.late_ms_max.unsigned_abs().max(1)).cast_signed();
-            batch.add_float(id, timestamp_ms - late_ms, value / 2.0);
+            batch.add_float_since(id, timestamp_ms - late_ms, value / 2.0, start_ms);
         }
         if self.chance(0.01) {
             let labels = Labels::from_pairs([("trace_id", format!("{:016x}", self.random.next_u64()))]);
@@ -197,7 +215,11 @@ impl Workload {
             pairs.push(("odd label", "ü \"quoted\"\n".to_owned()));
         }
         let value = (self.random.below(1_000_000) as f64) / 100.0;
-        Series { labels: Labels::from_pairs(pairs), shape, value, histogram: FloatHistogram::default() }
+        let counts = matches!(shape, Shape::Counter | Shape::SlowCounter | Shape::Histogram);
+        let is_started = counts && self.chance(self.settings.started_share);
+        let start_ms = if is_started { self.now_ms - 1_000 } else { UNKNOWN_START_MS };
+        let (labels, histogram) = (Labels::from_pairs(pairs), FloatHistogram::default());
+        Series { labels, shape, value, histogram, is_started, start_ms }
     }
 
     fn next_value(&mut self, at: usize) -> f64 {
@@ -205,7 +227,10 @@ impl Workload {
         let value = self.series[at].value;
         let next = match shape {
             Shape::Constant | Shape::Histogram => value,
-            Shape::Counter if self.chance(0.005) => 0.0,
+            Shape::Counter if self.chance(0.005) => {
+                self.begin_again(at);
+                0.0
+            }
             Shape::Counter => value.round() + self.random.below(1_000) as f64,
             Shape::SlowCounter if self.chance(0.05) => value.round() + 1.0,
             Shape::SlowCounter => value.round(),
@@ -220,9 +245,18 @@ impl Workload {
         next
     }
 
+    fn begin_again(&mut self, at: usize) {
+        if self.series[at].is_started {
+            self.series[at].start_ms = self.now_ms - 1;
+        }
+    }
+
     fn next_histogram(&mut self, at: usize) -> FloatHistogram {
         let starts_again = self.chance(0.02) || self.series[at].histogram.positive_buckets.is_empty();
         let added: Vec<f64> = (0..4).map(|_| self.random.below(20) as f64).collect();
+        if starts_again {
+            self.begin_again(at);
+        }
         let histogram = &mut self.series[at].histogram;
         if starts_again {
             *histogram = FloatHistogram {

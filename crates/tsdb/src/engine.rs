@@ -111,6 +111,13 @@ impl Tsdb {
         self.lock.lock().take();
     }
 
+    /// Waits until the journal's thread has done what it was told, tries at recovery included: for simulations, which must do
+    /// the same in each run.
+    #[doc(hidden)]
+    pub fn quiesce(&self) {
+        self.journal.quiesce();
+    }
+
     /// Who is known by this id.
     pub(crate) fn tenant(&self, id: &TenantId) -> Option<Arc<Tenant>> {
         self.tenants.read().get(id).map(Arc::clone)

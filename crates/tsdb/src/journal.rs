@@ -306,6 +306,11 @@ impl Journal {
         EntryGuard { queue, start: entry_start }
     }
 
+    /// Whether there are records of a tenant in the segment `from` or a later one.
+    pub(crate) fn has_records(&self, tenant: u32, from: u64) -> bool {
+        self.shared.queue.lock().segments.range(from..).any(|(_, segment)| segment.tenants.contains(&tenant))
+    }
+
     /// Ends the current segment, if it holds anything. Returns the segment where later entries will be: all
     /// entries so far are in segments below it.
     pub(crate) fn roll(&self) -> u64 {
@@ -354,6 +359,17 @@ impl Journal {
     /// Bytes of all segments on disk.
     pub(crate) fn bytes(&self) -> u64 {
         self.shared.queue.lock().segments.values().map(|s| s.bytes).sum()
+    }
+
+    /// Waits until the thread has nothing to do.
+    pub(crate) fn quiesce(&self) {
+        let is_idle = |queue: &Queue| {
+            let waits = queue.idle && queue.pending.is_empty() && queue.writer_count == 0 && !queue.nudged;
+            waits || queue.stopping
+        };
+        while !is_idle(&self.shared.queue.lock()) {
+            std::thread::yield_now();
+        }
     }
 
     /// Writes what is waiting and ends the thread. Later writes are refused.

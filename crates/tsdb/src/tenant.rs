@@ -32,6 +32,8 @@ pub(crate) struct Tenant {
     next_block_id: AtomicU64,
     /// Records in journal segments below this one are in blocks.
     journal_before: AtomicU64,
+    /// Whether blocks may hold samples of later segments, too.
+    runs_ahead: AtomicBool,
     /// Whether the directory was synced in its parent by this process. That it is there proves nothing.
     is_directory_durable: AtomicBool,
 }
@@ -65,6 +67,7 @@ impl Tenant {
             next_tombstone_id: AtomicU64::new(1),
             next_block_id: AtomicU64::new(next_block_id),
             journal_before: AtomicU64::new(journal_before),
+            runs_ahead: AtomicBool::new(false),
             is_directory_durable: AtomicBool::new(false),
         }
     }
@@ -153,6 +156,16 @@ impl Tenant {
 
     pub(crate) fn journal_before(&self) -> u64 {
         self.journal_before.load(Ordering::Acquire)
+    }
+
+    /// Whether blocks may hold samples that the journal would bring back after a crash.
+    pub(crate) fn runs_ahead(&self) -> bool {
+        self.runs_ahead.load(Ordering::Acquire)
+    }
+
+    /// Says so of the last flush. Not needed after a replay, when such samples are in the head, too.
+    pub(crate) fn set_runs_ahead(&self, runs_ahead: bool) {
+        self.runs_ahead.store(runs_ahead, Ordering::Release);
     }
 
     pub(crate) fn set_journal_before(&self, segment: u64) {

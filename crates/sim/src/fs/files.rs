@@ -38,13 +38,13 @@ fn parent_and_name(path: &Path) -> io::Result<(Vec<&str>, &str)> {
 
 impl SimFs {
     fn file(&self, node: NodeId, is_writable: bool) -> Box<dyn File> {
-        Box::new(SimFile { disk: Arc::clone(&self.disk), node, is_writable })
+        Box::new(SimFile { fs: self.clone(), node, is_writable })
     }
 }
 
 impl Fs for SimFs {
     fn create(&self, path: &Path) -> io::Result<Box<dyn File>> {
-        let mut disk = self.disk.lock();
+        let mut disk = self.enter();
         disk.admit(OpKind::Open)?;
         let (parents, name) = parent_and_name(path)?;
         let dir = disk.state.walk(&parents)?;
@@ -60,19 +60,19 @@ impl Fs for SimFs {
     }
 
     fn open_write(&self, path: &Path) -> io::Result<Box<dyn File>> {
-        let mut disk = self.disk.lock();
+        let mut disk = self.enter();
         disk.admit(OpKind::Open)?;
         Ok(self.file(disk.state.find_file(path)?, true))
     }
 
     fn open_read(&self, path: &Path) -> io::Result<Box<dyn File>> {
-        let mut disk = self.disk.lock();
+        let mut disk = self.enter();
         disk.admit(OpKind::Open)?;
         Ok(self.file(disk.state.find_file(path)?, false))
     }
 
     fn create_dir_all(&self, path: &Path) -> io::Result<()> {
-        let mut disk = self.disk.lock();
+        let mut disk = self.enter();
         disk.admit(OpKind::Open)?;
         let mut dir = ROOT;
         for name in names(path)? {
@@ -85,14 +85,14 @@ impl Fs for SimFs {
     }
 
     fn read_dir(&self, path: &Path) -> io::Result<Vec<DirEntry>> {
-        let mut disk = self.disk.lock();
+        let mut disk = self.enter();
         disk.admit(OpKind::Open)?;
         let dir = disk.state.walk(&names(path)?)?;
         disk.state.entries(dir)
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        let mut disk = self.disk.lock();
+        let mut disk = self.enter();
         disk.admit(OpKind::Rename)?;
         let ((from_parents, from), (to_parents, to)) = (parent_and_name(from)?, parent_and_name(to)?);
         let (from_dir, to_dir) = (disk.state.walk(&from_parents)?, disk.state.walk(&to_parents)?);
@@ -108,7 +108,7 @@ impl Fs for SimFs {
     }
 
     fn hard_link(&self, from: &Path, to: &Path) -> io::Result<()> {
-        let mut disk = self.disk.lock();
+        let mut disk = self.enter();
         disk.admit(OpKind::Rename)?;
         let node = disk.state.find_file(from)?;
         let (parents, name) = parent_and_name(to)?;
@@ -121,7 +121,7 @@ impl Fs for SimFs {
     }
 
     fn remove_file(&self, path: &Path) -> io::Result<()> {
-        let mut disk = self.disk.lock();
+        let mut disk = self.enter();
         disk.admit(OpKind::Remove)?;
         disk.state.find_file(path)?;
         let (parents, name) = parent_and_name(path)?;
@@ -131,7 +131,7 @@ impl Fs for SimFs {
     }
 
     fn remove_dir_all(&self, path: &Path) -> io::Result<()> {
-        let mut disk = self.disk.lock();
+        let mut disk = self.enter();
         disk.admit(OpKind::Remove)?;
         let (parents, name) = parent_and_name(path)?;
         let parent = disk.state.walk(&parents)?;
@@ -143,7 +143,7 @@ impl Fs for SimFs {
     }
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
-        let mut disk = self.disk.lock();
+        let mut disk = self.enter();
         disk.admit(OpKind::SyncDir)?;
         let dir = disk.state.walk(&names(path)?)?;
         disk.state.entries(dir)?;
@@ -163,7 +163,7 @@ impl Fs for SimFs {
     }
 
     fn lock(&self, path: &Path) -> io::Result<Box<dyn FileLock>> {
-        let mut disk = self.disk.lock();
+        let mut disk = self.enter();
         disk.admit(OpKind::Open)?;
         let (parents, name) = parent_and_name(path)?;
         let dir = disk.state.walk(&parents)?;
@@ -202,7 +202,7 @@ fn remove_below(disk: &mut Disk, dir: NodeId) -> io::Result<()> {
 
 #[derive(Debug)]
 struct SimFile {
-    disk: Arc<Mutex<Disk>>,
+    fs: SimFs,
     node: NodeId,
     is_writable: bool,
 }
@@ -216,11 +216,11 @@ impl SimFile {
 impl File for SimFile {
     fn write_all_at(&self, data: &[u8], offset: u64) -> io::Result<()> {
         self.check_writable()?;
-        self.disk.lock().write(self.node, data, offset)
+        self.fs.enter().write(self.node, data, offset)
     }
 
     fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
-        let mut disk = self.disk.lock();
+        let mut disk = self.fs.enter();
         disk.admit(OpKind::Read)?;
         let content = disk.state.content(self.node);
         let start = usize::try_from(offset).unwrap_or(usize::MAX);
@@ -230,11 +230,11 @@ impl File for SimFile {
     }
 
     fn sync(&self) -> io::Result<()> {
-        self.disk.lock().sync(self.node)
+        self.fs.enter().sync(self.node)
     }
 
     fn len(&self) -> io::Result<u64> {
-        let disk = self.disk.lock();
+        let disk = self.fs.disk.lock();
         if disk.is_crashed() {
             return Err(io::Error::other("the simulated machine has stopped"));
         }
@@ -243,7 +243,7 @@ impl File for SimFile {
 
     fn set_len(&self, len: u64) -> io::Result<()> {
         self.check_writable()?;
-        let mut disk = self.disk.lock();
+        let mut disk = self.fs.enter();
         disk.admit(OpKind::Write)?;
         if len.saturating_sub(disk.state.len(self.node)) > disk.room_bytes() {
             return Err(no_space());

@@ -47,7 +47,8 @@ impl Tsdb {
         }
         // Blocks that others flush meanwhile would have greater ages than what is in them deserves.
         let _flush_turn = self.flush_turn.lock();
-        if self.head_holds(&tenant, matcher_sets, start_ms, end_ms)? {
+        // What is in blocks must not come back with the journal after a crash.
+        if tenant.runs_ahead() || self.head_holds(&tenant, matcher_sets, start_ms, end_ms)? {
             let segment = self.journal.roll();
             self.flush_tenant(&tenant, segment).inspect_err(|_| self.metrics.flush_failures.inc())?;
             self.truncate_journal();

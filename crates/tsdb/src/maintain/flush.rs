@@ -55,6 +55,8 @@ impl Tsdb {
         self.make_room_for_a_block(tenant)?;
         let mut tally = Tally::default();
         let frozen = tenant.head.freeze(&mut tally);
+        // Written since the segment was ended, and frozen already: such samples will be in blocks and in the journal.
+        let runs_ahead = self.journal.has_records(tenant.number, segment);
         self.metrics.head_chunks.add(tally.chunk_count);
         self.memory.change(tally.bytes);
         let written = self.write_tenant(tenant, &frozen, segment);
@@ -63,6 +65,7 @@ impl Tsdb {
                 // Readers look at the head first, then at the blocks: in between they see both, never neither.
                 tenant.replace_blocks(&[], blocks);
                 tenant.set_journal_before(segment);
+                tenant.set_runs_ahead(runs_ahead);
                 // Whatever has missed a few scrapes makes room; should it come back, it is made anew. With two-hour windows
                 // these are five and ten minutes.
                 let patience = if self.memory.is_full() { 24 } else { 12 };

@@ -1,16 +1,20 @@
 //! Deletes: what is gone, what stays, what may be written again; through flushes, compactions, restarts and crashes.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use model::{FloatHistogram, Labels, MatchOp, Matcher, TenantId};
 use sim::fs::SimFs;
+use stdx::clock::ManualClock;
 use storage::conformance::NEWEST_MS;
 use storage::{
     Appender, LabelRequest, Querier, QueryContext, SelectHints, SelectRequest, SeriesSamples, WriteBatch,
 };
 
-use crate::bench::report;
+use tsdb::Tsdb;
+
+use crate::bench::{open, report};
 use crate::testbed::{Testbed, series};
 
 const T: i64 = NEWEST_MS - 3_600_000;
@@ -320,4 +324,38 @@ fn flushes_wait_for_compactions_before_too_many_blocks_overlap() {
     bed.tsdb().compact().expect("compacted");
     assert!(bed.tsdb().stats(&TenantId::anonymous(), 0).blocks.len() < 8);
     assert_eq!(times(&bed, &a).len(), 81);
+}
+
+#[test]
+fn what_was_written_while_a_flush_ran_stays_deleted_too() {
+    let (fs, clock) = (SimFs::new(1), ManualClock::at(NEWEST_MS));
+    stdx::fs::create_dir_durably(&fs, Path::new("/var/kymo")).expect("made");
+    let tsdb = open(&fs, &clock).expect("opened");
+    let [first, second] = ["first", "second"].map(|name| TenantId::new(name).expect("valid"));
+    let write = |tsdb: &Tsdb, tenant: &TenantId, t: i64| {
+        let mut batch = WriteBatch::new();
+        let series = batch.add_series(series("a", "1").as_ref());
+        batch.add_float(series, T + t, 1.0);
+        tsdb.append_durably(tenant, &batch).expect("written");
+    };
+    write(&tsdb, &first, 1);
+    write(&tsdb, &second, 1);
+    // The flush has ended the journal's segment for all, and takes the second tenant's head later.
+    let (writer, tenant) = (Arc::clone(&tsdb), second.clone());
+    fs.interrupt(1, move || write(&writer, &tenant, 2));
+    tsdb.flush().expect("flushed");
+    tsdb.delete_series(&second, &[vec![Matcher::equal("__name__", "a")]], T, T + 9).expect("deleted");
+    tsdb.abandon();
+    let tsdb = open(&fs, &clock).expect("opened again");
+    let request = SelectRequest { matchers: &[], start_ms: T, end_ms: T + 9, hints: SelectHints::default() };
+    let mut samples = SeriesSamples::default();
+    for (tenant, count) in [(first, 1), (second, 0)] {
+        let set = tsdb.select(&tenant, &request, &QueryContext::unlimited()).expect("selected");
+        let count_of = |at| {
+            set.read(at, &mut samples).expect("read");
+            samples.len()
+        };
+        assert_eq!((0..set.len()).map(count_of).sum::<usize>(), count, "{tenant}");
+    }
+    tsdb.abandon();
 }

@@ -13,6 +13,7 @@ mod golden;
 mod memory;
 mod recording;
 mod recovery;
+mod simulation;
 mod slow_disk;
 mod snapshots;
 mod testbed;
