@@ -1,7 +1,7 @@
 //! The configuration file: a superset of prometheus.yml, read once and split into each crate's settings.
 //!
 //! Map: [`file`] the file's sections, each read and checked as Prometheus does · `alerting`, `remote`, `storage`,
-//! `query`, `otlp`, `tracing` sections with more than a few keys · `nulls` list elements without a value · `expand`
+//! `query`, `promql`, `otlp`, `tracing` sections with more than a few keys · `nulls` list elements without a value · `expand`
 //! environment variables in external labels · here what is made of all that.
 //!
 //! Whatever Prometheus loads, loads. Sections that Kymo does not act on yet load with a warning that says what
@@ -23,6 +23,7 @@ mod expand;
 mod file;
 mod nulls;
 mod otlp;
+mod promql;
 mod query;
 mod remote;
 mod storage;
@@ -42,6 +43,8 @@ pub struct Config {
     pub scrape: scrape::Settings,
     /// How long and how much is stored, if the file says.
     pub storage: StorageConfig,
+    /// Features of the query language that are switched on.
+    pub promql_features: Vec<::promql::features::Effect>,
     /// Limits of queries, if the file says.
     pub query: QueryConfig,
     /// What the file asks for and will not happen, one sentence each.
@@ -106,6 +109,7 @@ pub fn load(path: &Path, variable: &dyn Fn(&str) -> Option<String>) -> Result<Co
             host_collector: file.host_collector.settings(&file.global),
         },
         storage: file.storage.config(),
+        promql_features: file.promql.effects(),
         query: file.query.config(),
         global: file.global,
         warnings,

@@ -253,6 +253,31 @@ pub enum BinaryOp {
 }
 
 impl BinaryOp {
+    /// All operators.
+    pub const ALL: [Self; 21] = [
+        Self::Add,
+        Self::Sub,
+        Self::Mul,
+        Self::Div,
+        Self::Mod,
+        Self::Pow,
+        Self::Atan2,
+        Self::Eql,
+        Self::Neq,
+        Self::Gtr,
+        Self::Lss,
+        Self::Gte,
+        Self::Lte,
+        Self::And,
+        Self::Or,
+        Self::Unless,
+        Self::TrimUpper,
+        Self::TrimLower,
+        Self::Default,
+        Self::If,
+        Self::IfNot,
+    ];
+
     /// The operator as PromQL writes it.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -376,6 +401,27 @@ pub enum AggregateOp {
 }
 
 impl AggregateOp {
+    /// All aggregations, those of Prometheus first.
+    pub fn all() -> impl Iterator<Item = Self> {
+        let of_prometheus = [
+            Self::Sum,
+            Self::Avg,
+            Self::Count,
+            Self::Min,
+            Self::Max,
+            Self::Group,
+            Self::Stddev,
+            Self::Stdvar,
+            Self::TopK,
+            Self::BottomK,
+            Self::CountValues,
+            Self::Quantile,
+            Self::LimitK,
+            Self::LimitRatio,
+        ];
+        of_prometheus.into_iter().chain(kymo::KYMO_AGGREGATES.iter().map(|(_, op)| Self::Kymo(*op)))
+    }
+
     /// The operator as PromQL writes it.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -5,7 +5,7 @@
 //! Map: [`ast`] the tree · [`parser`] lexer, grammar, types · [`printer`] tree to text · [`ast_json`] tree to JSON ·
 //! [`functions`] signatures · [`engine`] the door: limits, evaluation · `plan` what is evaluated · `eval` operators and
 //! functions over columns · `histogram_math`, `kahan` arithmetic · `annotations` warnings and infos · [`value`]
-//! results · [`error`] what may go wrong · [`script`] Prometheus' test scripts.
+//! results · [`features`] what can be switched on · [`error`] what may go wrong · [`script`] Prometheus' test scripts.
 //!
 //! Invariants: never imports an engine of storage; answers are those of Prometheus 3.14.
 
@@ -15,6 +15,7 @@ pub mod ast_json;
 pub mod engine;
 pub mod error;
 mod eval;
+pub mod features;
 pub mod functions;
 mod histogram_math;
 mod kahan;

@@ -67,8 +67,8 @@ pub struct Arguments {
     #[arg(long, alias = "query.lookback-delta", value_name = "DURATION", default_value = "5m", value_parser = parse_ms)]
     query_lookback: i64,
     /// Prometheus' features that are off because they change what some queries mean.
-    #[arg(long, value_enum, value_name = "NAME", value_delimiter = ',')]
-    enable_feature: Vec<Feature>,
+    #[arg(long, value_name = "NAME", value_delimiter = ',', value_parser = parse_feature)]
+    enable_feature: Vec<String>,
     /// How log lines look.
     #[arg(long, value_enum, default_value = "text", env = "KYMO_LOG_FORMAT")]
     log_format: LogFormat,
@@ -77,19 +77,25 @@ pub struct Arguments {
     log_level: String,
 }
 
-/// By the names that Prometheus gives them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Feature {
-    /// Functions that look at names still see the one that another function is going to drop.
-    PromqlDelayedNameRemoval,
-}
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum LogFormat {
     /// For people.
     Text,
     /// One JSON object a line.
     Json,
+}
+
+fn parse_feature(text: &str) -> Result<String, String> {
+    promql::features::effect_of(text).map(|_| text.to_owned())
+}
+
+/// Default settings with these features switched on.
+fn features(names: &[String]) -> promql::Settings {
+    let mut settings = promql::Settings::default();
+    for effect in names.iter().filter_map(|name| promql::features::effect_of(name).ok()) {
+        settings.enable(effect);
+    }
+    settings
 }
 
 fn parse_size(text: &str) -> Result<u64, String> {
@@ -167,8 +173,7 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<Outcome> {
                 ..promql::Limits::default()
             },
             concurrent_max: usize::try_from(arguments.query_concurrency).unwrap_or(usize::MAX),
-            delayed_name_removal: arguments.enable_feature.contains(&Feature::PromqlDelayedNameRemoval),
-            ..promql::Settings::default()
+            ..features(&arguments.enable_feature)
         },
         api: api::Settings {
             listen: arguments.listen,
@@ -195,11 +200,6 @@ impl Arguments {
     fn flags(&self, memory_limit_bytes: u64) -> BTreeMap<String, String> {
         let config = self.config.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
         let log_format = if self.log_format == LogFormat::Json { "json" } else { "text" };
-        let features: Vec<String> = self
-            .enable_feature
-            .iter()
-            .filter_map(|feature| Some(feature.to_possible_value()?.get_name().to_owned()))
-            .collect();
         [
             ("config", config),
             ("data", self.data.display().to_string()),
@@ -214,7 +214,7 @@ impl Arguments {
             ("query-concurrency", self.query_concurrency.to_string()),
             ("query-max-samples", self.query_max_samples.to_string()),
             ("query-lookback", format_duration_ms(self.query_lookback)),
-            ("enable-feature", features.join(",")),
+            ("enable-feature", self.enable_feature.join(",")),
             ("log-format", log_format.to_owned()),
             ("log-level", self.log_level.clone()),
         ]

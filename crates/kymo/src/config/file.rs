@@ -9,6 +9,7 @@ use serde::Deserialize;
 
 use super::alerting::Alerting;
 use super::otlp::Otlp;
+use super::promql::Promql;
 use super::query::Query;
 use super::remote::{RemoteRead, RemoteWrite};
 use super::storage::Storage;
@@ -26,6 +27,7 @@ pub(super) struct File {
     pub(super) scrape_config_files: Vec<String>,
     pub(super) storage: Storage,
     pub(super) query: Query,
+    pub(super) promql: Promql,
     pub(super) tracing: Option<Tracing>,
     pub(super) remote_write: Vec<RemoteWrite>,
     pub(super) remote_read: Vec<RemoteRead>,
@@ -73,6 +75,7 @@ impl File {
         self.alerting.check().map_err(|e| e.within("alerting"))?;
         self.storage.check().map_err(|e| e.within("storage"))?;
         self.query.check().map_err(|e| e.within("query"))?;
+        self.promql.check().map_err(|e| e.within("promql"))?;
         if let Some(tracing) = &self.tracing {
             tracing.check().map_err(|e| e.within("tracing"))?;
         }

@@ -91,7 +91,10 @@ impl Server {
     /// Limits of queries: the file, else the flags.
     fn query_settings(&self, config: &Config) -> promql::Settings {
         let subquery_step_ms = config.global.evaluation_interval_ms();
-        config.query.apply(promql::Settings { subquery_step_ms, ..self.options.query.clone() })
+        let mut settings =
+            config.query.apply(promql::Settings { subquery_step_ms, ..self.options.query.clone() });
+        config.promql_features.iter().for_each(|effect| settings.enable(*effect));
+        settings
     }
 
     pub(super) fn api_deps(self: &Arc<Self>, engine: Arc<promql::Engine>) -> api::Deps {

@@ -74,6 +74,18 @@ fn the_host_collector_is_off_unless_it_is_switched_on() {
 }
 
 #[test]
+fn features_of_the_query_language_have_prometheus_names() {
+    let config = loads("promql: {enable_features: [use-start-timestamps, promql-duration-expr]}");
+    let effects = [promql::features::Effect::UseStartTimestamps, promql::features::Effect::AlwaysOn];
+    assert_eq!(config.promql_features, effects);
+    assert!(loads("").promql_features.is_empty());
+    let error = load_text("promql:\n  enable_features:\n  - none\n").expect_err("is no feature");
+    let want =
+        "kymo.yml:3:5: promql.enable_features[0]: \"none\" is no feature of the query language; there are";
+    assert!(error.starts_with(want), "{error}");
+}
+
+#[test]
 fn retention_is_read_and_encodings_are_not_minded() {
     let config = loads(
         "storage:\n  tsdb:\n    out_of_order_time_window: 30m\n    chunk_encoding: {floats: xor}\n    \

@@ -217,6 +217,7 @@ fn without_spans(mut expr: Expr) -> Expr {
         match &mut expr.kind {
             ExprKind::VectorSelector(selector) => {
                 selector.matchers.sort_by_key(ToString::to_string);
+                selector.alternatives.iter_mut().for_each(|set| set.sort_by_key(ToString::to_string));
                 duration(selector.offset_expr.as_mut());
             }
             ExprKind::MatrixSelector(matrix) => {
@@ -267,6 +268,8 @@ fn scalar() -> impl Strategy<Value = String> + Clone {
         "(3)",
         "-pi()",
         "1e300",
+        "1Ki",
+        "-1.5M",
     ])
 }
 
@@ -315,6 +318,9 @@ fn selector() -> impl Strategy<Value = String> + Clone {
         "up{a=\"b\"}",
         "{__name__=\"x y\",\"l l\"!=\"\\n\\\"\"}",
         "by{a=~\"b|c\",d!~`e\\w`}",
+        "up{a=\"b\",c=\"d\" or or=\"e\"}",
+        "{a=\"b\" or \"c.d\"}",
+        "default{if=\"median\"}",
         "{a!=\"\",b=\"\u{a0}é☺\"}",
     ]);
     (plain, time()).prop_map(|(selector, time)| selector + &time)
@@ -347,6 +353,9 @@ fn operator() -> impl Strategy<Value = String> + Clone {
         "- ignoring (a) group_right (b)",
         "</",
         ">/",
+        "default",
+        "if on (a)",
+        "ifnot ignoring (b)",
         "+ fill (0)",
         "* on (a) fill_left (-1.5) fill_right (2)",
         "/ on () group_left (\"x\") fill_right (1m)",
@@ -369,6 +378,12 @@ fn vector() -> impl Strategy<Value = String> {
             1 => (scalar(), inner.clone()).prop_map(|(k, inner)| format!("topk by (a) ({k}, {inner})")),
             1 => inner.clone().prop_map(|inner| format!("label_join({inner}, \"a\", `\\`, '\"')")),
             1 => (inner.clone(), scalar()).prop_map(|(inner, to)| format!("round({inner}, {to})")),
+            1 => (select(&["median", "share", "outliers_iqr"]), inner.clone())
+                .prop_map(|(op, inner)| format!("{op} by (a) ({inner})")),
+            1 => (scalar(), inner.clone()).prop_map(|(k, inner)| format!("topk_avg({k}, {inner}) without (a)")),
+            1 => inner.clone().prop_map(|inner| format!("label_set(union({inner}, up), \"a\", \"\")")),
+            1 => (inner.clone(), scalar())
+                .prop_map(|(inner, n)| format!("WITH (x = {inner}, f(y) = y * {n}) f(x) + f(y)")),
             2 => (inner, duration(), prop_oneof![Just(String::new()), duration()], time())
                 .prop_map(|(inner, range, step, time)| format!("sum_over_time(({inner})[{range}:{step}]{time})")),
         ]

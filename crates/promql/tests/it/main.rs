@@ -1,11 +1,14 @@
 //! The engine seen from outside, over the reference storage.
 //!
 //! Map: `scripts` Prometheus' test scripts and our own · `agreement` instant and range queries give the same ·
+//! `coverage` and `docs` scripts and documentation cover the whole language ·
 //! `names` when the names of metrics are dropped · `limits` what a query may use, and how it is stopped · `governance` who may run what ·
 //! `data` storage filled for tests.
 
 mod agreement;
+mod coverage;
 mod data;
+mod docs;
 mod governance;
 mod limits;
 mod names;

@@ -71,6 +71,26 @@ scripts! {
     type_and_unit: "type_and_unit.test", 44, true;
 }
 
+/// All of Prometheus' evaluations pass, and none is left out.
+#[test]
+#[expect(clippy::print_stdout, reason = "the count is what a reader of the test log wants to see")]
+fn all_evaluations_of_prometheus_pass() {
+    let Ok(entries) = std::fs::read_dir(prometheus_scripts()) else { return };
+    let (mut scripts, mut evaluations, mut passed) = (0, 0, 0);
+    for path in entries
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|e| e == "test"))
+    {
+        let text = std::fs::read_to_string(&path).expect("a script can be read");
+        scripts += 1;
+        evaluations += text.lines().filter(|line| line.trim_start().starts_with("eval")).count();
+        passed += script::run(&text).passed;
+    }
+    println!("{passed} of {evaluations} evaluations in {scripts} scripts pass");
+    assert_eq!(passed, evaluations);
+}
+
 /// Our own scripts pass whole.
 #[test]
 fn own_scripts_pass() {

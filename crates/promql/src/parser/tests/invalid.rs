@@ -64,6 +64,58 @@ fn characters_and_brackets_out_of_place() {
 }
 
 #[test]
+fn what_is_wrong_with_kymos_words() {
+    fails("a default", "1:10", "unexpected end of input");
+    fails("default(a)", "1:1", r#"unknown function with name "default""#);
+    fails("a if bool b", "1:3", "bool modifier can only be used on comparison operators");
+    fails("a default on (x) group_left b", "1:1", r#"no grouping allowed for "default" operation"#);
+    fails("a ifnot fill (0) b", "1:1", "filling in missing series not allowed for set operators");
+    fails(
+        "median(a, b)",
+        "1:1",
+        "wrong number of arguments for aggregate expression provided, expected 1, got 2",
+    );
+    fails(
+        "topk_max(a)",
+        "1:1",
+        "wrong number of arguments for aggregate expression provided, expected 2, got 1",
+    );
+    fails("median by (a)", "1:14", "unexpected end of input in aggregation");
+    fails("a{b=\"c\" or}", "1:11", r#"unexpected "}" in label matching, expected identifier"#);
+    fails(
+        "a{or b=\"c\"}",
+        "1:6",
+        r#"unexpected identifier "b" in label matching, expected label matching operator"#,
+    );
+    fails(
+        "a{b=\"c\" and d=\"e\"}",
+        "1:9",
+        r#"unexpected identifier "and" in label matching, expected "," or "}""#,
+    );
+    fails("1Kb", "1:1", r#"bad number or duration syntax: "1""#);
+    fails("0x1Ki", "1:1", r#"bad number or duration syntax: "0x1""#);
+    fails("1e3K", "1:1", r#"bad number or duration syntax: "1e3""#);
+    fails(
+        "label_set(a, \"b\")",
+        "1:1",
+        r#"expected pairs of label name and value in call to "label_set", the last one is not whole"#,
+    );
+    fails("union()", "1:1", r#"expected at least 1 argument(s) in call to "union", got 0"#);
+    fails(
+        "increase_exact(a)",
+        "1:16",
+        r#"expected type range vector in call to function "increase_exact", got instant vector"#,
+    );
+    fails("WITH (by = 1) by", "1:7", "unexpected <by> in WITH, expected name of a template");
+    fails("WITH (a = 1", "1:12", "unclosed left parenthesis");
+    fails(
+        "WITH (a(1) = 1) a",
+        "1:9",
+        r#"unexpected number "1" in WITH, expected name of a parameter or ")""#,
+    );
+}
+
+#[test]
 fn ranges_and_subqueries() {
     fails("a[", "1:3", "unexpected end of input in duration expression");
     fails(

@@ -69,6 +69,42 @@ fn operators_and_their_modifiers() {
 }
 
 #[test]
+fn what_kymo_adds_stands_where_prometheus_has_errors() {
+    same("a default b or c if d ifnot e");
+    prints("a DEFAULT 0", "a default 0");
+    same("default default default");
+    same("if if on (if) ifnot");
+    same("median + share / zscore - union");
+    same(r#"median{share="x"} offset 5m"#);
+    same("sum by (default, if, union) (median)");
+    same("median by (a) (b)");
+    prints("Topk_Max(3, a) without (b)", "topk_max without (b) (3, a)");
+    same(r#"a{b="c" or d="e",f="g"}"#);
+    prints(r#"{b="c" OR or="e"}"#, r#"{b="c" or or="e"}"#);
+    same(r#"a{or="x"}"#);
+    prints("1Ki + 1.5M - 2kB * 1_000K", "1024 + 1500000 - 2000 * 1000000");
+    prints("x[1K]", "x[16m40s]");
+}
+
+#[test]
+fn templates_are_put_in() {
+    prints("WITH (a = b + c) a * 2", "(b + c) * 2");
+    prints("WITH (a = b + c) a", "(b + c)");
+    prints("2 * WITH (a = b) a + c", "2 * (b + c)");
+    prints("sum(WITH (a = b) a + c)", "sum(b + c)");
+    prints(
+        "WITH (f(x, y) = x{a=\"b\"} / max_over_time(y[5m:])) f(c, d)",
+        "(c{a=\"b\"} / max_over_time(d[5m:]))",
+    );
+    prints("WITH (f(x) = x[5m] offset 1m) rate(f(c{d=\"e\"}))", "rate(c{d=\"e\"}[5m] offset 1m)");
+    prints("WITH (f = {a=\"b\", c=\"d\"}) x{e=\"f\", f}", "x{a=\"b\",c=\"d\",e=\"f\"}");
+    prints("with (a = 1, b = a + 1, a = b) a", "((1 + 1))");
+    prints("WITH (f(x) = -x, g(x) = f(x) ^ 2) g(y)", "((-y) ^ 2)");
+    prints("with + with{with=\"a\"}", "with + with{with=\"a\"}");
+    prints("WITH (f() = 1) f()", "1");
+}
+
+#[test]
 fn strings_have_gos_escapes() {
     prints(r#""dou\"ble\n\u00e9\x41\101""#, r#""dou\"ble\néAA""#);
     prints("'sin\\'gle'", r#""sin'gle""#);
