@@ -98,7 +98,7 @@ fn templates_are_put_in() {
     );
     prints("WITH (f(x) = x[5m] offset 1m) rate(f(c{d=\"e\"}))", "rate(c{d=\"e\"}[5m] offset 1m)");
     prints("WITH (f = {a=\"b\", c=\"d\"}) x{e=\"f\", f}", "x{a=\"b\",c=\"d\",e=\"f\"}");
-    prints("with (a = 1, b = a + 1, a = b) a", "((1 + 1))");
+    prints("with (a = 1, b = a + 1, a = b) a", "(1 + 1)");
     prints("WITH (f(x) = -x, g(x) = f(x) ^ 2) g(y)", "((-y) ^ 2)");
     prints("with + with{with=\"a\"}", "with + with{with=\"a\"}");
     prints("WITH (f() = 1) f()", "1");
