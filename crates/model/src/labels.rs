@@ -153,7 +153,17 @@ impl<'a> LabelsRef<'a> {
     }
 }
 
+#[inline]
 fn take(packed: &str) -> Option<(&str, &str)> {
+    // Nearly all texts are short, and their length is one byte.
+    if let Some(len @ ..0x80) = packed.as_bytes().first() {
+        return packed.get(1..)?.split_at_checked(usize::from(*len));
+    }
+    take_long(packed)
+}
+
+#[cold]
+fn take_long(packed: &str) -> Option<(&str, &str)> {
     let mut chars = packed.chars();
     let len = decode_len(chars.next()?);
     let rest = chars.as_str();
@@ -189,6 +199,7 @@ pub struct Iter<'a>(&'a str);
 impl<'a> Iterator for Iter<'a> {
     type Item = (&'a str, &'a str);
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         let (name, after) = take(self.0)?;
         let (value, after) = take(after)?;

@@ -15,6 +15,7 @@ pub const NORMAL_NAN: f64 = f64::from_bits(0x7ff8_0000_0000_0001);
 pub const UNKNOWN_START_MS: i64 = 0;
 
 /// Whether a value is the staleness marker.
+#[inline]
 pub fn is_stale(value: f64) -> bool {
     value.to_bits() == STALE_NAN.to_bits()
 }

@@ -25,6 +25,7 @@ use crate::eval::Evaluator;
 use crate::eval::grid::Grid;
 use crate::eval::ledger::Ledger;
 use crate::eval::merge::METADATA_LABELS;
+use crate::eval::parallel::Helpers;
 use crate::eval::stats::SampleStats;
 use crate::metrics::Metrics;
 use crate::parser;
@@ -69,6 +70,7 @@ pub struct Engine {
     gate: Gate,
     active: ActiveQueries,
     top: TopQueries,
+    helpers: Helpers,
     metrics: Metrics,
 }
 
@@ -83,12 +85,14 @@ impl Engine {
     /// An engine whose queries take memory from `budget`.
     pub fn new(settings: Settings, budget: Arc<Budget>) -> Self {
         let gate = Gate::new(&settings);
+        let helpers = Helpers::new(settings.helper_threads_max);
         let others_bytes = budget.limit_bytes() / 100 * (100 - ALERT_MEMORY_PERCENT);
         Self {
             others_budget: budget.child("queries", others_bytes),
             settings: RwLock::new(Arc::new(settings)),
             budget,
             gate,
+            helpers,
             active: ActiveQueries::default(),
             top: TopQueries::default(),
             metrics: Metrics::new(),
@@ -276,6 +280,7 @@ impl Engine {
             uses_starts: settings.use_start_timestamps,
             drops_names_early: drops_names_early(query, settings),
             ledger,
+            helpers: &self.helpers,
             annotations: Annotations::default(),
             stats: SampleStats::new(grid.count, options.per_step_stats),
         };

@@ -5,7 +5,7 @@
 //!
 //! Map: [`grid`] points in time · [`column`] a series' result · [`ledger`] what a query holds · [`progress`] how far it is · [`select`] instant
 //! selectors · [`alternatives`] those with several sets of matchers · [`smooth`] those with `smoothed` · [`window`] range selectors and subqueries · [`aggregate`] · [`binary`] and [`join`] · [`gaps`] `default`, `if`, `ifnot` · [`functions`]
-//! · [`merge`] series that end up with the same labels.
+//! · [`parallel`] work split over threads · [`merge`] series that end up with the same labels.
 
 pub(crate) mod aggregate;
 pub(crate) mod alternatives;
@@ -17,16 +17,18 @@ pub(crate) mod grid;
 pub(crate) mod join;
 pub(crate) mod ledger;
 pub(crate) mod merge;
+pub(crate) mod parallel;
 pub(crate) mod progress;
 pub(crate) mod select;
 pub(crate) mod smooth;
 pub(crate) mod stats;
 pub(crate) mod window;
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use model::TenantId;
-use stdx::cancel::Stopped;
+use stdx::cancel::{Cancel, Stopped};
 use storage::{Querier, QueryContext};
 
 use crate::annotations::Annotations;
@@ -37,7 +39,8 @@ use crate::plan::{Kind, Node};
 
 use column::{Bits, Column, Series};
 use grid::Grid;
-use ledger::Ledger;
+use ledger::{Charge, Ledger};
+use parallel::{Helpers, Taken, batches_held_max};
 use progress::Progress;
 use stats::SampleStats;
 
@@ -63,8 +66,56 @@ pub(crate) struct Evaluator<'a> {
     /// Whether start timestamps of samples count.
     pub(crate) uses_starts: bool,
     pub(crate) ledger: Ledger,
+    pub(crate) helpers: &'a Helpers,
     pub(crate) annotations: Annotations,
     pub(crate) stats: SampleStats,
+}
+
+/// Whether a query must stop, asked from any thread.
+#[derive(Debug)]
+pub(crate) struct Checker {
+    cancel: Cancel,
+}
+
+impl Checker {
+    /// Asked for each series, looks at the clock for one in sixteen, because that costs as much as the samples of a
+    /// short one.
+    ///
+    /// # Errors
+    /// Why the query must stop.
+    #[inline]
+    pub(crate) fn check_at(&self, at: usize) -> Result<(), QueryError> {
+        if at.is_multiple_of(16) { check(&self.cancel) } else { Ok(()) }
+    }
+}
+
+fn check(cancel: &Cancel) -> Result<(), QueryError> {
+    cancel.check().map_err(|stopped| stopped_in(stopped, PHASE))
+}
+
+/// Series divided into batches for threads.
+#[derive(Debug)]
+pub(crate) struct Split<'a> {
+    helpers: Taken<'a>,
+    batch_len: usize,
+    series_count: usize,
+    _charge: Charge,
+}
+
+impl Split<'_> {
+    pub(crate) fn helper_count(&self) -> usize {
+        self.helpers.count
+    }
+
+    pub(crate) fn batch_count(&self) -> usize {
+        self.series_count.div_ceil(self.batch_len)
+    }
+
+    /// The series of a batch.
+    pub(crate) fn series_of(&self, batch: usize) -> Range<usize> {
+        let start = batch * self.batch_len;
+        start..(start + self.batch_len).min(self.series_count)
+    }
 }
 
 /// A scalar at each step.
@@ -115,17 +166,21 @@ impl Evaluator<'_> {
     /// # Errors
     /// Says why it must.
     pub(crate) fn check(&self) -> Result<(), QueryError> {
-        self.context.cancel.check().map_err(|stopped| stopped_in(stopped, PHASE))
+        check(&self.context.cancel)
     }
 
-    /// As [`Self::check`], for series `at` of many: looks at the clock for one in sixteen, because that costs as much as
-    /// the samples of a short series.
+    /// As [`Self::check`], for series `at` of many.
     ///
     /// # Errors
     /// As [`Self::check`].
     #[inline]
     pub(crate) fn check_at(&self, at: usize) -> Result<(), QueryError> {
         if at.is_multiple_of(16) { self.check() } else { Ok(()) }
+    }
+
+    /// What other threads ask whether the query must stop.
+    pub(crate) fn checker(&self) -> Checker {
+        Checker { cancel: self.context.cancel.clone() }
     }
 
     /// Evaluates a vector expression; each series goes to `sink` with at least one cell filled.
@@ -226,6 +281,36 @@ impl Evaluator<'_> {
             }
             Kind::Call(call) => self.scalar_call(call, grid),
             _ => Err(not_a(ValueType::Scalar, node)),
+        }
+    }
+}
+
+impl<'a> Evaluator<'a> {
+    /// Divides work on series among threads, and takes the memory for what they hold.
+    ///
+    /// # Errors
+    /// If it would be more than the query may hold.
+    pub(crate) fn split(
+        &self,
+        series_count: usize,
+        grid: &Grid,
+        samples: usize,
+    ) -> Result<Split<'a>, QueryError> {
+        let cost = grid.count.saturating_add(samples).max(1);
+        // Starting a thread costs as much as some ten thousand samples.
+        let helpers = self.helpers.take(series_count.saturating_mul(cost) / 50_000);
+        let share = series_count.div_ceil(4 * (helpers.count + 1));
+        let batch_len = (20_000 / cost).clamp(1, 256).min(share.max(1));
+        let held = |helper_count: usize, batch_len: usize| {
+            self.ledger.take(0, (batches_held_max(helper_count) * batch_len * (grid.count * 9 + 64)) as u64)
+        };
+        match held(helpers.count, batch_len) {
+            Ok(charge) => Ok(Split { helpers, batch_len, series_count, _charge: charge }),
+            // Slower, but with what an operator that passes on one series needs.
+            Err(_) => {
+                let charge = held(0, 1)?;
+                Ok(Split { helpers: self.helpers.take(0), batch_len: 1, series_count, _charge: charge })
+            }
         }
     }
 }

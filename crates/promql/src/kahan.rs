@@ -5,16 +5,14 @@
 /// Adds `value` to `sum` with compensation `c`; the total is `sum + c`.
 ///
 /// An infinite sum loses its compensation, which would otherwise become NaN.
+///
+/// Written without branches, so that loops over slices become vector instructions.
+#[inline]
 pub(crate) fn add(value: f64, sum: f64, c: f64) -> (f64, f64) {
     let total = sum + value;
-    let c = if total.is_infinite() {
-        0.0
-    } else if sum.abs() >= value.abs() {
-        c + ((sum - total) + value)
-    } else {
-        c + ((value - total) + sum)
-    };
-    (total, c)
+    let (large, small) = if sum.abs() >= value.abs() { (sum, value) } else { (value, sum) };
+    let lost = (large - total) + small;
+    (total, if total.is_infinite() { 0.0 } else { c + lost })
 }
 
 /// A sum and its compensation.

@@ -114,7 +114,36 @@ impl Bench {
                 assert!(found.insert(set.labels(at).clone(), floats).is_none(), "each series once");
             }
         }
+        self.check_latest(tenant, &request, &found);
         found
+    }
+
+    /// Who wants the latest sample only gets the same one as who wants all.
+    fn check_latest(&self, tenant: &TenantId, request: &SelectRequest<'_>, all: &BTreeMap<Labels, Floats>) {
+        let hints = SelectHints { latest_only: true, ..request.hints };
+        let request = SelectRequest { hints, ..*request };
+        let set = self.engine.querier.select(tenant, &request, &self.context).expect("selected");
+        let mut samples = SeriesSamples::default();
+        let mut found = BTreeMap::new();
+        for at in 0..set.len() {
+            set.read(at, &mut samples).expect("read");
+            let newest = |column: &[i64]| column.last().copied();
+            let (float_ms, histogram_ms) =
+                (newest(&samples.floats.timestamps_ms), newest(&samples.histograms.timestamps_ms));
+            if float_ms > histogram_ms {
+                let value = samples.floats.values.last().expect("one for each timestamp");
+                found.insert(set.labels(at).clone(), (float_ms, value.to_bits()));
+            }
+        }
+        for (labels, floats) in all {
+            let Some((timestamp_ms, value)) = floats.last() else { continue };
+            // What is missing has a later histogram.
+            if let Some(latest) = found.get(labels) {
+                assert_eq!(*latest, (Some(*timestamp_ms), *value), "the latest sample of {labels}");
+            }
+        }
+        let with_floats = all.values().filter(|floats| !floats.is_empty()).count();
+        assert!(found.len() <= with_floats, "no sample that was not there");
     }
 
     /// Asks now, and again after the engine settled.

@@ -87,7 +87,7 @@ pub struct SelectRequest<'a> {
     pub hints: SelectHints<'a>,
 }
 
-/// What the samples are for. Never changes what is returned within the range.
+/// What the samples are for. Never changes what is returned within the range, but for `latest_only`.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SelectHints<'a> {
     /// Distance of evaluation steps; 0 for an instant query.
@@ -99,6 +99,8 @@ pub struct SelectHints<'a> {
     pub function: &'a str,
     /// No more than this many series are wanted; 0 for all.
     pub series_max: usize,
+    /// Of each series only the latest sample in the range is looked at: earlier ones may be left out.
+    pub latest_only: bool,
 }
 
 /// What is asked for about labels.

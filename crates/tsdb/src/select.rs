@@ -20,7 +20,7 @@ use crate::block::Block;
 use crate::block::format::ChunkRef;
 use crate::block::reader::DecodeScratch;
 use crate::engine::Tsdb;
-use crate::head::series::SeriesSnapshot;
+use crate::head::series::{Series, SeriesSnapshot};
 use crate::head::{Head, SHARDS, locate};
 use crate::merge::Merger;
 use crate::postings::{LabelIndex, resolve_any, resolve_mostly};
@@ -193,11 +193,10 @@ impl Gatherer<'_> {
                 if moved && !model::matcher::matches_all(self.request.matchers, &series.labels) {
                     continue;
                 }
-                if let Some(snapshot) = series.snapshot(self.request.start_ms, self.request.end_ms) {
-                    self.take_memory(snapshot.size_bytes() + size_of::<SelectedSeries>())?;
+                if let Some(head) = self.of_head(series) {
+                    self.take_memory(head.size_bytes() + size_of::<SelectedSeries>())?;
                     let labels = series.labels.clone();
-                    places[place as usize] =
-                        Some(SelectedSeries { labels, head: Some(snapshot), chunks: 0..0 });
+                    places[place as usize] = Some(SelectedSeries { labels, head, chunks: 0..0 });
                 }
             }
         }
@@ -207,6 +206,17 @@ impl Gatherer<'_> {
         }
         self.run_count += usize::from(!self.found.is_empty());
         Ok(())
+    }
+
+    /// What the query needs of a series' samples in the head.
+    fn of_head(&self, series: &Series) -> Option<HeadPart> {
+        let SelectRequest { start_ms, end_ms, hints, .. } = self.request;
+        if hints.latest_only
+            && let Some((timestamp_ms, value)) = series.newest_float(start_ms, end_ms)
+        {
+            return Some(HeadPart::Newest(timestamp_ms, value));
+        }
+        Some(HeadPart::Samples(series.snapshot(start_ms, end_ms)?))
     }
 
     fn take_block(&mut self, at: u32, block: &Block) -> Result<(), Error> {
@@ -244,7 +254,11 @@ impl Gatherer<'_> {
             if end > start {
                 let chunk_bytes = (end - start) as usize * size_of::<BlockChunk>();
                 self.take_memory(series.labels.packed().len() + chunk_bytes + size_of::<SelectedSeries>())?;
-                self.found.push(SelectedSeries { labels: series.labels, head: None, chunks: start..end });
+                self.found.push(SelectedSeries {
+                    labels: series.labels,
+                    head: HeadPart::Nothing,
+                    chunks: start..end,
+                });
             }
             Ok(())
         })?;
@@ -293,7 +307,9 @@ impl Gatherer<'_> {
             match merged.last_mut() {
                 Some(last) if last.labels == piece.labels => {
                     last.chunks = if last.chunks.is_empty() { from..to } else { last.chunks.start..to };
-                    last.head = last.head.take().or(piece.head);
+                    if matches!(last.head, HeadPart::Nothing) {
+                        last.head = piece.head;
+                    }
                 }
                 _ => merged.push(SelectedSeries { chunks: from..to, ..piece }),
             }
@@ -344,9 +360,27 @@ fn head_series(head: &Head, matchers: &[Matcher], context: &QueryContext) -> Res
 
 struct SelectedSeries {
     labels: Labels,
-    head: Option<SeriesSnapshot>,
+    head: HeadPart,
     /// Places in the selection's chunks: of one block after the other, by age.
     chunks: Range<u32>,
+}
+
+/// What is taken of a series from the head.
+enum HeadPart {
+    Nothing,
+    /// The newest sample in the head, and nobody wants older ones.
+    Newest(i64, f64),
+    Samples(SeriesSnapshot),
+}
+
+impl HeadPart {
+    /// Bytes that are held for it alone.
+    fn size_bytes(&self) -> usize {
+        match self {
+            Self::Nothing | Self::Newest(..) => 0,
+            Self::Samples(snapshot) => snapshot.size_bytes(),
+        }
+    }
 }
 
 /// Selected series; see [`SeriesSet`].
@@ -375,10 +409,14 @@ impl SeriesSet for Selection {
     fn read(&self, at: usize, into: &mut SeriesSamples) -> Result<(), Error> {
         self.cancel.check()?;
         let series = &self.series[at];
+        let all_chunks = &self.chunks[series.chunks.start as usize..series.chunks.end as usize];
+        let newest_ms =
+            if let HeadPart::Newest(timestamp_ms, _) = series.head { timestamp_ms } else { i64::MIN };
+        let needed = all_chunks.iter().any(|place| place.chunk.max_ms >= newest_ms);
+        let chunks = if needed { all_chunks } else { &[] };
         let mut merger = Merger::new(into, self.start_ms, self.end_ms);
-        if !series.chunks.is_empty() {
+        if !chunks.is_empty() {
             let mut scratch = self.scratches.lock().pop().unwrap_or_default();
-            let chunks = &self.chunks[series.chunks.start as usize..series.chunks.end as usize];
             let result = chunks.chunk_by(|a, b| a.block == b.block).try_for_each(|chunks| {
                 let block = &self.blocks[chunks[0].block as usize];
                 if !self.tombstones.is_empty() {
@@ -390,8 +428,12 @@ impl SeriesSet for Selection {
             self.scratches.lock().push(scratch);
             result?;
         }
-        if let Some(head) = &series.head {
-            head.read(&mut merger).map_err(|e| Error::new(ErrorKind::Corrupt, format!("head chunk: {e}")))?;
+        match &series.head {
+            HeadPart::Nothing => {}
+            HeadPart::Newest(timestamp_ms, value) => merger.add_floats(&[*timestamp_ms], &[*value], &[]),
+            HeadPart::Samples(head) => head
+                .read(&mut merger)
+                .map_err(|e| Error::new(ErrorKind::Corrupt, format!("head chunk: {e}")))?,
         }
         Ok(())
     }

@@ -16,6 +16,9 @@ pub struct Settings {
     pub subquery_step_ms: i64,
     /// Queries that run at the same time, those for alerts not counted; others wait. Default 20.
     pub concurrent_max: usize,
+    /// Threads that help queries with many series, all queries together. Default: the processors but one. Not changed by a
+    /// reload.
+    pub helper_threads_max: usize,
     /// Queries that may wait, those for alerts not counted. Default 200.
     pub waiting_max: usize,
     /// How many queries of each class run at the same time; `None` for the default ([`Self::slots`]).
@@ -59,6 +62,7 @@ impl Default for Settings {
             lookback_ms: 5 * 60_000,
             subquery_step_ms: 60_000,
             concurrent_max: 20,
+            helper_threads_max: std::thread::available_parallelism().map_or(0, |count| count.get() - 1),
             waiting_max: 200,
             class_slots: BTreeMap::new(),
             limits: Limits::default(),

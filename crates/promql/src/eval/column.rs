@@ -29,6 +29,12 @@ impl Bits {
         self.count = count;
     }
 
+    /// Takes over the bits of another set, of any length; keeps the allocation.
+    pub(crate) fn copy_from(&mut self, other: &Self) {
+        self.words.clone_from(&other.words);
+        self.count = other.count;
+    }
+
     /// Sets all bits.
     pub(crate) fn fill(&mut self) {
         self.words.fill(u64::MAX);

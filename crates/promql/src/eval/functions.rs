@@ -1,10 +1,11 @@
 //! Functions: which there are, and how each is evaluated.
 //!
-//! Map: [`math`] one float to one float · [`dates`] · [`range`] functions of ranges: [`rates`], [`over_time`], [`extended`] ·
+//! Map: [`math`] one float to one float · [`dates`] · [`range`] functions of ranges: [`rates`], [`over_time`], [`extended`], [`columns`] for whole series ·
 //! [`starts`] counters that say when they began · [`labels`] `label_replace`, `label_join` · [`sorting`] · [`histograms`] quantiles and fractions of classic and
 //! native histograms ·
 //! [`info`] · [`kymo`] and [`kymo_over_time`] Kymo's own · [`numbers`] quantiles and regressions.
 
+pub(crate) mod columns;
 pub(crate) mod dates;
 pub(crate) mod extended;
 pub(crate) mod histograms;

@@ -1,6 +1,7 @@
 //! Counts the samples a query looks at, as Prometheus' query statistics have it.
 
 use super::column::{Column, histogram_samples};
+use super::window::spans::Spans;
 
 /// Samples looked at.
 #[derive(Debug, Default)]
@@ -20,6 +21,28 @@ impl SampleStats {
         self.total += samples;
         if let Some(of_step) = self.per_step.as_mut().and_then(|per_step| per_step.get_mut(step)) {
             *of_step += samples;
+        }
+    }
+
+    /// Whether each step is counted on its own.
+    pub(crate) fn is_per_step(&self) -> bool {
+        self.per_step.is_some()
+    }
+
+    /// Adds the samples that the windows of all steps see.
+    pub(crate) fn add_spans(&mut self, spans: &Spans) {
+        self.total += spans.sample_count();
+        for (of_step, (from, to)) in self.per_step.iter_mut().flatten().zip(spans.steps()) {
+            *of_step += u64::from(to - from);
+        }
+    }
+
+    /// Adds what was counted elsewhere for the same steps, which is forgotten there.
+    pub(crate) fn merge(&mut self, other: &mut Self) {
+        self.total += std::mem::take(&mut other.total);
+        let theirs = other.per_step.iter_mut().flatten();
+        for (of_step, theirs) in self.per_step.iter_mut().flatten().zip(theirs) {
+            *of_step += std::mem::take(theirs);
         }
     }
 

@@ -2,6 +2,8 @@
 //!
 //! A window is open on the left: it holds the samples after its start, up to and including its end.
 
+pub(crate) mod spans;
+
 use std::sync::Arc;
 
 use model::{CounterResetHint, FloatHistogram, Labels, is_stale};
@@ -38,6 +40,14 @@ impl Ranges {
         match self {
             Self::Stored { set, .. } => set.labels(at),
             Self::Computed(_, series) => &series[at].labels,
+        }
+    }
+
+    /// About how many samples a series has.
+    pub(crate) fn samples_guess(&self, window: &Window, grid: &Grid) -> usize {
+        match self {
+            Self::Stored { .. } => samples_guess(window.range_ms, grid),
+            Self::Computed(inner, _) => inner.count,
         }
     }
 
@@ -223,6 +233,14 @@ pub(crate) fn for_each_view(
         })?;
     }
     Ok(())
+}
+
+/// About how many samples a series has in front of all steps: nobody scrapes less often than once in a minute, or he has
+/// few samples.
+pub(crate) fn samples_guess(range_ms: i64, grid: &Grid) -> usize {
+    const INTERVAL_MS: i64 = 15_000;
+    let span_ms = grid.end_ms().saturating_sub(grid.start_ms).saturating_add(range_ms);
+    usize::try_from(span_ms / INTERVAL_MS).unwrap_or(0) + 1
 }
 
 /// Moves a window on; times only rise from step to step.

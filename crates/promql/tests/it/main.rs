@@ -3,7 +3,7 @@
 //! Map: `scripts` Prometheus' test scripts and our own · `agreement` instant and range queries give the same ·
 //! `coverage` and `docs` scripts and documentation cover the whole language ·
 //! `names` when the names of metrics are dropped · `limits` what a query may use, and how it is stopped · `governance` who may run what ·
-//! `data` storage filled for tests.
+//! `threads` however many threads help · `data` storage filled for tests.
 
 mod agreement;
 mod coverage;
@@ -13,3 +13,4 @@ mod governance;
 mod limits;
 mod names;
 mod scripts;
+mod threads;

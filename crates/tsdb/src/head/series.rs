@@ -415,6 +415,18 @@ impl Series {
         chunks.chain(open).chain(late).chain(histograms).reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))
     }
 
+    /// The newest sample that is here, if it is a float without a start, and in a range. After a restart, blocks may have newer ones.
+    pub(crate) fn newest_float(&self, start_ms: i64, end_ms: i64) -> Option<(i64, f64)> {
+        let is_here = || {
+            (self.open.count() > 0 && self.open.last_ms() == self.last_ms)
+                || self.chunks.iter().any(|chunk| chunk.max_ms == self.last_ms && !chunk.has_starts)
+        };
+        let has_starts = self.buffers.as_ref().is_some_and(|buffers| !buffers.starts.is_empty());
+        let is_known =
+            self.has_last_float && !has_starts && (start_ms..=end_ms).contains(&self.last_ms) && is_here();
+        is_known.then_some((self.last_ms, self.last_float))
+    }
+
     /// What there is in a range, for reading later without the lock; `None` if nothing.
     pub(crate) fn snapshot(&self, start_ms: i64, end_ms: i64) -> Option<SeriesSnapshot> {
         let overlaps = |min_ms: i64, max_ms: i64| min_ms <= end_ms && max_ms >= start_ms;

@@ -1,17 +1,22 @@
 //! Functions of the samples in a range: one kernel each, called for every step of a series in one pass.
 
 use model::FloatHistogram;
+use storage::SeriesSamples;
 
 use crate::annotations::{Annotations, quoted};
 use crate::ast::Span;
 use crate::error::QueryError;
 use crate::eval::column::{Bits, Series, histogram_samples};
 use crate::eval::grid::Grid;
+use crate::eval::parallel;
 use crate::eval::select::ReadBuffer;
+use crate::eval::stats::SampleStats;
+use crate::eval::window::spans::Spans;
 use crate::eval::window::{Reach, View, for_each_view};
 use crate::eval::{Evaluator, Scalars, Sink};
 use crate::plan::{Call, Kind, Window};
 
+use super::columns::{self, ColumnKernel, ColumnState};
 use super::{absent, extended, numbers, over_time, rates, starts};
 
 /// What a kernel makes of a range.
@@ -37,6 +42,8 @@ pub(crate) struct KernelState {
     pub(crate) notes: Notes,
     /// A parameter that no result can be computed with.
     pub(crate) error: Option<String>,
+    /// Quantiles beyond 0 and 1, each once.
+    pub(crate) invalid_quantiles: Vec<f64>,
 }
 
 /// What the user should know about a series, each at most once.
@@ -58,7 +65,7 @@ pub(crate) struct Notes {
 /// A function of ranges.
 #[derive(Clone, Copy)]
 pub(crate) struct RangeFunction {
-    kernel: Kernel,
+    pub(super) kernel: Kernel,
     kind: Special,
 }
 
@@ -136,64 +143,54 @@ impl Evaluator<'_> {
             None => function.kernel,
             Some(extended) => extended::kernel(call.name, extended)?,
         };
+        let columns = if window.extended.is_none() { columns::resolve(call.name) } else { None };
         let reach = Reach::of(window, self.lookback_ms);
         let params = self.params(call, grid)?;
         let ranges = self.ranges(window, grid)?;
         let span = &call.args[0].span;
-        let mut buffer = ReadBuffer::default();
-        let mut state = KernelState::default();
-        let mut series = Series::default();
-        for at in 0..ranges.len() {
-            self.check_at(at)?;
-            ranges.read(at, &mut buffer, &self.ledger)?;
-            if buffer.samples.is_empty() {
-                continue;
-            }
-            let with_starts = match window.extended {
-                None if self.uses_starts => starts::kernel(call.name, &buffer.samples),
-                _ => Option::None,
-            };
-            let kernel = with_starts.unwrap_or(kernel);
-            series.charge = None;
-            series.column.reset(grid.count);
-            state.notes = Notes::default();
-            if function.kind == Special::Counter {
-                rates::find_resets(&buffer.samples.floats.values, &mut state.resets);
-            }
-            let mut samples_max = 0;
-            for_each_view(&buffer.samples, grid, window, reach, |view| {
-                for (param, scalars) in state.params.iter_mut().zip(&params) {
-                    *param = scalars.get(view.step);
+        let split = self.split(ranges.len(), grid, ranges.samples_guess(window, grid))?;
+        let (check, ledger, per_step) = (self.checker(), self.ledger.clone(), self.stats.is_per_step());
+        let uses_starts = self.uses_starts && window.extended.is_none();
+        let name = call.name;
+        let job = Job { name, uses_starts, function, kernel, columns, window, reach, grid, params: &params };
+        parallel::in_order(
+            split.helper_count(),
+            split.batch_count(),
+            |number, batch: &mut RangeBatch| {
+                batch.begin(grid, per_step);
+                for at in split.series_of(number) {
+                    check.check_at(at)?;
+                    ranges.read(at, &mut batch.buffer, &ledger)?;
+                    if !batch.buffer.samples.is_empty() {
+                        job.run(at, batch)?;
+                    }
                 }
-                let samples = view.floats.len() as u64
-                    + view.histograms.iter().map(|h| histogram_samples(h)).sum::<u64>();
-                samples_max = samples.max(samples_max);
-                self.stats.add(view.step, samples);
-                if function.kind == Special::Quantile && !view.floats.is_empty() {
-                    check_quantile(state.params[0], span, &mut self.annotations);
+                Ok(())
+            },
+            |_, batch| {
+                self.stats.merge(&mut batch.stats);
+                for result in &mut batch.results[..batch.result_count] {
+                    let series = &mut result.series;
+                    self.ledger.pass(result.samples_max + series.column.sample_count())?;
+                    let labels = ranges.labels(result.at);
+                    let metric = labels.metric_name();
+                    result.notes.report(metric, span, &mut self.annotations);
+                    if !series.column.present.any() {
+                        continue;
+                    }
+                    if function.kind == Special::Counter && !series.column.has_histograms() {
+                        check_counter_name(metric, span, &mut self.annotations);
+                    }
+                    series.labels = labels.clone();
+                    series.drop_name = ranges.drop_name(result.at) || function.kind != Special::KeepsName;
+                    sink(series)?;
                 }
-                match kernel(&view, &mut state) {
-                    Out::Nothing => {}
-                    Out::Float(value) => series.column.set(view.step, value),
-                    Out::Histogram(histogram) => series.column.set_histogram(view.step, (*histogram).into()),
+                for q in batch.state.invalid_quantiles.drain(..) {
+                    self.annotations.warn(span, numbers::invalid_quantile(q));
                 }
-                state.error.take().map_or(Ok(()), |text| Err(QueryError::Execution(text)))
-            })?;
-            self.ledger.pass(samples_max + series.column.sample_count())?;
-            let labels = ranges.labels(at);
-            let metric = labels.metric_name();
-            state.notes.report(metric, span, &mut self.annotations);
-            if !series.column.present.any() {
-                continue;
-            }
-            if function.kind == Special::Counter && !series.column.has_histograms() {
-                check_counter_name(metric, span, &mut self.annotations);
-            }
-            series.labels = labels.clone();
-            series.drop_name = ranges.drop_name(at) || function.kind != Special::KeepsName;
-            sink(&mut series)?;
-        }
-        Ok(())
+                Ok(())
+            },
+        )
     }
 
     /// The scalar arguments, in order.
@@ -236,9 +233,135 @@ fn window_of(call: &Call) -> Result<&Window, QueryError> {
     found.ok_or_else(|| QueryError::Execution(format!("BUG: {}() has no range vector", call.name)))
 }
 
-fn check_quantile(q: f64, span: &Span, annotations: &mut Annotations) {
-    if !(0.0..=1.0).contains(&q) {
-        annotations.warn(span, numbers::invalid_quantile(q));
+/// What is done with each series.
+struct Job<'a> {
+    name: &'static str,
+    uses_starts: bool,
+    function: RangeFunction,
+    kernel: Kernel,
+    columns: Option<ColumnKernel>,
+    window: &'a Window,
+    reach: Reach,
+    grid: &'a Grid,
+    params: &'a [Scalars],
+}
+
+/// Results of some series, and what is used to compute them.
+#[derive(Debug, Default)]
+struct RangeBatch {
+    buffer: ReadBuffer,
+    state: KernelState,
+    column_state: ColumnState,
+    spans: Spans,
+    stats: SampleStats,
+    /// Those behind the first `result_count` are there to be used again.
+    results: Vec<RangeResult>,
+    result_count: usize,
+}
+
+#[derive(Debug, Default)]
+struct RangeResult {
+    at: usize,
+    series: Series,
+    notes: Notes,
+    samples_max: u64,
+}
+
+impl RangeBatch {
+    fn begin(&mut self, grid: &Grid, per_step: bool) {
+        self.stats = SampleStats::new(grid.count, per_step);
+        self.result_count = 0;
+    }
+}
+
+impl Job<'_> {
+    /// Computes the result of the series in the batch's buffer.
+    fn run(&self, at: usize, batch: &mut RangeBatch) -> Result<(), QueryError> {
+        if batch.result_count == batch.results.len() {
+            batch.results.push(RangeResult::default());
+        }
+        let result = &mut batch.results[batch.result_count];
+        result.at = at;
+        result.samples_max = 0;
+        result.series.charge = None;
+        result.series.column.reset(self.grid.count);
+        batch.state.notes = Notes::default();
+        let samples = &batch.buffer.samples;
+        let with_starts = if self.uses_starts { starts::kernel(self.name, samples) } else { None };
+        match self.columns.filter(|_| samples.histograms.values.is_empty() && with_starts.is_none()) {
+            Some(kernel) => {
+                let state = &mut batch.column_state;
+                if batch.spans.update(&samples.floats.timestamps_ms, self.grid, self.window) {
+                    state.forget_timestamps();
+                    self.set_bounds(state);
+                }
+                kernel(state, &batch.spans, &samples.floats.values, &mut result.series.column);
+                result.samples_max = batch.spans.len_max();
+                batch.stats.add_spans(&batch.spans);
+            }
+            None => {
+                let kernel = with_starts.unwrap_or(self.kernel);
+                self.run_views(kernel, samples, &mut batch.state, &mut batch.stats, result)?;
+            }
+        }
+        result.notes = batch.state.notes;
+        batch.result_count += 1;
+        Ok(())
+    }
+
+    fn set_bounds(&self, state: &mut ColumnState) {
+        if state.bounds_ms.is_empty() {
+            state.range_s = self.window.range_ms as f64 / 1000.0;
+            state.bounds_ms.extend((0..self.grid.count).map(|step| {
+                let end_ms = self.window.shift.apply(self.grid.time_ms(step));
+                (end_ms.saturating_sub(self.window.range_ms), end_ms)
+            }));
+        }
+    }
+
+    /// One window after the other.
+    fn run_views(
+        &self,
+        kernel: Kernel,
+        samples: &SeriesSamples,
+        state: &mut KernelState,
+        stats: &mut SampleStats,
+        result: &mut RangeResult,
+    ) -> Result<(), QueryError> {
+        if self.function.kind == Special::Counter {
+            rates::find_resets(&samples.floats.values, &mut state.resets);
+        }
+        let column = &mut result.series.column;
+        for_each_view(samples, self.grid, self.window, self.reach, |view| {
+            for (param, scalars) in state.params.iter_mut().zip(self.params) {
+                *param = scalars.get(view.step);
+            }
+            let samples =
+                view.floats.len() as u64 + view.histograms.iter().map(|h| histogram_samples(h)).sum::<u64>();
+            result.samples_max = samples.max(result.samples_max);
+            stats.add(view.step, samples);
+            if self.function.kind == Special::Quantile && !view.floats.is_empty() {
+                state.note_quantile();
+            }
+            match kernel(&view, state) {
+                Out::Nothing => {}
+                Out::Float(value) => column.set(view.step, value),
+                Out::Histogram(histogram) => column.set_histogram(view.step, (*histogram).into()),
+            }
+            state.error.take().map_or(Ok(()), |text| Err(QueryError::Execution(text)))
+        })
+    }
+}
+
+impl KernelState {
+    /// Remembers a quantile that is none.
+    fn note_quantile(&mut self) {
+        let q = self.params[0];
+        if !(0.0..=1.0).contains(&q)
+            && !self.invalid_quantiles.iter().any(|known| known.to_bits() == q.to_bits())
+        {
+            self.invalid_quantiles.push(q);
+        }
     }
 }
 

@@ -1,0 +1,335 @@
+//! Functions of ranges for whole series of floats: all steps in one pass, where one by one would look at each sample
+//! as often as there are steps that see it.
+//!
+//! To the same bits as the kernels of [`over_time`](super::over_time) and [`rates`](super::rates): sums are only taken
+//! apart where all numbers are whole and small, so that no order of addition rounds.
+
+use crate::eval::column::{Bits, Column};
+use crate::eval::window::spans::Spans;
+use crate::kahan::{self, Mean};
+
+/// Fills a column, which is empty, from a series' floats.
+pub(super) type ColumnKernel = fn(&mut ColumnState, &Spans, &[f64], &mut Column);
+
+/// What is kept from series to series.
+#[derive(Debug, Default)]
+pub(super) struct ColumnState {
+    /// Width of the window in seconds.
+    pub(super) range_s: f64,
+    /// Of each step, when each window begins and ends, in milliseconds.
+    pub(super) bounds_ms: Vec<(i64, i64)>,
+    /// What rates need of timestamps; empty until it is first needed.
+    rates: RateSteps,
+    /// Positions of floats lower than the one before.
+    resets: Vec<u32>,
+    /// Running counts or sums.
+    running: Vec<f64>,
+    /// Positions of candidates for an extreme.
+    candidates: Vec<u32>,
+}
+
+impl ColumnState {
+    /// The next series has other timestamps.
+    pub(super) fn forget_timestamps(&mut self) {
+        self.rates.seen.reset(0);
+        self.rates.steps.clear();
+    }
+}
+
+/// The function of a name for whole series; `None` if it looks at one window after the other.
+pub(super) fn resolve(name: &str) -> Option<ColumnKernel> {
+    Some(match name {
+        "rate" => |state, spans, values, column| extrapolated(state, spans, values, column, true, true),
+        "increase" => |state, spans, values, column| extrapolated(state, spans, values, column, true, false),
+        "delta" => |state, spans, values, column| extrapolated(state, spans, values, column, false, false),
+        "irate" => irate,
+        "count_over_time" => |_, spans, _, column| each(spans, column, |from, to| f64::from(to - from)),
+        "present_over_time" => |_, spans, _, column| each(spans, column, |_, _| 1.0),
+        "last_over_time" => |_, spans, values, column| each(spans, column, |_, to| values[to as usize - 1]),
+        "first_over_time" => |_, spans, values, column| each(spans, column, |from, _| values[from as usize]),
+        "changes" => |state, spans, values, column| {
+            count_pairs(state, spans, values, column, |before, now| {
+                now != before && !(now.is_nan() && before.is_nan())
+            });
+        },
+        "resets" => |state, spans, values, column| {
+            count_pairs(state, spans, values, column, |before, now| now < before);
+        },
+        "max_over_time" => {
+            |state, spans, values, column| extremes(state, spans, values, column, |a, b| a > b)
+        }
+        "min_over_time" => {
+            |state, spans, values, column| extremes(state, spans, values, column, |a, b| a < b)
+        }
+        "sum_over_time" => sums,
+        "avg_over_time" => means,
+        _ => return None,
+    })
+}
+
+/// A function of the positions in each step's window, where there are any.
+#[inline]
+fn each(spans: &Spans, column: &mut Column, value: impl Fn(u32, u32) -> f64) {
+    for (step, (from, to)) in spans.steps().iter().enumerate() {
+        if to > from {
+            column.set(step, value(*from, *to));
+        }
+    }
+}
+
+/// What rates need of a column of timestamps at each step.
+#[derive(Debug, Default)]
+struct RateSteps {
+    seen: Bits,
+    steps: Vec<RateStep>,
+}
+
+#[derive(Debug, Default, Clone, Copy)]
+struct RateStep {
+    first: u32,
+    last: u32,
+    /// Seconds from the first sample to the last.
+    sampled: f64,
+    /// Seconds by which it is extrapolated to either side, unless a counter would begin below zero.
+    to_start: f64,
+    to_end: f64,
+    /// What a change is multiplied with then.
+    factor: f64,
+}
+
+impl RateSteps {
+    fn fill(&mut self, spans: &Spans, bounds_ms: &[(i64, i64)], per_s: Option<f64>) {
+        spans.with_at_least(2, &mut self.seen);
+        let seconds = |from_ms: i64, to_ms: i64| (to_ms - from_ms) as f64 / 1000.0;
+        let timestamps_ms = spans.timestamps_ms();
+        self.steps.clear();
+        self.steps.extend(spans.steps().iter().zip(bounds_ms).map(|((from, to), (start_ms, end_ms))| {
+            if to - from < 2 {
+                return RateStep::default();
+            }
+            let (first, last) = (*from, to - 1);
+            let (first_ms, last_ms) = (timestamps_ms[first as usize], timestamps_ms[last as usize]);
+            let (mut to_start, mut to_end) = (seconds(*start_ms, first_ms), seconds(last_ms, *end_ms));
+            let sampled = seconds(first_ms, last_ms);
+            let average = sampled / f64::from(last - first);
+            let threshold = average * 1.1;
+            if to_start >= threshold {
+                to_start = average / 2.0;
+            }
+            if to_end >= threshold {
+                to_end = average / 2.0;
+            }
+            let factor = factor(sampled, to_start, to_end, per_s);
+            RateStep { first, last, sampled, to_start, to_end, factor }
+        }));
+    }
+}
+
+fn factor(sampled: f64, to_start: f64, to_end: f64, per_s: Option<f64>) -> f64 {
+    let factor = (sampled + to_start + to_end) / sampled;
+    per_s.map_or(factor, |range_s| factor / range_s)
+}
+
+/// See [`super::rates`] for what it does.
+fn extrapolated(
+    state: &mut ColumnState,
+    spans: &Spans,
+    values: &[f64],
+    column: &mut Column,
+    is_counter: bool,
+    is_rate: bool,
+) {
+    let per_s = is_rate.then_some(state.range_s);
+    if state.rates.steps.is_empty() {
+        state.rates.fill(spans, &state.bounds_ms, per_s);
+    }
+    state.resets.clear();
+    if is_counter {
+        let pairs = values.windows(2).enumerate();
+        state.resets.extend(pairs.filter(|(_, pair)| pair[1] < pair[0]).map(|(at, _)| at as u32 + 1));
+    }
+    let mut resets = &state.resets[..];
+    for (step, out) in state.rates.steps.iter().zip(&mut column.values) {
+        let (first, last) = (values[step.first as usize], values[step.last as usize]);
+        let mut change = last - first;
+        if !resets.is_empty() {
+            // Windows only move on.
+            while resets.first().is_some_and(|at| *at <= step.first) {
+                resets = &resets[1..];
+            }
+            for at in resets.iter().take_while(|at| **at <= step.last) {
+                change += values[*at as usize - 1];
+            }
+        }
+        let mut by = step.factor;
+        if is_counter && change > 0.0 && first >= 0.0 {
+            let to_zero = step.sampled * (first / change);
+            if to_zero < step.to_start {
+                by = factor(step.sampled, to_zero, step.to_end, per_s);
+            }
+        }
+        *out = change * by;
+    }
+    column.present.copy_from(&state.rates.seen);
+}
+
+fn irate(_: &mut ColumnState, spans: &Spans, values: &[f64], column: &mut Column) {
+    let timestamps_ms = spans.timestamps_ms();
+    for (step, (from, to)) in spans.steps().iter().enumerate() {
+        if to - from < 2 {
+            continue;
+        }
+        let last = *to as usize - 1;
+        let (before, now) = (values[last - 1], values[last]);
+        let change = if now < before { now } else { now - before };
+        column.set(step, change / ((timestamps_ms[last] - timestamps_ms[last - 1]) as f64 / 1000.0));
+    }
+}
+
+/// Counts the neighbours of which something holds.
+#[inline]
+fn count_pairs(
+    state: &mut ColumnState,
+    spans: &Spans,
+    values: &[f64],
+    column: &mut Column,
+    counts: impl Fn(f64, f64) -> bool,
+) {
+    let mut count = 0.0;
+    state.running.clear();
+    state.running.push(0.0);
+    state.running.extend(values.windows(2).map(|pair| {
+        count += f64::from(u8::from(counts(pair[0], pair[1])));
+        count
+    }));
+    each(spans, column, |from, to| state.running[to as usize - 1] - state.running[from as usize]);
+}
+
+/// The value that is `better` than all others, the first of equals; NaN only if there is nothing else.
+#[inline]
+fn extremes(
+    state: &mut ColumnState,
+    spans: &Spans,
+    values: &[f64],
+    column: &mut Column,
+    better: impl Fn(f64, f64) -> bool,
+) {
+    // Those that no later one is better than, the best first.
+    let candidates = &mut state.candidates;
+    candidates.clear();
+    let (mut best, mut read) = (0, 0);
+    for (step, (from, to)) in spans.steps().iter().enumerate() {
+        if to <= from {
+            continue;
+        }
+        read = read.max(*from);
+        for at in read..*to {
+            let value = values[at as usize];
+            if value.is_nan() {
+                continue;
+            }
+            while candidates.len() > best
+                && candidates.last().is_some_and(|last| better(value, values[*last as usize]))
+            {
+                candidates.pop();
+            }
+            candidates.push(at);
+        }
+        read = *to;
+        while candidates.get(best).is_some_and(|at| at < from) {
+            best += 1;
+        }
+        column.set(step, values[candidates.get(best).map_or(*to as usize - 1, |at| *at as usize)]);
+    }
+}
+
+/// The magnitude up to which sums of whole numbers are exact in any order.
+const EXACT_MAX: f64 = (1_u64 << 52) as f64;
+
+/// Fills `running` with the sums before each value, if all of them are exact.
+fn running_sums(running: &mut Vec<f64>, values: &[f64]) -> bool {
+    let (mut sum, mut magnitude) = (0.0, 0.0);
+    let mut whole = true;
+    running.clear();
+    running.push(0.0);
+    for value in values {
+        whole &= (*value as i64) as f64 == *value;
+        sum += *value;
+        magnitude += value.abs();
+        running.push(sum);
+    }
+    whole && magnitude < EXACT_MAX
+}
+
+fn sums(state: &mut ColumnState, spans: &Spans, values: &[f64], column: &mut Column) {
+    if spans.steps().len() > 1 && running_sums(&mut state.running, values) {
+        let running = &state.running;
+        return each(spans, column, |from, to| running[to as usize] - running[from as usize]);
+    }
+    each_sum(spans, values, |step, from, to, sum, c| {
+        if to > from {
+            column.set(step, if sum.is_infinite() { sum } else { sum + c });
+        }
+    });
+}
+
+fn means(state: &mut ColumnState, spans: &Spans, values: &[f64], column: &mut Column) {
+    if spans.steps().len() > 1 && running_sums(&mut state.running, values) {
+        let running = &state.running;
+        return each(spans, column, |from, to| {
+            (running[to as usize] - running[from as usize]) / f64::from(to - from)
+        });
+    }
+    each_sum(spans, values, |step, from, to, sum, c| {
+        let Some((first, rest)) = values[from..to].split_first() else { return };
+        if sum.is_finite() {
+            let count = (to - from) as f64;
+            return column.set(step, sum / count + c / count);
+        }
+        // It overflowed, or one of them was infinite: the mean may still be a number.
+        let mut mean = Mean::of(*first);
+        rest.iter().for_each(|value| mean.add(*value));
+        column.set(step, mean.value());
+    });
+}
+
+/// Windows that are summed at the same time. Each addition waits for the one before it, so that one window alone leaves
+/// the processor idle most of the time.
+const LANES: usize = 8;
+
+/// Calls `done` with each step's window, and the compensated sum of its values.
+#[inline]
+fn each_sum(spans: &Spans, values: &[f64], mut done: impl FnMut(usize, usize, usize, f64, f64)) {
+    let mut step = 0;
+    for windows in spans.steps().chunks(LANES) {
+        let (mut sums, mut compensations) = ([0.0; LANES], [0.0; LANES]);
+        let len_min = windows.iter().map(|(from, to)| to - from).min().unwrap_or(0) as usize;
+        if windows.len() == LANES {
+            let lanes: [&[f64]; LANES] =
+                std::array::from_fn(|lane| &values[windows[lane].0 as usize..][..len_min]);
+            #[expect(
+                clippy::needless_range_loop,
+                reason = "one position in all lanes, for vector instructions"
+            )]
+            for at in 0..len_min {
+                for lane in 0..LANES {
+                    (sums[lane], compensations[lane]) =
+                        kahan::add(lanes[lane][at], sums[lane], compensations[lane]);
+                }
+            }
+        }
+        let done_len = if windows.len() == LANES { len_min } else { 0 };
+        for (lane, (from, to)) in windows.iter().enumerate() {
+            let (from, to) = (*from as usize, *to as usize);
+            let (mut sum, mut c) = (sums[lane], compensations[lane]);
+            for value in &values[from + done_len..to] {
+                (sum, c) = kahan::add(*value, sum, c);
+            }
+            done(step, from, to, sum, c);
+            step += 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
