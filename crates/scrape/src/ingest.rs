@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use model::{METRIC_NAME, Metadata, MetricType, STALE_NAN};
+use model::{LabelsRef, METRIC_NAME, Metadata, MetricType, STALE_NAN};
 use storage::{BatchSeries, Durability, Rejected};
 use wire::exposition::{Entry, ExemplarText, Format, Parser, Series};
 use xxhash_rust::xxh3::xxh3_64;
@@ -101,7 +101,10 @@ impl Scrape<'_> {
         let ended = cache.ended(error.is_some());
         let ended_count = add_stale(scratch, ended, self.timestamp_ms);
         self.add_report(scratch, error.is_none(), counts);
-        match self.env.appender.append(&self.env.tenant, &scratch.batch) {
+        cache.lend(&mut scratch.batch);
+        let appended = self.env.appender.append(&self.env.tenant, &scratch.batch);
+        cache.take_back(&mut scratch.batch);
+        match appended {
             Ok(appended) => {
                 self.env.metrics.samples.inc_by(appended.accepted_count as u64);
                 self.env.metrics.stale_markers.inc_by(ended_count);
@@ -178,20 +181,27 @@ impl Scrape<'_> {
     /// Series that storage refused do not live, and must not be ended later.
     fn note_rejected(&self, rejected: &[Rejected], scratch: &Scratch, cache: &mut SeriesCache) {
         let was_rejected = self.target.state.rejected.swap(!rejected.is_empty(), Ordering::Relaxed);
+        let in_cache = |series: BatchSeries| {
+            let at = scratch.cached_at.get(series as usize).copied();
+            at.filter(|at| *at != NOT_CACHED)
+        };
         if let (Some(first), false) = (rejected.first(), was_rejected) {
+            let labels = match in_cache(first.series) {
+                Some(at) => LabelsRef::from_packed_trusted(cache.packed_of(at)),
+                None => scratch.batch.series(first.series),
+            };
             tracing::warn!(
                 target = %self.target.spec.url,
                 count = rejected.len(),
-                first = %scratch.batch.series(first.series),
+                first = %labels,
                 reason = first.reason.message(),
                 "storage refuses samples of this target; said once until none is refused"
             );
         }
         for rejected in rejected {
             self.env.metrics.samples_dropped.with_label_values(&[rejected.reason.as_str()]).inc();
-            match scratch.cached_at.get(rejected.series as usize) {
-                Some(&at) if at != NOT_CACHED => cache.untrack(at),
-                _ => {}
+            if let Some(at) = in_cache(rejected.series) {
+                cache.untrack(at);
             }
         }
     }
@@ -377,8 +387,8 @@ impl<'a> Reading<'a, '_> {
         }
         self.appended_count += 1;
         let timestamp_ms = own_ms.unwrap_or(self.scrape.timestamp_ms);
-        let (batch, cache) = (&mut self.scratch.batch, &self.cache);
-        let in_batch = batch.add_series_with(|packed| packed.push_str(cache.packed_of(at)));
+        let batch = &mut self.scratch.batch;
+        let in_batch = self.cache.add_to(batch, at);
         batch.add_float(in_batch, timestamp_ms, series.value);
         self.scratch.cached_at.resize(in_batch as usize, NOT_CACHED);
         self.scratch.cached_at.push(at);

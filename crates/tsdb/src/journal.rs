@@ -103,6 +103,8 @@ struct Queue {
 struct Pending {
     segment: u64,
     bytes: Vec<u8>,
+    /// How many of them define series.
+    definition_bytes: usize,
     group: Arc<CommitGroup>,
     batch_count: u32,
 }
@@ -175,6 +177,8 @@ impl EntryGuard<'_> {
         let len = self.queue.out().len() - start;
         if self.queue.broken.is_none() {
             self.queue.definition_bytes += len as u64;
+            let pending = self.queue.pending.back_mut().expect("an entry was begun here");
+            pending.definition_bytes += len;
         }
     }
 
@@ -292,7 +296,8 @@ impl Journal {
         let segment = queue.segment;
         if queue.broken.is_none() && queue.pending.back().is_none_or(|last| last.segment != segment) {
             let bytes = std::mem::take(&mut queue.spare);
-            queue.pending.push_back(Pending { segment, bytes, group: CommitGroup::new(), batch_count: 0 });
+            let group = CommitGroup::new();
+            queue.pending.push_back(Pending { segment, bytes, definition_bytes: 0, group, batch_count: 0 });
         }
         let start = queue.out().len();
         if queue.broken.is_none() && queue.segments.entry(segment).or_default().tenants.insert(tenant) {

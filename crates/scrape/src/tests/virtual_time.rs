@@ -83,14 +83,15 @@ impl Appender for Fickle {
             return Err(Error::new(ErrorKind::Unavailable, "the disk is full"));
         }
         let rejects = *self.rejects.lock();
-        let is_rejected = |series| rejects.is_some() && batch.series(series).get("__name__") == rejects;
         let mut taken = WriteBatch::new();
         let mut rejected = Vec::new();
+        let mut buffer = String::new();
         for (series, timestamp_ms, value) in batch.floats() {
-            if is_rejected(series) {
+            let labels = batch.labels(series).decode(&mut buffer).expect("sound labels");
+            if rejects.is_some() && labels.get("__name__") == rejects {
                 rejected.push(Rejected { series, timestamp_ms, reason: RejectReason::SeriesLimit });
             } else {
-                let series = taken.add_series(batch.series(series));
+                let series = taken.add_series(labels);
                 taken.add_float(series, timestamp_ms, value);
             }
         }

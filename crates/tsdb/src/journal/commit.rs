@@ -12,17 +12,25 @@ use crate::settings::FsyncPolicy;
 
 /// How long a commit waits for batches that are being written; then it goes without them.
 const PATIENCE: Duration = Duration::from_micros(500);
+/// From the begin of a commit that several batches shared to that of the next one, at least: so that many writers share a
+/// sync. Who writes alone does not wait.
+const PACE: Duration = Duration::from_millis(2);
 /// With so much to write, a commit waits for nobody.
 const WAIT_BYTES_MAX: usize = 4 << 20;
 
 pub(super) struct Committer {
     shared: Arc<Shared>,
     writer: Option<SegmentWriter>,
+    /// When the next commit may begin, in monotonic time.
+    next_at: Duration,
 }
+
+/// Of which so much defines series, a commit is worth compressing.
+const COMPRESS_DIVISOR: usize = 8;
 
 impl Committer {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, writer: None }
+        Self { shared, writer: None, next_at: Duration::ZERO }
     }
 
     /// Works until the journal is stopped and nothing waits.
@@ -37,11 +45,20 @@ impl Committer {
 
     fn next_work(&self) -> Option<Work> {
         let mut queue = self.shared.queue.lock();
-        let mut waited = false;
+        let (mut waited, mut paced) = (false, false);
         loop {
             if queue.broken.is_some() && queue.nudged && !queue.stopping {
                 queue.nudged = false;
                 return Some(Work::Recover);
+            }
+            if !paced && !queue.pending.is_empty() && !queue.stopping {
+                paced = true;
+                let early = self.next_at.saturating_sub(self.shared.config.clock.monotonic());
+                if !early.is_zero() && queue.pending_bytes < WAIT_BYTES_MAX {
+                    // Not `idle`: nobody need wake it up.
+                    self.shared.wake.wait_for(&mut queue, early.min(PACE));
+                    continue;
+                }
             }
             let worth_waiting = queue.writer_count > 0 && queue.pending_bytes < WAIT_BYTES_MAX;
             if worth_waiting && !waited && !queue.pending.is_empty() && !queue.stopping {
@@ -66,6 +83,11 @@ impl Committer {
     }
 
     fn write(&mut self, mut pending: Pending) {
+        self.next_at = if pending.batch_count > 1 {
+            self.shared.config.clock.monotonic() + PACE
+        } else {
+            Duration::ZERO
+        };
         match self.try_write(&pending) {
             Ok(file_bytes) => {
                 self.shared.config.metrics.wal_commit_batches.observe(f64::from(pending.batch_count));
@@ -89,7 +111,8 @@ impl Committer {
             self.writer = Some(SegmentWriter::create(&*config.fs, self.shared.directory(), pending.segment)?);
         }
         let writer = self.writer.as_mut().expect("a writer was just made");
-        let written = writer.write(&pending.bytes)?;
+        let compress = pending.definition_bytes * COMPRESS_DIVISOR > pending.bytes.len();
+        let written = writer.write(&pending.bytes, compress)?;
         config.metrics.wal_written_bytes.inc_by(written);
         if config.fsync == FsyncPolicy::BeforeAck {
             let start = config.clock.monotonic();

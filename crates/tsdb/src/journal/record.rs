@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use chunk::Corrupt;
-use chunk::varint::{Reader, write_bytes, write_i64, write_u64};
+use chunk::varint::{Reader, unzigzag, write_bytes, write_i64, write_u64, zigzag};
 use model::{Exemplar, FloatHistogram, Labels, LabelsRef, Metadata, MetricType};
 use storage::StartColumn;
 
@@ -51,31 +51,51 @@ pub(super) fn split(entries: &[u8], bytes: usize) -> usize {
     at.min(entries.len())
 }
 
-/// A column of numbers that are near one another.
+/// A column of series, whose numbers mostly rise in steps of the same size.
 pub(crate) fn write_refs(out: &mut Vec<u8>, refs: impl Iterator<Item = u32>) {
-    let mut last = 0;
-    for series in refs {
-        write_i64(out, i64::from(series) - last);
-        last = i64::from(series);
-    }
+    write_runs(out, refs.map(i64::from));
 }
 
 /// A column of timestamps, mostly equal ones.
 pub(crate) fn write_timestamps(out: &mut Vec<u8>, timestamps_ms: impl Iterator<Item = i64>) {
-    let mut last_ms = 0;
-    for timestamp_ms in timestamps_ms {
-        write_i64(out, timestamp_ms - last_ms);
-        last_ms = timestamp_ms;
+    write_runs(out, timestamps_ms);
+}
+
+/// Runs of the same difference to the number before.
+fn write_runs(out: &mut Vec<u8>, numbers: impl Iterator<Item = i64>) {
+    let (mut last, mut step, mut run_len) = (0, 0, 0u64);
+    for number in numbers {
+        if run_len > 0 && number - last == step {
+            run_len += 1;
+        } else {
+            write_run(out, step, run_len);
+            (step, run_len) = (number - last, 1);
+        }
+        last = number;
+    }
+    write_run(out, step, run_len);
+}
+
+fn write_run(out: &mut Vec<u8>, step: i64, len: u64) {
+    match len {
+        0 => {}
+        1 => write_u64(out, zigzag(step) << 1),
+        _ => {
+            write_u64(out, zigzag(step) << 1 | 1);
+            write_u64(out, len);
+        }
     }
 }
 
-/// A column of values, each without its trailing zero bytes: whole numbers take two to four bytes.
-pub(crate) fn write_values(out: &mut Vec<u8>, values: impl Iterator<Item = f64>) {
-    for value in values {
-        let bytes = value.to_bits().to_be_bytes();
-        let len = 8 - (value.to_bits().trailing_zeros() / 8) as usize;
-        out.push(len as u8);
-        out.extend_from_slice(&bytes[..len]);
+/// A column of values, each without its trailing zero bytes: whole numbers take two to four bytes. Their sizes come first.
+pub(crate) fn write_values(out: &mut Vec<u8>, values: impl ExactSizeIterator<Item = f64>) {
+    let sizes = out.len();
+    out.resize(sizes + values.len().div_ceil(2), 0);
+    for (at, value) in values.enumerate() {
+        let zeros = value.to_bits().trailing_zeros() as usize / 8;
+        out[sizes + at / 2] |= ((8 - zeros) << (at % 2 * 4)) as u8;
+        out.extend_from_slice(&value.to_bits().to_be_bytes());
+        out.truncate(out.len() - zeros);
     }
 }
 
@@ -224,8 +244,7 @@ pub(crate) fn any_series(body: &[u8]) -> Result<Option<u32>, Corrupt> {
         return reader.u32().map(Some);
     }
     if reader.u64()? > 0 {
-        let first = u32::try_from(reader.i64()?);
-        return first.map(Some).map_err(|_| Corrupt("a series number is out of range"));
+        return series_number(unzigzag(reader.u64()? >> 1)).map(Some);
     }
     if reader.u64()? > 0 { reader.u32().map(Some) } else { Ok(None) }
 }
@@ -237,27 +256,24 @@ pub(crate) fn read_samples<'a>(body: &'a [u8], samples: &mut Samples) -> Result<
     for _ in 0..reader.count(body.len())? {
         defined.push((reader.u32()?, read_labels(reader)?));
     }
-    let count = reader.count(body.len())?;
+    // A value takes half a byte at least, its size.
+    let count = reader.count(2 * body.len())?;
     samples.series.clear();
-    let mut last = 0i64;
-    for _ in 0..count {
-        last = last.wrapping_add(reader.i64()?);
-        samples.series.push(u32::try_from(last).map_err(|_| Corrupt("a series number is out of range"))?);
-    }
+    read_runs(reader, count, |number| {
+        samples.series.push(series_number(number)?);
+        Ok(())
+    })?;
     samples.timestamps_ms.clear();
-    let mut last_ms = 0i64;
-    for _ in 0..count {
-        last_ms = read_time(last_ms, reader)?;
-        samples.timestamps_ms.push(last_ms);
-    }
+    read_runs(reader, count, |timestamp_ms| {
+        samples.timestamps_ms.push(check_time(timestamp_ms)?);
+        Ok(())
+    })?;
     samples.values.clear();
-    for _ in 0..count {
-        samples.values.push(read_value(reader)?);
-    }
+    read_values(reader, count, &mut samples.values)?;
     samples.histograms.clear();
     let mut decoded = Vec::new();
     for _ in 0..reader.count(body.len())? {
-        let (series, timestamp_ms) = (reader.u32()?, read_time(0, reader)?);
+        let (series, timestamp_ms) = (reader.u32()?, check_time(reader.i64()?)?);
         decoded.clear();
         chunk::histograms::decode(reader.bytes()?, 1, &mut decoded)?;
         samples.histograms.extend(decoded.pop().map(|histogram| (series, timestamp_ms, histogram)));
@@ -293,21 +309,61 @@ fn read_starts(
     Ok(())
 }
 
-fn read_time(last_ms: i64, reader: &mut Reader<'_>) -> Result<i64, Corrupt> {
-    let timestamp_ms = last_ms.wrapping_add(reader.i64()?);
+fn series_number(number: i64) -> Result<u32, Corrupt> {
+    u32::try_from(number).map_err(|_| Corrupt("a series number is out of range"))
+}
+
+fn check_time(timestamp_ms: i64) -> Result<i64, Corrupt> {
     if timestamp_ms.unsigned_abs() > chunk::TIMESTAMP_MS_ABS_MAX.unsigned_abs() {
         return Err(Corrupt("a timestamp is out of range"));
     }
     Ok(timestamp_ms)
 }
 
+/// Gives `count` numbers that [`write_runs`] wrote to `take`.
 #[inline]
-fn read_value(reader: &mut Reader<'_>) -> Result<f64, Corrupt> {
-    let len = usize::from(reader.u8()?);
-    let mut bytes = [0; 8];
-    let place = bytes.get_mut(..len).ok_or(Corrupt("a value has more than eight bytes"))?;
-    place.copy_from_slice(reader.take(len)?);
-    Ok(f64::from_be_bytes(bytes))
+fn read_runs(
+    reader: &mut Reader<'_>,
+    count: usize,
+    mut take: impl FnMut(i64) -> Result<(), Corrupt>,
+) -> Result<(), Corrupt> {
+    let (mut last, mut left) = (0i64, count);
+    while left > 0 {
+        let head = reader.u64()?;
+        let run_len = if head & 1 == 0 { 1 } else { reader.count(left)? };
+        if run_len == 0 {
+            return Err(Corrupt("a run of no numbers"));
+        }
+        for _ in 0..run_len {
+            last = last.wrapping_add(unzigzag(head >> 1));
+            take(last)?;
+        }
+        left -= run_len;
+    }
+    Ok(())
+}
+
+/// Appends `count` values that [`write_values`] wrote.
+fn read_values(reader: &mut Reader<'_>, count: usize, values: &mut Vec<f64>) -> Result<(), Corrupt> {
+    let sizes = reader.take(count.div_ceil(2))?;
+    values.reserve(count);
+    for at in 0..count {
+        let size = usize::from(sizes[at / 2] >> (at % 2 * 4) & 15);
+        if size > 8 {
+            return Err(Corrupt("a value has more than eight bytes"));
+        }
+        let bits = if let Some(eight) = reader.rest().first_chunk::<8>() {
+            let behind = u64::MAX.checked_shr(size as u32 * 8).unwrap_or(0);
+            reader.take(size)?;
+            u64::from_be_bytes(*eight) & !behind
+        } else {
+            let mut eight = [0; 8];
+            eight[..size].copy_from_slice(reader.take(size)?);
+            u64::from_be_bytes(eight)
+        };
+        values.push(f64::from_bits(bits));
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -315,9 +371,32 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn number() -> impl Strategy<Value = u32> {
+        prop_oneof![any::<u32>(), (0u32..4).prop_map(|at| at * 16)]
+    }
+
+    fn time_ms() -> impl Strategy<Value = i64> {
+        prop_oneof![-1i64 << 57..1 << 57, 0i64..2]
+    }
+
+    fn bits() -> impl Strategy<Value = u64> {
+        (any::<u64>(), 0u32..=64).prop_map(|(bits, zeros)| bits.checked_shl(zeros).unwrap_or(0))
+    }
+
+    #[test]
+    fn a_scrape_takes_little_more_than_its_values() {
+        let mut out = Vec::new();
+        write_refs(&mut out, (0..1000).map(|at| 160 + at * 16));
+        write_timestamps(&mut out, (0..1000).map(|_| 1_760_000_000_000));
+        assert!(out.len() < 20, "{} bytes", out.len());
+        let columns = out.len();
+        write_values(&mut out, (0..1000).map(f64::from));
+        assert!(out.len() - columns < 3_600, "{} bytes", out.len() - columns);
+    }
+
     proptest! {
         #[test]
-        fn samples_come_back(samples in proptest::collection::vec((any::<u32>(), -1i64 << 57..1 << 57, any::<u64>(), 0i64..3), 0..50)) {
+        fn samples_come_back(samples in proptest::collection::vec((number(), time_ms(), bits(), 0i64..3), 0..50)) {
             let mut out = Vec::new();
             write_tenant(&mut out, 3, "red");
             let start = out.len();

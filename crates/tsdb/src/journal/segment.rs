@@ -18,8 +18,6 @@ const FRAME_HEADER_BYTES: usize = 16;
 const FRAME_BYTES: usize = 1 << 20;
 /// No frame is larger; a length beyond is damage.
 const FRAME_BYTES_MAX: usize = 512 << 20;
-/// Below this, compression does not pay.
-const COMPRESS_BYTES_MIN: usize = 256;
 const COMPRESSION_LEVEL: i32 = 1;
 
 /// Where a segment is.
@@ -71,19 +69,19 @@ impl SegmentWriter {
         self.len
     }
 
-    /// Writes entries as frames; returns the bytes written.
-    pub(super) fn write(&mut self, entries: &[u8]) -> io::Result<u64> {
+    /// Writes entries as frames, compressed if that is said to be worth it; returns the bytes written.
+    pub(super) fn write(&mut self, entries: &[u8], compress: bool) -> io::Result<u64> {
         let before = self.len;
         let mut rest = entries;
         while !rest.is_empty() {
             let (head, tail) = rest.split_at(super::record::split(rest, FRAME_BYTES));
-            self.write_frame(head)?;
+            self.write_frame(head, compress)?;
             rest = tail;
         }
         Ok(self.len - before)
     }
 
-    fn write_frame(&mut self, raw: &[u8]) -> io::Result<()> {
+    fn write_frame(&mut self, raw: &[u8], compress: bool) -> io::Result<()> {
         if raw.len() > FRAME_BYTES_MAX {
             return Err(io::Error::new(io::ErrorKind::FileTooLarge, "a write is too large for the journal"));
         }
@@ -92,7 +90,7 @@ impl SegmentWriter {
             // What the last frame left is overwritten, and not worth zeroing.
             self.frame.resize(room, 0);
         }
-        let (stored_len, raw_len) = if raw.len() >= COMPRESS_BYTES_MIN {
+        let (stored_len, raw_len) = if compress {
             let stored = &mut self.frame[FRAME_HEADER_BYTES..room];
             (self.compressor.compress_to_buffer(raw, stored)?, raw.len())
         } else {
