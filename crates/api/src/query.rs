@@ -128,7 +128,12 @@ fn options(state: &State, asker: Asker, params: &Params) -> Result<QueryOptions,
     };
     let per_step_stats = params.get("stats") == "all";
     let cancel = cancel_after(state, timeout);
-    Ok(QueryOptions { lookback_ms, per_step_stats, cancel, class, origin: asker.origin })
+    let no_cache = match params.get("nocache") {
+        "" | "0" | "false" => false,
+        "1" | "true" => true,
+        _ => return Err(ApiError::invalid_parameter("nocache", "write 1 or 0")),
+    };
+    Ok(QueryOptions { lookback_ms, per_step_stats, cancel, no_cache, class, origin: asker.origin })
 }
 
 async fn finish(

@@ -14,16 +14,19 @@ const ANNOTATIONS_MAX: usize = 1_000;
 
 /// How serious it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Level {
+pub(crate) enum Level {
     Warning,
     Info,
 }
 
+/// How serious, the text, and where in the query.
+pub(crate) type Annotation = (Level, String, usize);
+
 /// What a query gathers.
 #[derive(Debug, Default)]
 pub(crate) struct Annotations {
-    seen: HashSet<(Level, String, usize)>,
-    ordered: Vec<(Level, String, usize)>,
+    seen: HashSet<Annotation>,
+    ordered: Vec<Annotation>,
     monotonicity: Vec<ForcedMonotonicity>,
 }
 
@@ -49,6 +52,22 @@ pub(crate) struct ForcedMonotonicity {
 }
 
 impl Annotations {
+    /// All of them, if none sums up several steps.
+    pub(crate) fn plain(&self) -> Option<&[Annotation]> {
+        self.monotonicity.is_empty().then_some(&self.ordered)
+    }
+
+    /// Says again what was said about a kept result.
+    pub(crate) fn repeat(&mut self, annotation: &Annotation) {
+        self.insert(annotation.clone());
+    }
+
+    /// Adds those of another part of the query.
+    pub(crate) fn absorb(&mut self, other: Self) {
+        other.ordered.into_iter().for_each(|entry| self.insert(entry));
+        other.monotonicity.into_iter().for_each(|repaired| self.forced_monotonicity(repaired));
+    }
+
     /// Adds a warning about the expression at `span`.
     pub(crate) fn warn(&mut self, span: &Span, text: impl Into<String>) {
         self.add(Level::Warning, span, text.into());
@@ -60,10 +79,13 @@ impl Annotations {
     }
 
     fn add(&mut self, level: Level, span: &Span, text: String) {
+        self.insert((level, text, span.start));
+    }
+
+    fn insert(&mut self, entry: Annotation) {
         if self.ordered.len() >= 2 * ANNOTATIONS_MAX {
             return;
         }
-        let entry = (level, text, span.start);
         if !self.seen.contains(&entry) {
             self.seen.insert(entry.clone());
             self.ordered.push(entry);

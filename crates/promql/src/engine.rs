@@ -1,6 +1,7 @@
 //! Evaluates queries. THIS IS THE DOOR that `api`, `kymo` and later `rules` use; the signatures are agreed.
 
 mod active;
+mod cache;
 mod class;
 mod gate;
 mod result;
@@ -19,7 +20,7 @@ use stdx::memory::Budget;
 use storage::{Querier, QueryContext};
 
 use crate::annotations::Annotations;
-use crate::ast::{self, ValueType};
+use crate::ast::{self, Expr, ValueType};
 use crate::error::{ParseError, QueryError};
 use crate::eval::Evaluator;
 use crate::eval::grid::Grid;
@@ -33,6 +34,7 @@ use crate::plan::{self, Node, QueryTimes};
 use crate::value::{Held, QueryResult, QueryStats, Timings};
 
 use active::{ActiveQueries, Listed, Running};
+use cache::{Question, ResultCache, Share};
 use gate::Gate;
 use top::{Run, TopQueries};
 
@@ -50,6 +52,8 @@ pub struct QueryOptions {
     pub per_step_stats: bool,
     /// Stops the query when its client is gone; carries the deadline of the `timeout` parameter.
     pub cancel: Cancel,
+    /// Evaluate everything anew, and keep nothing of it.
+    pub no_cache: bool,
     /// What it is for.
     pub class: Class,
     /// Where it comes from.
@@ -71,6 +75,7 @@ pub struct Engine {
     active: ActiveQueries,
     top: TopQueries,
     helpers: Helpers,
+    cache: ResultCache,
     metrics: Metrics,
 }
 
@@ -82,27 +87,37 @@ enum When {
 }
 
 impl Engine {
-    /// An engine whose queries take memory from `budget`.
+    /// An engine whose queries take memory from `budget`, and which keeps no results.
     pub fn new(settings: Settings, budget: Arc<Budget>) -> Self {
         let gate = Gate::new(&settings);
         let helpers = Helpers::new(settings.helper_threads_max);
         let others_bytes = budget.limit_bytes() / 100 * (100 - ALERT_MEMORY_PERCENT);
+        let metrics = Metrics::new();
         Self {
             others_budget: budget.child("queries", others_bytes),
+            cache: ResultCache::new(&budget, 0, metrics.clone()),
             settings: RwLock::new(Arc::new(settings)),
             budget,
             gate,
             helpers,
             active: ActiveQueries::default(),
             top: TopQueries::default(),
-            metrics: Metrics::new(),
+            metrics,
         }
+    }
+
+    /// Keeps results of range queries: at most `bytes_max`, taken from `budget`.
+    #[must_use]
+    pub fn with_result_cache(self, budget: &Arc<Budget>, bytes_max: u64) -> Self {
+        Self { cache: ResultCache::new(budget, bytes_max, self.metrics.clone()), ..self }
     }
 
     /// Takes new settings; queries that run go on with the old ones.
     pub fn reload(&self, settings: Settings) {
         self.gate.reload(&settings);
         *self.settings.write() = Arc::new(settings);
+        // Some settings change what a query means.
+        self.cache.clear();
     }
 
     /// The settings in force.
@@ -251,7 +266,7 @@ impl Engine {
         let grid = when.grid()?;
         let query = &*listed.query;
         let limits = settings.limits_of(&listed.tenant);
-        let plan = plan_of(query, when, settings)?;
+        let (expr, plan) = plan_of(query, when, settings)?;
         let height = plan.height();
         if height > limits.nesting_max {
             let what = "the expression has too many levels";
@@ -284,7 +299,26 @@ impl Engine {
             annotations: Annotations::default(),
             stats: SampleStats::new(grid.count, options.per_step_stats),
         };
-        let evaluated = evaluator.evaluate(&plan, &grid)?;
+        let is_cacheable = self.cache.is_on()
+            && when.range_times().is_some()
+            && grid.count > 1
+            && plan.value_type == ValueType::Vector
+            && !(options.no_cache || options.per_step_stats);
+        let question = is_cacheable
+            .then(|| {
+                Question::new(
+                    (&listed.tenant, &listed.query),
+                    &expr,
+                    &grid,
+                    evaluator.lookback_ms,
+                    settings.subquery_step_ms,
+                )
+            })
+            .flatten();
+        let (evaluated, share) = match question {
+            Some(question) => self.cache.answer(&mut evaluator, &plan, &grid, question)?,
+            None => (evaluator.evaluate(&plan, &grid)?, Share::default()),
+        };
         let inner_eval_s = started.elapsed().as_secs_f64();
         let sorting = Instant::now();
         let (value, held) = evaluated.into_value(&grid, when.range_times().is_some(), &evaluator.ledger)?;
@@ -311,6 +345,7 @@ impl Engine {
                 per_step.into_iter().enumerate().map(|(at, count)| (grid.time_ms(at), count)).collect()
             }),
             memory_peak_bytes: listed.memory.peak_bytes(),
+            kept_steps: share.kept_steps,
         };
         Ok(QueryResult { value, warnings, infos, stats, held: Held::new(held) })
     }
@@ -324,7 +359,7 @@ fn drops_names_early(query: &str, settings: &Settings) -> bool {
 }
 
 /// Reads a query and checks what can be checked before it runs.
-fn plan_of(query: &str, when: When, settings: &Settings) -> Result<Node, QueryError> {
+fn plan_of(query: &str, when: When, settings: &Settings) -> Result<(Expr, Node), QueryError> {
     let mut expr = parser::parse(query).map_err(QueryError::Parse)?;
     let times = when.times(settings.subquery_step_ms);
     ast::resolve_durations(&mut expr, times.step_ms, times.end_ms - times.start_ms)
@@ -337,7 +372,7 @@ fn plan_of(query: &str, when: When, settings: &Settings) -> Result<Node, QueryEr
             format!("invalid expression type \"{got}\" for range query, must be Scalar or instant Vector");
         return Err(QueryError::BadRequest(text));
     }
-    Ok(plan)
+    Ok((expr, plan))
 }
 
 impl When {

@@ -17,6 +17,10 @@ pub(crate) struct Metrics {
     pub(crate) active: IntGauge,
     pub(crate) shed: IntCounterVec,
     pub(crate) slow: IntCounter,
+    cache_requests: IntCounterVec,
+    cache_steps: IntCounterVec,
+    pub(crate) cache_bytes: IntGauge,
+    pub(crate) cache_entries: IntGauge,
 }
 
 impl Metrics {
@@ -56,6 +60,19 @@ impl Metrics {
                 "Queries that took longer than query.slow_log_after.",
             )
             .expect(NAMES),
+            cache_requests: counter(
+                "kymo_promql_result_cache_requests_total",
+                "Range queries, by whether kept results answered them (hit), helped (partial), or not (miss, off).",
+                "result",
+            ),
+            cache_steps: counter(
+                "kymo_promql_result_cache_steps_total",
+                "Steps of range queries that could be kept, by where they came from.",
+                "source",
+            ),
+            cache_bytes: IntGauge::new("kymo_promql_result_cache_bytes", "Memory of kept results.")
+                .expect(NAMES),
+            cache_entries: IntGauge::new("kymo_promql_result_cache_entries", "Kept results.").expect(NAMES),
         };
         // All series exist from the start, so that rates over them are right from the first event.
         for kind in ["instant", "range"] {
@@ -74,6 +91,12 @@ impl Metrics {
         ] {
             metrics.errors.with_label_values(&[kind]);
         }
+        for result in ["hit", "partial", "miss", "off"] {
+            metrics.cache_requests.with_label_values(&[result]);
+        }
+        for source in ["kept", "evaluated"] {
+            metrics.cache_steps.with_label_values(&[source]);
+        }
         for class in Class::ALL {
             metrics.duration.with_label_values(&[class.as_str()]);
             metrics.queue_duration.with_label_values(&[class.as_str()]);
@@ -89,7 +112,11 @@ impl Metrics {
         registry.register(Box::new(self.queue_duration.clone()))?;
         registry.register(Box::new(self.active.clone()))?;
         registry.register(Box::new(self.shed.clone()))?;
-        registry.register(Box::new(self.slow.clone()))
+        registry.register(Box::new(self.slow.clone()))?;
+        registry.register(Box::new(self.cache_requests.clone()))?;
+        registry.register(Box::new(self.cache_steps.clone()))?;
+        registry.register(Box::new(self.cache_bytes.clone()))?;
+        registry.register(Box::new(self.cache_entries.clone()))
     }
 
     pub(crate) fn done(&self, is_range: bool, class: Class, took: Duration, error: Option<&QueryError>) {
@@ -97,6 +124,15 @@ impl Metrics {
         self.duration.with_label_values(&[class.as_str()]).observe(took.as_secs_f64());
         if let Some(error) = error {
             self.errors.with_label_values(&[kind(error)]).inc();
+        }
+    }
+
+    /// A range query was answered with the help of kept results, or without.
+    pub(crate) fn cached(&self, result: &str, kept_steps: usize, evaluated_steps: usize) {
+        self.cache_requests.with_label_values(&[result]).inc();
+        if result != "off" {
+            self.cache_steps.with_label_values(&["kept"]).inc_by(kept_steps as u64);
+            self.cache_steps.with_label_values(&["evaluated"]).inc_by(evaluated_steps as u64);
         }
     }
 

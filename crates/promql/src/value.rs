@@ -110,6 +110,8 @@ pub struct QueryStats {
     pub total_queryable_samples_per_step: Option<Vec<(i64, u64)>>,
     /// The most memory held at one time, storage's for the query included.
     pub memory_peak_bytes: u64,
+    /// Steps that were answered from kept results.
+    pub kept_steps: usize,
 }
 
 /// Seconds by phase, named as Prometheus names them.

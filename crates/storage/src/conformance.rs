@@ -65,6 +65,7 @@ const CASES: &[(&str, Case)] = &[
     ("raw labels mean what they are decoded to, in whichever form", raw_labels),
     ("unsound raw labels are refused, others of the batch are not", unsound_raw_labels),
     ("a set is a snapshot", sets_are_snapshots),
+    ("who keeps track of changes tells all of them", changes_are_told),
     ("start timestamps come back with their samples", starts::kept),
     ("start timestamps of histograms come back with their samples", starts::kept_of_histograms),
     ("samples with start timestamps may come in any order", starts::kept_in_any_order),
@@ -186,6 +187,21 @@ fn ranges_are_inclusive(bench: &Bench) {
     bench.check(&name, T + 2, NEWEST_MS, &[(&a, &[(T + 2, 3.0)])]);
     bench.check(&name, T + 3, NEWEST_MS, &[]);
     bench.check(&name, T + 1, T, &[]);
+}
+
+fn changes_are_told(bench: &Bench) {
+    let (a, tenant) = (series(&[("__name__", "a")]), TenantId::anonymous());
+    let since = |version: u64| bench.engine.querier.changes(&tenant, version);
+    let Some(mut before) = since(0) else { return };
+    for timestamp_ms in [T, T + 15_000, T - 60_000, T + 30_000, T] {
+        bench.write(&tenant, &[(&a, timestamp_ms, timestamp_ms as f64)]);
+        let now = since(before.version).expect("it keeps track");
+        assert!(now.version > before.version && now.touched_from_ms <= timestamp_ms, "{now:?}");
+        assert!(now.touched_from_ms > timestamp_ms - 60_000, "not more than need be: {now:?}");
+        before = now;
+    }
+    (bench.engine.settle)();
+    assert!(since(0).expect("it keeps track").touched_from_ms <= T - 60_000 || before.version == 0);
 }
 
 fn any_order(bench: &Bench) {

@@ -3,7 +3,7 @@
 //!
 //! Map: [`batch`] what is written · [`appender`] the way in, and what "acknowledged" means · [`querier`] the
 //! way out: series known up front, their samples decoded on demand · [`merge`] sorted columns made one ·
-//! [`start`] when counters began · [`error`] what the caller should do about a failure · [`memory`] a small in-memory engine, the
+//! [`start`] when counters began · [`changes`] what has changed since somebody looked · [`error`] what the caller should do about a failure · [`memory`] a small in-memory engine, the
 //! reference for tests · [`conformance`] the suite that every implementation passes; it is the specification.
 //!
 //! Invariants: this crate knows no engine and no query language. Implementations are synchronous; async
@@ -11,6 +11,7 @@
 
 pub mod appender;
 pub mod batch;
+pub mod changes;
 pub mod conformance;
 pub mod error;
 pub mod memory;
@@ -20,9 +21,10 @@ pub mod start;
 
 pub use appender::{Appended, Appender, CommitGroup, Durability, RejectReason, Rejected};
 pub use batch::{BatchLabels, BatchSeries, InvalidLabels, RawLabels, SeriesKey, WriteBatch};
+pub use changes::{ChangeLog, Changes};
 pub use error::{Error, ErrorKind};
 pub use querier::{
-    FloatColumn, HistogramColumn, LabelRequest, Querier, QueryContext, SelectHints, SelectRequest,
+    Estimate, FloatColumn, HistogramColumn, LabelRequest, Querier, QueryContext, SelectHints, SelectRequest,
     SeriesExemplars, SeriesSamples, SeriesSet,
 };
 pub use start::StartColumn;

@@ -9,8 +9,8 @@ use model::{Exemplar, FloatHistogram, Labels, LabelsRef, METRIC_NAME, Matcher, M
 use parking_lot::RwLock;
 
 use crate::{
-    Appended, Appender, Durability, Error, LabelRequest, Querier, QueryContext, RejectReason, Rejected,
-    SelectRequest, SeriesExemplars, SeriesSamples, SeriesSet, WriteBatch,
+    Appended, Appender, ChangeLog, Changes, Durability, Error, LabelRequest, Querier, QueryContext,
+    RejectReason, Rejected, SelectRequest, SeriesExemplars, SeriesSamples, SeriesSet, WriteBatch,
 };
 
 /// Holds everything in maps.
@@ -23,6 +23,7 @@ pub struct MemoryStorage {
 struct Tenant {
     series: BTreeMap<Labels, Series>,
     metadata: BTreeMap<String, Vec<Metadata>>,
+    changes: ChangeLog,
 }
 
 #[derive(Debug, Default, Clone)]
@@ -87,6 +88,7 @@ impl Appender for MemoryStorage {
             (h.series, h.timestamp_ms, Sample { value, start_ms: h.start_ms })
         });
         let mut packed = String::new();
+        let mut oldest_ms = i64::MAX;
         for (series, timestamp_ms, sample) in floats.chain(histograms) {
             let labels =
                 batch.labels(series).decode(&mut packed).ok().filter(|l| l.get(METRIC_NAME).is_some());
@@ -103,6 +105,7 @@ impl Appender for MemoryStorage {
                 Series::default()
             });
             appended.accepted_count += 1;
+            oldest_ms = oldest_ms.min(timestamp_ms);
             match entry.samples.insert(timestamp_ms, sample.clone()) {
                 Some(before) if before.same(&sample) => appended.duplicate_count += 1,
                 _ => {}
@@ -123,6 +126,9 @@ impl Appender for MemoryStorage {
             if !known.contains(metadata) {
                 known.push(metadata.clone());
             }
+        }
+        if appended.accepted_count > 0 {
+            tenant.changes.touch(oldest_ms);
         }
         Ok(appended)
     }
@@ -217,6 +223,11 @@ impl Querier for MemoryStorage {
             }
         }
         Ok(found)
+    }
+
+    fn changes(&self, tenant: &TenantId, since: u64) -> Option<Changes> {
+        let tenants = self.tenants.read();
+        Some(tenants.get(tenant).map_or_else(|| ChangeLog::default().since(0), |t| t.changes.since(since)))
     }
 }
 

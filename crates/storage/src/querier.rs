@@ -7,7 +7,7 @@ use model::{Exemplar, FloatHistogram, Labels, Matcher, Metadata, TenantId, UNKNO
 use stdx::cancel::Cancel;
 use stdx::memory::Budget;
 
-use crate::{Error, StartColumn};
+use crate::{Changes, Error, StartColumn};
 
 /// Answers what is stored. Shared as `Arc<dyn Querier>`.
 ///
@@ -72,6 +72,42 @@ pub trait Querier: Send + Sync + 'static {
         start_ms: i64,
         end_ms: i64,
     ) -> Result<Vec<SeriesExemplars>, Error>;
+
+    /// What has changed in a tenant's samples since a version that it told before (0: since the beginning); `None` if it does
+    /// not keep track, and then nobody may keep results. To be asked before [`Self::select`].
+    fn changes(&self, tenant: &TenantId, since: u64) -> Option<Changes> {
+        let _ = (tenant, since);
+        None
+    }
+
+    /// How much a selection would find, from the index alone, without reading samples.
+    ///
+    /// # Errors
+    /// As [`Self::select`].
+    fn estimate(
+        &self,
+        tenant: &TenantId,
+        request: &SelectRequest<'_>,
+        context: &QueryContext,
+    ) -> Result<Estimate, Error> {
+        let set = self.select(tenant, request, context)?;
+        let mut samples = SeriesSamples::default();
+        let mut estimate = Estimate { series_count: set.len() as u64, sample_count: 0 };
+        for at in 0..set.len() {
+            set.read(at, &mut samples)?;
+            estimate.sample_count += samples.len() as u64;
+        }
+        Ok(estimate)
+    }
+}
+
+/// How much a selection would find, roughly.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Estimate {
+    /// Series; rather too few than too many.
+    pub series_count: u64,
+    /// Their samples.
+    pub sample_count: u64,
 }
 
 /// What is asked for.

@@ -82,6 +82,8 @@ struct Outcome {
     created_count: usize,
     rejected: Vec<Rejected>,
     tally: Tally,
+    /// Of the samples within bounds; `None` if there are none.
+    oldest_ms: Option<i64>,
 }
 
 impl Outcome {
@@ -125,6 +127,9 @@ impl Appender for Tsdb {
         append.write_exemplars(&scratch);
         append.write_metadata();
         let (outcome, ticket) = (append.outcome, append.ticket);
+        if let Some(oldest_ms) = outcome.oldest_ms {
+            tenant.changes.touch(oldest_ms);
+        }
         self.give_scratch(scratch);
         self.count(&outcome);
         Ok(Appended {
@@ -193,7 +198,11 @@ impl Append<'_> {
                 _ => bounds.check(timestamp_ms).err(),
             };
             match refused {
-                None => resolved.shard,
+                None => {
+                    let oldest_ms = outcome.oldest_ms.unwrap_or(i64::MAX);
+                    outcome.oldest_ms = Some(oldest_ms.min(timestamp_ms));
+                    resolved.shard
+                }
                 Some(reason) => {
                     outcome.reject(series, timestamp_ms, reason);
                     NOWHERE

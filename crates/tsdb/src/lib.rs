@@ -17,6 +17,7 @@
 mod append;
 mod block;
 mod engine;
+mod estimate;
 mod extras;
 mod head;
 mod journal;

@@ -12,8 +12,8 @@ use parking_lot::Mutex;
 use roaring::RoaringBitmap;
 use stdx::memory::Reservation;
 use storage::{
-    Error, ErrorKind, LabelRequest, Querier, QueryContext, SelectRequest, SeriesExemplars, SeriesSamples,
-    SeriesSet,
+    ChangeLog, Changes, Error, ErrorKind, Estimate, LabelRequest, Querier, QueryContext, SelectRequest,
+    SeriesExemplars, SeriesSamples, SeriesSet,
 };
 
 use crate::block::Block;
@@ -106,6 +106,22 @@ impl Querier for Tsdb {
     ) -> Result<Vec<SeriesExemplars>, Error> {
         let tenant = self.tenant(tenant);
         Ok(tenant.map(|t| t.extras.lock().exemplars(matcher_sets, start_ms, end_ms)).unwrap_or_default())
+    }
+
+    fn changes(&self, tenant: &TenantId, since: u64) -> Option<Changes> {
+        Some(self.tenant(tenant).map_or_else(|| ChangeLog::default().since(0), |t| t.changes.since(since)))
+    }
+
+    fn estimate(
+        &self,
+        tenant: &TenantId,
+        request: &SelectRequest<'_>,
+        context: &QueryContext,
+    ) -> Result<Estimate, Error> {
+        let Some(tenant) = self.tenant(tenant).filter(|_| request.start_ms <= request.end_ms) else {
+            return Ok(Estimate::default());
+        };
+        crate::estimate::estimate(&tenant, request, context)
     }
 }
 
@@ -323,7 +339,11 @@ impl Gatherer<'_> {
 const CHECK_EVERY: u32 = 256;
 
 /// Numbers of the head's series that meet all matchers, sorted by labels.
-fn head_series(head: &Head, matchers: &[Matcher], context: &QueryContext) -> Result<Arc<[u32]>, Error> {
+pub(crate) fn head_series(
+    head: &Head,
+    matchers: &[Matcher],
+    context: &QueryContext,
+) -> Result<Arc<[u32]>, Error> {
     let (version, found) = {
         let index = head.index.read();
         let version = index.version();

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use model::TenantId;
 use parking_lot::{Mutex, RwLock};
 use stdx::fs::Fs;
+use storage::ChangeLog;
 
 use crate::block::Block;
 use crate::extras::Extras;
@@ -22,6 +23,8 @@ pub(crate) struct Tenant {
     pub(crate) directory: PathBuf,
     pub(crate) head: Head,
     pub(crate) extras: Mutex<Extras>,
+    /// What queries may see otherwise than before.
+    pub(crate) changes: ChangeLog,
     /// Sorted by age. Replaced as a whole, so that a query keeps what it took.
     blocks: RwLock<Arc<Vec<Arc<Block>>>>,
     /// Deletes that are not worked off. Readers take them before the blocks, because cleaning replaces blocks first.
@@ -61,6 +64,7 @@ impl Tenant {
             directory,
             head: Head::default(),
             extras: Mutex::new(extras),
+            changes: ChangeLog::default(),
             blocks: RwLock::new(Arc::new(blocks)),
             tombstones: RwLock::default(),
             tombstones_turn: Mutex::new(()),

@@ -93,6 +93,7 @@ fn stats_and_annotations_follow_the_result() {
         peak_samples: 3,
         total_queryable_samples_per_step: Some(vec![(1_500, 4), (2_000, 3)]),
         memory_peak_bytes: 0,
+        kept_steps: 0,
     };
     assert_eq!(
         render(Value::Vector(Vec::new()), Some(stats), &["careful <1>"]),

@@ -19,6 +19,8 @@ pub(crate) struct Budgets {
     pub(crate) storage: Arc<Budget>,
     /// Queries that are running.
     pub(crate) queries: Arc<Budget>,
+    /// Results of queries that are kept.
+    pub(crate) results: Arc<Budget>,
     /// Requests that list series and labels, federation among them.
     pub(crate) reads: Arc<Budget>,
     /// Answers of targets that are being read.
@@ -32,6 +34,7 @@ impl Budgets {
         Self {
             storage: share("storage", 65),
             queries: share("queries", 35),
+            results: share("results cache", 5),
             reads: share("reads", 15),
             scrape: share("scrape", 15),
             process,
@@ -39,8 +42,8 @@ impl Budgets {
     }
 
     /// All of them, the whole first.
-    pub(crate) fn all(&self) -> [&Arc<Budget>; 5] {
-        [&self.process, &self.storage, &self.queries, &self.reads, &self.scrape]
+    pub(crate) fn all(&self) -> [&Arc<Budget>; 6] {
+        [&self.process, &self.storage, &self.queries, &self.results, &self.reads, &self.scrape]
     }
 
     /// What the head may take of the storage's share.

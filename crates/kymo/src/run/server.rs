@@ -83,7 +83,9 @@ impl Server {
 
     pub(super) fn engine(&self) -> anyhow::Result<Arc<promql::Engine>> {
         let settings = self.query_settings(&self.config());
-        let engine = promql::Engine::new(settings, Arc::clone(&self.budgets.queries));
+        let results = &self.budgets.results;
+        let engine = promql::Engine::new(settings, Arc::clone(&self.budgets.queries))
+            .with_result_cache(results, results.limit_bytes());
         engine.register(&self.registry)?;
         Ok(Arc::new(engine))
     }

@@ -171,6 +171,9 @@ impl Tsdb {
             vec![Arc::new(Block::open(&self.block_env, &path).map_err(unavailable)?)]
         };
         tenant.replace_blocks(&ids, new);
+        if inputs.iter().any(|block| block.meta().min_ms < oldest_ms) {
+            tenant.changes.lose(oldest_ms);
+        }
         self.delete_files(tenant, inputs, "compacted");
         Ok(())
     }

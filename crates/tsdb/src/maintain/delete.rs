@@ -64,6 +64,7 @@ impl Tsdb {
             }
         };
         tenant.change_tombstones(&*self.deps.fs, change).map_err(|e| cannot_delete(&tenant, &e))?;
+        tenant.changes.touch(start_ms);
         self.forget_newest(&tenant, matcher_sets)?;
         self.metrics.deletes.inc();
         self.publish_blocks();

@@ -52,6 +52,8 @@ impl Tsdb {
         }
         let ids: Vec<u64> = blocks.iter().map(|b| b.meta().id).collect();
         tenant.replace_blocks(&ids, Vec::new());
+        let newest_ms = blocks.iter().map(|b| b.meta().max_ms).max().unwrap_or(i64::MIN);
+        tenant.changes.lose(newest_ms.saturating_add(1));
         self.delete_files(tenant, blocks, reason);
     }
 
