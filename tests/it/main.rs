@@ -6,11 +6,14 @@ mod crash;
 mod deletes;
 mod differential;
 mod first_start;
+mod malformed_queries;
 mod node_exporter;
 mod prometheus;
 mod promtool;
 mod recorded;
 mod reload;
+mod remote_read;
+mod search;
 mod snapshots;
 
 /// Every file beside this one is a module here; a forgotten one would never run.

@@ -96,10 +96,10 @@ test.describe('Targets', () => {
 
 test.describe('Status', () => {
   test('shows version, storage, flags and the configuration with its lines', async ({ page, request }) => {
-    const build = await api<{ version: string }>(request, '/status/buildinfo');
+    const build = await api<{ kymoVersion: string }>(request, '/status/buildinfo');
     const { yaml } = await api<{ yaml: string }>(request, '/status/config');
     await page.goto('/status');
-    await expect(page.locator('#server')).toContainText(build.version);
+    await expect(page.locator('#server')).toContainText(build.kymoVersion);
     await expect(page.locator('#server')).toContainText(/Started.*ago|just now/);
     await expect(page.locator('#storage')).toContainText(/Series in the head\s*[\d,]+/);
     await expect(page.locator('#cardinality')).toContainText('Series by metric');

@@ -6,7 +6,8 @@
 //! limits, stopping · `connection`, `request_line` clients that are slow, silent or careless · `routes` the table of paths and what wraps
 //! every request · `params`, `tenancy`, `asker`, `body`, `label_name` what comes in · `work` blocking threads ·
 //! `respond`, `json`, `histogram`, `error` what goes out · `query`, `query_result`, `parse_query`, `series`,
-//! `metadata`, `targets`, `status`, `governance`, `write`, `storage_admin` the endpoints of `/api/v1` · `federate` · `admin` health, metrics, reload · `ui` the
+//! `metadata`, `targets`, `status`, `governance`, `write`, `storage_admin` the endpoints of `/api/v1` · `federate` ·
+//! `remote_read` · `search` names for completion · `features` · `admin` health, metrics, reload · `ui` the
 //! embedded web UI · `state`, `metrics` what all share.
 //!
 //! Invariants: the server listens before storage is open and answers 503 until it is; no request is answered
@@ -23,6 +24,7 @@ mod asker;
 mod body;
 mod connection;
 mod error;
+mod features;
 mod federate;
 mod governance;
 mod histogram;
@@ -34,9 +36,11 @@ mod params;
 mod parse_query;
 mod query;
 mod query_result;
+mod remote_read;
 mod request_line;
 mod respond;
 mod routes;
+mod search;
 mod series;
 mod state;
 mod status;

@@ -17,8 +17,8 @@ use tower_http::compression::CompressionLayer;
 use crate::error::{self, ApiError, ErrorType};
 use crate::state::State;
 use crate::{
-    admin, federate, governance, metadata, parse_query, query, series, status, storage_admin, targets, ui,
-    write,
+    admin, features, federate, governance, metadata, parse_query, query, remote_read, search, series, status,
+    storage_admin, targets, ui, write,
 };
 
 const ADMIN_PATH: &str = "/api/v1/admin/";
@@ -67,6 +67,11 @@ fn api(state: &Arc<State>) -> Router<Arc<State>> {
         .route("/status/active_queries/{id}", delete(governance::kill))
         .route("/status/top_queries", get(governance::top_queries))
         .route("/write", post(write::write))
+        .route("/read", post(remote_read::read))
+        .route("/search/metric_names", get_or_post(search::metric_names))
+        .route("/search/label_names", get_or_post(search::label_names))
+        .route("/search/label_values", get_or_post(search::label_values))
+        .route("/features", get(features::features))
         .route("/admin/tsdb/delete_series", post_or_put(storage_admin::delete_series))
         .route("/admin/tsdb/clean_tombstones", post_or_put(storage_admin::clean_tombstones))
         .route("/admin/tsdb/snapshot", post_or_put(storage_admin::snapshot))

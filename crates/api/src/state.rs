@@ -11,12 +11,17 @@ use crate::metrics::Metrics;
 use crate::write::Scratch;
 use crate::{Backends, Deps, Settings};
 
+/// As Prometheus' `--storage.remote.read-concurrent-limit`.
+const READS_CONCURRENT_MAX: usize = 10;
+
 pub(crate) struct State {
     pub(crate) settings: Settings,
     pub(crate) deps: Deps,
     pub(crate) metrics: Metrics,
     /// Pushes that may be decoded at one time.
     pub(crate) write_slots: Arc<Semaphore>,
+    /// Remote reads that may run at one time; others wait.
+    pub(crate) read_slots: Arc<Semaphore>,
     /// Buffers of pushes that have ended; at most one for each slot.
     pub(crate) scratch: Mutex<Vec<Scratch>>,
     /// Makes the keys by which storage knows pushed series.
@@ -34,6 +39,7 @@ impl State {
             deps,
             metrics,
             write_slots,
+            read_slots: Arc::new(Semaphore::new(READS_CONCURRENT_MAX)),
             scratch: Mutex::default(),
             label_hasher: LabelHasher::new(stdx::rand::os_seed),
             backends: OnceLock::new(),

@@ -15,6 +15,9 @@ use crate::tenancy::Tenant;
 use crate::work::{blocking, cancel_after};
 use crate::{ReplayProgress, StatusView, TsdbStats};
 
+/// The Prometheus whose API this is.
+const PROMETHEUS_VERSION: &str = "3.14.0";
+
 /// The longest list of `/status/tsdb`, whatever the client asks for.
 const LIST_MAX: usize = 10_000;
 
@@ -84,12 +87,15 @@ pub(crate) async fn runtime_info(Extract(state): Extract<Arc<State>>) -> Result<
 pub(crate) async fn build_info(Extract(state): Extract<Arc<State>>) -> Result<Response, ApiError> {
     answer(&state, |status, out| {
         let info = status.build_info();
-        write_text(out, "version", &info.version);
+        // Clients such as Grafana read from this what a server can do.
+        write_text(out, "version", PROMETHEUS_VERSION);
         write_text(out, "revision", &info.revision);
         write_text(out, "branch", &info.branch);
         write_text(out, "buildUser", &info.build_user);
         write_text(out, "buildDate", &info.build_date);
         write_text(out, "goVersion", &info.compiler);
+        write_text(out, "application", "Kymo");
+        write_text(out, "kymoVersion", &info.version);
     })
     .await
 }

@@ -148,6 +148,11 @@ impl Engine {
         self.metrics.register(registry)
     }
 
+    /// Its limits and defaults.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
     /// Evaluates `query` at one time.
     ///
     /// # Errors

@@ -2,12 +2,13 @@
 //!
 //! Map: [`exposition`] the text that exporters answer with (Prometheus text 0.0.4 and OpenMetrics 1.0), and the
 //! negotiation of it · [`text_writer`] the same text, written · [`remote_write`] Prometheus remote write 1.0 ·
-//! [`protobuf`] reading and writing protobuf's wire format by hand.
+//! [`remote_read`] Prometheus remote read · [`protobuf`] reading and writing protobuf's wire format by hand.
 //!
 //! Invariants: no sockets, no HTTP, no storage. Nothing here panics on outside data, every decoder bounds the
 //! memory it takes, and parsers of hot paths allocate nothing per line or sample.
 
 pub mod exposition;
 pub mod protobuf;
+pub mod remote_read;
 pub mod remote_write;
 pub mod text_writer;

@@ -210,6 +210,11 @@ impl Writer {
         self.bytes.clear();
     }
 
+    /// Appends all fields of another message.
+    pub fn append(&mut self, other: &Self) {
+        self.bytes.extend_from_slice(&other.bytes);
+    }
+
     fn tag(&mut self, field: u32, wire_type: u8) {
         self.raw_varint(u64::from(field) << 3 | u64::from(wire_type));
     }

@@ -22,6 +22,7 @@ use model::{Exemplar, FloatHistogram, LabelsRef, Metadata};
 use crate::protobuf::ProtobufError;
 
 pub use decode::decode;
+pub(crate) use histogram::encode as encode_histogram;
 pub use raw::{LabelHasher, RawVisitor, decode_raw, pack_raw_labels, refuse_raw};
 
 /// Decompressed requests beyond this are refused by default; Prometheus' limit.

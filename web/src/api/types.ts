@@ -54,6 +54,8 @@ export interface TargetsResult {
 
 export interface BuildInfo {
   version: string;
+  /** Kymo's own; a Prometheus has none. */
+  kymoVersion?: string;
   revision: string;
   branch: string;
   buildUser: string;

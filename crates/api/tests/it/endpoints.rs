@@ -130,8 +130,8 @@ fn status_tells_how_the_process_is() {
     check("/api/v1/status/flags", r#"{"data":"./data","listen":"127.0.0.1:0"}"#);
     check(
         "/api/v1/status/buildinfo",
-        "{\"version\":\"0.1.0\",\"revision\":\"\",\"branch\":\"\",\"buildUser\":\"\",\"buildDate\":\"\",\
-         \"goVersion\":\"rustc 1.95.0\"}",
+        "{\"version\":\"3.14.0\",\"revision\":\"\",\"branch\":\"\",\"buildUser\":\"\",\"buildDate\":\"\",\
+         \"goVersion\":\"rustc 1.95.0\",\"application\":\"Kymo\",\"kymoVersion\":\"0.1.0\"}",
     );
     check(
         "/api/v1/status/runtimeinfo",

@@ -112,7 +112,7 @@ fn doubles(field: u32, value: Value<'_>, into: &mut Vec<f64>) -> Result<(), Prot
 }
 
 /// Appends the `Histogram` message with float counts.
-pub(super) fn encode(timestamp_ms: i64, histogram: &FloatHistogram, out: &mut Writer) {
+pub(crate) fn encode(timestamp_ms: i64, histogram: &FloatHistogram, out: &mut Writer) {
     out.double_always(2, histogram.count);
     out.double(3, histogram.sum);
     out.varint(4, zigzag_encode(i64::from(histogram.schema)));

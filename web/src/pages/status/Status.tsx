@@ -129,7 +129,7 @@ function Server({ kymo, refreshMs }: { kymo: KymoStatus | null; refreshMs: numbe
         const facts: Fact[] = [];
         const b = build.data;
         if (b) {
-          facts.push([kymo ? 'Kymo' : 'Version', b.version]);
+          facts.push([kymo ? 'Kymo' : 'Version', b.kymoVersion ?? b.version]);
           if (b.revision !== '')
             facts.push([
               'Revision',
