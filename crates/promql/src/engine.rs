@@ -148,11 +148,6 @@ impl Engine {
         self.metrics.register(registry)
     }
 
-    /// Its limits and defaults.
-    pub fn settings(&self) -> &Settings {
-        &self.settings
-    }
-
     /// Evaluates `query` at one time.
     ///
     /// # Errors
