@@ -147,7 +147,7 @@ impl Reading {
                 step_ms: query.hints.step_ms,
                 window_ms: query.hints.window_ms,
                 function: &query.hints.function,
-                series_max: 0,
+                ..SelectHints::default()
             };
             let request =
                 SelectRequest { matchers: &matchers, start_ms: query.start_ms, end_ms: query.end_ms, hints };
