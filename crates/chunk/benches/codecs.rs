@@ -68,9 +68,10 @@ fn decode(criterion: &mut Criterion) {
         });
     }
     for (name, column) in columns() {
-        let mut stream = StreamEncoder::default();
+        let (mut stream, mut last) = (StreamEncoder::default(), (0, 0.0));
         for (timestamp_ms, value) in timestamps(12).into_iter().zip(&column) {
-            stream.push(timestamp_ms, *value);
+            assert!(stream.push(last, timestamp_ms, *value), "{name} is too large");
+            last = (timestamp_ms, *value);
         }
         group.bench_function(format!("head: {name}"), |bencher| {
             bencher.iter(|| {

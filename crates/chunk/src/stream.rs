@@ -5,7 +5,7 @@
 //! kind needs: nothing (value as before), a zigzag varint (difference of two whole numbers), or the
 //! non-zero bytes of the XOR with the value before.
 
-use crate::varint::{Reader, unzigzag, write_i64, write_u64, zigzag};
+use crate::varint::{Reader, unzigzag, zigzag};
 use crate::{Corrupt, TIMESTAMP_MS_ABS_MAX};
 
 const SAME: u64 = 0;
@@ -14,85 +14,140 @@ const XOR: u64 = 2;
 /// Largest magnitude up to which every whole number is a float.
 const WHOLE_MAX: u64 = 1 << 53;
 
-/// How much an encoder's buffer grows at once; doubling would waste up to half of the head's memory.
+/// An encoder's buffer grows by so many bytes, and by a quarter; doubling would waste up to half of the head's memory.
 const GROW_BYTES: usize = 48;
+/// The first buffer of an encoder: what an allocator rounds to anyway.
+const FIRST_BYTES: usize = 40;
+/// An encoder takes no more than so many bytes.
+const STREAM_BYTES_MAX: usize = u16::MAX as usize;
 
-/// Encodes samples in order of time.
+/// Encodes samples in order of time. Small, because a head has one for each series: the sample before the next is
+/// the owner's to remember, who needs it anyway.
 #[derive(Debug, Default, Clone)]
 pub struct StreamEncoder {
-    bytes: Vec<u8>,
-    first_ms: i64,
-    last_ms: i64,
-    last_delta_ms: i64,
-    last_bits: u64,
-    count: u32,
+    buffer: Box<[u8]>,
+    len: u16,
+    count: u16,
+    last_delta_ms: u32,
 }
 
 impl StreamEncoder {
-    /// Adds a sample, which must be later than the last, and within [`TIMESTAMP_MS_ABS_MAX`].
-    pub fn push(&mut self, timestamp_ms: i64, value: f64) {
+    /// Adds a sample, which must be later than the last, and within [`TIMESTAMP_MS_ABS_MAX`]. `last` is the sample that
+    /// was added before; it does not matter for the first.
+    ///
+    /// Answers `false`, and adds nothing, if it does not fit: too much later than the last, or too many bytes.
+    #[inline]
+    #[must_use]
+    pub fn push(&mut self, last: (i64, f64), timestamp_ms: i64, value: f64) -> bool {
         debug_assert!(
             timestamp_ms.abs() <= TIMESTAMP_MS_ABS_MAX,
             "BUG: timestamps are checked on their way in"
         );
-        if self.bytes.capacity() - self.bytes.len() < 20 {
-            self.bytes.reserve_exact(GROW_BYTES + self.bytes.len() / 4);
+        if self.buffer.len() - usize::from(self.len) < SAMPLE_BYTES_MAX && !self.grow() {
+            return false;
         }
+        let Some(out) = self.buffer[usize::from(self.len)..].first_chunk_mut::<SAMPLE_BYTES_MAX>() else {
+            return false;
+        };
+        let mut out = Sample { bytes: out, len: 0 };
         let bits = value.to_bits();
         if self.count == 0 {
-            self.first_ms = timestamp_ms;
-            write_i64(&mut self.bytes, timestamp_ms);
-            self.bytes.extend_from_slice(&bits.to_le_bytes());
+            out.put_u64(zigzag(timestamp_ms));
+            out.put(&bits.to_le_bytes());
         } else {
-            debug_assert!(timestamp_ms > self.last_ms, "BUG: samples of a stream must rise in time");
-            let delta_ms = timestamp_ms - self.last_ms;
-            let time = zigzag(delta_ms - self.last_delta_ms) << 2;
+            debug_assert!(timestamp_ms > last.0, "BUG: samples of a stream must rise in time");
+            let Ok(delta_ms) = u32::try_from(timestamp_ms - last.0) else { return false };
+            let time = zigzag(i64::from(delta_ms) - i64::from(self.last_delta_ms)) << 2;
             self.last_delta_ms = delta_ms;
-            if bits == self.last_bits {
-                write_u64(&mut self.bytes, time | SAME);
-            } else if let (Some(now), Some(before)) = (whole(bits), whole(self.last_bits)) {
-                write_u64(&mut self.bytes, time | WHOLE);
-                write_i64(&mut self.bytes, now - before);
+            let last_bits = last.1.to_bits();
+            if bits == last_bits {
+                out.put_u64(time | SAME);
+            } else if let (Some(now), Some(before)) = (whole(bits), whole(last_bits)) {
+                out.put_u64(time | WHOLE);
+                out.put_u64(zigzag(now - before));
             } else {
-                write_u64(&mut self.bytes, time | XOR);
-                write_xor(&mut self.bytes, bits ^ self.last_bits);
+                out.put_u64(time | XOR);
+                out.put_xor(bits ^ last_bits);
             }
         }
-        self.last_ms = timestamp_ms;
-        self.last_bits = bits;
+        self.len += out.len as u16;
         self.count += 1;
+        true
+    }
+
+    /// Makes room for one sample at least, if there may be more.
+    fn grow(&mut self) -> bool {
+        let len = usize::from(self.len);
+        let want = match self.buffer.len() {
+            0 => FIRST_BYTES,
+            // A multiple of 16 and 8 more, because allocators keep 8 bytes of each 16 for themselves.
+            _ => ((len + SAMPLE_BYTES_MAX + GROW_BYTES + len / 4) | 15) - 7,
+        };
+        if want > STREAM_BYTES_MAX || self.count == u16::MAX {
+            return false;
+        }
+        let mut buffer = std::mem::take(&mut self.buffer).into_vec();
+        buffer.reserve_exact(want - buffer.len());
+        buffer.resize(want, 0);
+        self.buffer = buffer.into_boxed_slice();
+        true
     }
 
     /// What was encoded so far.
     pub fn bytes(&self) -> &[u8] {
-        &self.bytes
+        &self.buffer[..usize::from(self.len)]
     }
 
     /// Bytes allocated, for the accountant.
     pub fn capacity_bytes(&self) -> usize {
-        self.bytes.capacity()
+        self.buffer.len()
     }
 
     /// How many samples there are.
     pub fn count(&self) -> u32 {
-        self.count
+        u32::from(self.count)
     }
 
     /// Time of the first sample; 0 without one.
     pub fn first_ms(&self) -> i64 {
-        self.first_ms
+        first_ms(self.bytes()).ok().flatten().unwrap_or(0)
     }
 
-    /// Time of the last sample; 0 without one.
-    pub fn last_ms(&self) -> i64 {
-        self.last_ms
-    }
-
-    /// Takes what was encoded and starts anew.
-    pub fn take(&mut self) -> Box<[u8]> {
-        let bytes = std::mem::take(&mut self.bytes).into_boxed_slice();
+    /// Starts anew, and frees the buffer.
+    pub fn clear(&mut self) {
         *self = Self::default();
-        bytes
+    }
+}
+
+/// A sample that is being written.
+struct Sample<'a> {
+    bytes: &'a mut [u8; SAMPLE_BYTES_MAX],
+    len: usize,
+}
+
+impl Sample<'_> {
+    #[inline]
+    fn put_u64(&mut self, mut value: u64) {
+        while value >= 0x80 {
+            self.bytes[self.len] = value as u8 | 0x80;
+            self.len += 1;
+            value >>= 7;
+        }
+        self.bytes[self.len] = value as u8;
+        self.len += 1;
+    }
+
+    #[inline]
+    fn put(&mut self, bytes: &[u8]) {
+        self.bytes[self.len..self.len + bytes.len()].copy_from_slice(bytes);
+        self.len += bytes.len();
+    }
+
+    fn put_xor(&mut self, xor: u64) {
+        let trailing = xor.trailing_zeros() / 8;
+        let len = 8 - trailing - xor.leading_zeros() / 8;
+        self.put(&[(trailing << 4 | len) as u8]);
+        self.put(&(xor >> (trailing * 8)).to_le_bytes()[..len as usize]);
     }
 }
 
@@ -101,13 +156,6 @@ fn whole(bits: u64) -> Option<i64> {
     let value = f64::from_bits(bits);
     let number = value as i64;
     ((number as f64).to_bits() == bits && number.unsigned_abs() <= WHOLE_MAX).then_some(number)
-}
-
-fn write_xor(out: &mut Vec<u8>, xor: u64) {
-    let trailing = xor.trailing_zeros() / 8;
-    let len = 8 - trailing - xor.leading_zeros() / 8;
-    out.push((trailing << 4 | len) as u8);
-    out.extend_from_slice(&(xor >> (trailing * 8)).to_le_bytes()[..len as usize]);
 }
 
 fn read_xor(reader: &mut Reader<'_>) -> Result<u64, Corrupt> {
@@ -345,8 +393,10 @@ mod tests {
     #[track_caller]
     fn check(samples: &[(i64, f64)], bytes_max: usize) {
         let mut encoder = StreamEncoder::default();
-        for (timestamp_ms, value) in samples {
-            encoder.push(*timestamp_ms, *value);
+        let mut last = (0, 0.0);
+        for sample in samples {
+            assert!(encoder.push(last, sample.0, sample.1), "{sample:?} after {last:?}");
+            last = *sample;
         }
         let bits =
             |samples: &[(i64, f64)]| samples.iter().map(|(t, v)| (*t, v.to_bits())).collect::<Vec<_>>();
@@ -417,7 +467,17 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_samples_come_back(steps in proptest::collection::vec((1i64..1 << 40, value()), 0..200), start in -1i64 << 50..1 << 50) {
+        fn a_sample_that_is_too_much_later_does_not_fit(gap in (1i64 << 32) - 2..(1 << 32) + 2, start in -1i64 << 50..1 << 50) {
+            let mut encoder = StreamEncoder::default();
+            prop_assert!(encoder.push((0, 0.0), start, 1.0));
+            let before = encoder.bytes().to_vec();
+            let fits = encoder.push((start, 1.0), start + gap, 2.0);
+            prop_assert_eq!(fits, gap < 1 << 32);
+            prop_assert_eq!(encoder.bytes() == before, !fits);
+        }
+
+        #[test]
+        fn any_samples_come_back(steps in proptest::collection::vec((1i64..1 << 32, value()), 0..200), start in -1i64 << 50..1 << 50) {
             let mut at = start;
             let samples: Vec<(i64, f64)> = steps.into_iter().map(|(step, v)| { at += step; (at, v) }).collect();
             check(&samples, usize::MAX);

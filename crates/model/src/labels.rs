@@ -135,6 +135,16 @@ impl<'a> LabelsRef<'a> {
         Iter(self.0)
     }
 
+    /// The packed forms of the pairs, each of which is a label set of one pair. One after the other they are the whole.
+    pub fn packed_pairs(self) -> impl Iterator<Item = &'a str> {
+        let mut pairs = self.iter();
+        std::iter::from_fn(move || {
+            let before = pairs.0;
+            pairs.next()?;
+            Some(&before[..before.len() - pairs.0.len()])
+        })
+    }
+
     /// The value of a label; `None` if it is absent.
     pub fn get(self, name: &str) -> Option<&'a str> {
         for (candidate, value) in self.iter() {

@@ -253,19 +253,22 @@ impl Append<'_> {
         undefined.clear();
         for (slot, _) in accepted.iter().chain(accepted_histograms.iter()) {
             let series = shard.slots[*slot as usize].as_mut().expect("resolved under the same lock");
-            if series.defined_in != segment {
-                series.defined_in = segment;
+            if series.define_in(segment) {
                 undefined.push(*slot);
             }
         }
         let out = entry.out();
         let start = out.len();
         write_u64(out, undefined.len() as u64);
+        let (symbols, mut packed) = (self.tenant.head.symbols(), String::new());
         for slot in undefined.iter() {
             let series = shard.slots[*slot as usize].as_ref().expect("resolved under the same lock");
             write_u64(out, u64::from(series_number(shard_number, *slot)));
-            write_bytes(out, series.labels.packed().as_bytes());
+            packed.clear();
+            shard.append_labels(series, &symbols, &mut packed);
+            write_bytes(out, packed.as_bytes());
         }
+        drop(symbols);
         entry.count_definitions(start);
         entry.out().extend_from_slice(columns);
         entry.finish(&mut self.ticket);

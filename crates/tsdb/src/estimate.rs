@@ -20,7 +20,8 @@ pub(crate) fn estimate(
 ) -> Result<Estimate, Error> {
     let (start_ms, end_ms) = (request.start_ms, request.end_ms);
     let mut estimate = Estimate::default();
-    let numbers = head_series(&tenant.head, request.matchers, context)?;
+    let selected = head_series(&tenant.head, request.matchers, context)?;
+    let numbers = &selected.numbers;
     let mut probed = 0.0;
     let mut samples = 0.0;
     for number in numbers.iter().step_by((numbers.len() / PROBES).max(1)) {

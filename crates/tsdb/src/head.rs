@@ -1,20 +1,24 @@
 //! The head: recent samples of one tenant in memory, in compressed chunks, with an index of their labels.
 //!
-//! Map: [`series`] one series and its chunks · [`keys`] raw labels to series · [`index`] label values to series · [`memory`] its account · this file: the shards that hold
-//! the series, and how a batch is written to them.
+//! Map: [`series`] one series · [`chunks`] its closed chunks · [`starts`] when its counter began · [`symbols`] label pairs, each kept
+//! once · [`keys`] raw labels to series · [`index`] label values to series · [`release`] flushing, and series that stopped ·
+//! [`memory`] its account · this file: the shards that hold the series.
 //!
-//! Locks: each shard has one, the index has one. A thread that holds a shard's lock may take the index's or the
-//! journal's, never the other way round; nobody holds two shards.
+//! Locks: each shard has one, the index and the symbols have one. A thread that holds a shard's lock may take the index's or
+//! the journal's, never the other way round; the symbols' comes last of all; nobody holds two shards.
 //!
 //! Invariants: a series is looked up by a hash of its packed labels, and its labels are compared. Its number
 //! (slot and shard) is used again after it was released, so whoever looks up numbers in the index and visits
 //! shards later checks [`Head::releases`], and if that moved, the labels again.
 
+pub(crate) mod chunks;
 pub(crate) mod index;
 pub(crate) mod keys;
 pub(crate) mod memory;
+pub(crate) mod release;
 pub(crate) mod series;
 mod starts;
+pub(crate) mod symbols;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -26,7 +30,9 @@ use storage::RejectReason;
 
 use self::index::HeadIndex;
 use self::keys::{NewKey, SeriesKeys};
-use self::series::{HeadChunk, Series, Tally};
+use self::series::Series;
+use self::symbols::{Lists, ReadSymbols, Symbols};
+use crate::select::Selected;
 use crate::selections::SelectionCache;
 
 /// Shards of one tenant. A power of two.
@@ -35,8 +41,11 @@ const SHARD_BITS: u32 = SHARDS.trailing_zeros();
 /// The most series of a shard: their numbers have 32 bits.
 const SLOTS_MAX: usize = (1 << (32 - SHARD_BITS)) - 1;
 
-/// What a series costs besides its samples, in bytes, for the accountant: itself, its places in the index and in the table of keys.
-const SERIES_BYTES: usize = size_of::<Series>() + 96 + 32;
+/// What a series costs besides its samples and labels, in bytes, for the accountant: its slot (shards grow by a sixteenth), its
+/// places in the table of hashes and in that of keys.
+const SERIES_BYTES: usize = size_of::<Option<Series>>() * 33 / 32 + 8 + 32;
+/// What a label costs besides its text and its number: about two bytes in a bitmap, and its share of the one of its name.
+const LABEL_BYTES: usize = 3;
 
 /// Recent samples of one tenant.
 #[derive(Debug)]
@@ -44,11 +53,12 @@ pub(crate) struct Head {
     pub(crate) shards: [RwLock<Shard>; SHARDS],
     pub(crate) index: RwLock<HeadIndex>,
     pub(crate) keys: SeriesKeys,
+    symbols: Symbols,
     series_count: AtomicUsize,
     /// Goes up whenever numbers of series become free.
     releases: AtomicU64,
-    /// Numbers of series, sorted by labels, that selectors found at a version of the index.
-    pub(crate) selections: SelectionCache<Arc<[u32]>>,
+    /// What selectors found at a version of the index.
+    pub(crate) selections: SelectionCache<Arc<Selected>>,
 }
 
 /// Most bytes of resolved selectors that are kept of a tenant: a million series.
@@ -60,6 +70,37 @@ pub(crate) struct Shard {
     by_hash: HashTable<u32>,
     pub(crate) slots: Vec<Option<Series>>,
     free: Vec<u32>,
+    /// Label pairs of the series.
+    pairs: Lists,
+    /// What series were added since [`Self::take_new_bytes`], in bytes.
+    new_bytes: usize,
+}
+
+impl Shard {
+    /// How many bytes new series take, asked for once.
+    pub(crate) fn take_new_bytes(&mut self) -> i64 {
+        std::mem::take(&mut self.new_bytes) as i64
+    }
+
+    /// What a series costs besides its samples and the text of its labels.
+    fn series_bytes(&self, series: &Series) -> usize {
+        SERIES_BYTES + self.pairs.len_of(series.labels) + self.pairs.get(series.labels).count() * LABEL_BYTES
+    }
+
+    /// Appends the packed labels of a series.
+    pub(crate) fn append_labels(&self, series: &Series, symbols: &ReadSymbols<'_>, packed: &mut String) {
+        symbols.append_to(self.pairs.get(series.labels), packed);
+    }
+
+    /// The labels of a series; `buffer` is only for the time being.
+    pub(crate) fn labels(&self, series: &Series, symbols: &ReadSymbols<'_>, buffer: &mut String) -> Labels {
+        symbols.labels(self.pairs.get(series.labels), buffer)
+    }
+}
+
+/// The hash by which a shard's table finds a series, of the part that the series remembers.
+fn table_hash(part: u32) -> u64 {
+    u64::from(part).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
 /// How many series and label bytes a tenant may have.
@@ -110,6 +151,7 @@ impl Default for Head {
             shards: std::array::from_fn(|_| RwLock::default()),
             index: RwLock::default(),
             keys: SeriesKeys::default(),
+            symbols: Symbols::default(),
             series_count: AtomicUsize::new(0),
             releases: AtomicU64::new(0),
             selections: SelectionCache::new(SELECTION_BYTES_MAX),
@@ -130,11 +172,20 @@ impl Head {
 
     /// The slot of a series in `shard`, which is locked and is number `shard_number` of this head.
     pub(crate) fn find(&self, shard: &Shard, hash: u64, labels: LabelsRef<'_>) -> Option<u32> {
+        let mut symbols = None;
         let same = |slot: &u32| {
             let series = shard.slots[*slot as usize].as_ref();
-            series.is_some_and(|s| s.hash == hash && s.labels.packed() == labels.packed())
+            series.is_some_and(|series| {
+                let symbols = symbols.get_or_insert_with(|| self.symbols.read());
+                series.hash == hash as u32 && symbols.are(shard.pairs.get(series.labels), labels.packed())
+            })
         };
-        shard.by_hash.find(hash, same).copied()
+        shard.by_hash.find(table_hash(hash as u32), same).copied()
+    }
+
+    /// For putting labels together.
+    pub(crate) fn symbols(&self) -> ReadSymbols<'_> {
+        self.symbols.read()
     }
 
     /// Remembers by which keys pushes know series of `shard`, which is locked and is number `shard_number` of this head.
@@ -172,8 +223,9 @@ impl Head {
             return Err(RejectReason::SeriesLimit);
         }
         let slot = self.insert(shard, hash, labels).ok_or(RejectReason::SeriesLimit)?;
-        let labels = shard.slots[slot as usize].as_ref().expect("just inserted").labels.clone();
-        self.index.write().add(series_number(shard_number, slot), &labels);
+        let series = shard.slots[slot as usize].as_ref().expect("just inserted");
+        let pairs = shard.pairs.get(series.labels);
+        self.index.write().add(series_number(shard_number, slot), pairs, &self.symbols.read());
         Ok(slot)
     }
 
@@ -191,10 +243,19 @@ impl Head {
             shard.slots.push(None);
             Some((shard.slots.len() - 1) as u32)
         })?;
-        shard.slots[slot as usize] = Some(Series::new(labels.to_labels(), hash));
+        let mut pairs = Vec::with_capacity(16);
+        let new_bytes = self.symbols.intern(labels, &mut pairs);
+        let Some(place) = shard.pairs.push(&pairs) else {
+            self.symbols.release(pairs);
+            shard.free.push(slot);
+            return None;
+        };
+        let series = Series::new(place, hash as u32);
+        shard.new_bytes += new_bytes + shard.series_bytes(&series);
+        shard.slots[slot as usize] = Some(series);
         let slots = &shard.slots;
-        let rehash = |slot: &u32| slots[*slot as usize].as_ref().map_or(0, |series| series.hash);
-        shard.by_hash.insert_unique(hash, slot, rehash);
+        let rehash = |slot: &u32| slots[*slot as usize].as_ref().map_or(0, |series| table_hash(series.hash));
+        shard.by_hash.insert_unique(table_hash(hash as u32), slot, rehash);
         self.series_count.fetch_add(1, Ordering::Relaxed);
         Some(slot)
     }
@@ -203,105 +264,16 @@ impl Head {
     pub(crate) fn index_all(&self, thread_count: usize) {
         let shards: Vec<_> = self.shards.iter().map(|shard| shard.read()).collect();
         let slot_count = shards.iter().map(|shard| shard.slots.len()).max().unwrap_or(0);
-        *self.index.write() = HeadIndex::build(thread_count, |visit| {
+        let symbols = self.symbols.read();
+        *self.index.write() = HeadIndex::build(thread_count, &symbols, |visit| {
             // In order of their numbers.
             for slot in 0..slot_count {
                 for (shard_number, shard) in shards.iter().enumerate() {
                     if let Some(Some(series)) = shard.slots.get(slot) {
-                        visit(series_number(shard_number, slot as u32), series.labels.as_ref());
+                        visit(series_number(shard_number, slot as u32), shard.pairs.get(series.labels));
                     }
                 }
             }
         });
     }
-
-    /// Everything there is moves out of the way of new samples and is given out, sorted by labels. It stays
-    /// readable until [`Self::flushed`], and stays for good after [`Self::not_flushed`].
-    pub(crate) fn freeze(&self, tally: &mut Tally) -> Vec<FrozenSeries> {
-        let mut frozen = Vec::new();
-        for shard in &self.shards {
-            let mut shard = shard.write();
-            for series in shard.slots.iter_mut().flatten() {
-                let chunks = series.freeze(tally);
-                if !chunks.is_empty() {
-                    frozen.push(FrozenSeries { labels: series.labels.clone(), chunks });
-                }
-            }
-        }
-        frozen.sort_unstable_by(|a, b| a.labels.cmp(&b.labels));
-        frozen
-    }
-
-    /// What was frozen stays.
-    pub(crate) fn not_flushed(&self) {
-        for shard in &self.shards {
-            shard.write().slots.iter_mut().flatten().for_each(Series::not_flushed);
-        }
-    }
-
-    /// What was frozen is in blocks and goes; so do series without samples that are idle since `idle_before_ms`.
-    pub(crate) fn flushed(&self, idle_before_ms: i64) -> Released {
-        let mut released = Released::default();
-        for (shard_number, shard) in self.shards.iter().enumerate() {
-            let shard = &mut *shard.write();
-            let (mut gone, mut key_places): (Vec<(u32, Labels)>, Vec<u32>) = Default::default();
-            for (slot, place) in shard.slots.iter_mut().enumerate() {
-                let Some(series) = place else { continue };
-                let freed = series.flushed();
-                released.bytes += freed.bytes;
-                released.chunk_count += freed.chunk_count;
-                if series.is_idle(idle_before_ms) {
-                    released.bytes += series_bytes(series.labels.packed());
-                    let (hash, slot) = (series.hash, slot as u32);
-                    if let Ok(entry) = shard.by_hash.find_entry(hash, |other| *other == slot) {
-                        entry.remove();
-                    }
-                    key_places.push(series.key_place);
-                    gone.push((series_number(shard_number, slot), series.labels.clone()));
-                    *place = None;
-                    shard.free.push(slot);
-                }
-            }
-            if gone.is_empty() {
-                continue;
-            }
-            released.series_count += gone.len();
-            self.series_count.fetch_sub(gone.len(), Ordering::Relaxed);
-            {
-                let mut keys = self.keys.write();
-                key_places.into_iter().for_each(|place| keys.remove(place));
-            }
-            // Behind the keys: who looks one up after this does not find it.
-            self.releases.fetch_add(1, Ordering::AcqRel);
-            let mut index = self.index.write();
-            for (number, labels) in gone {
-                index.remove(number, &labels);
-            }
-        }
-        if released.series_count > 0 {
-            self.keys.write().settle();
-        }
-        released
-    }
-}
-
-/// What a new series costs.
-pub(crate) fn series_bytes(packed: &str) -> usize {
-    SERIES_BYTES + packed.len()
-}
-
-/// A series on its way into a block.
-#[derive(Debug)]
-pub(crate) struct FrozenSeries {
-    pub(crate) labels: Labels,
-    /// In order of age of the write, oldest first.
-    pub(crate) chunks: Vec<Arc<HeadChunk>>,
-}
-
-/// What a flush freed.
-#[derive(Debug, Default, Clone, Copy)]
-pub(crate) struct Released {
-    pub(crate) bytes: usize,
-    pub(crate) chunk_count: usize,
-    pub(crate) series_count: usize,
 }

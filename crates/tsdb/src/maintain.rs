@@ -26,10 +26,8 @@ use crate::engine::Tsdb;
 const PERIOD: Duration = Duration::from_secs(30);
 /// After a failed turn, the next comes not before this.
 const RETRY: Duration = Duration::from_secs(5);
-/// A head that has doubled its series since the last flush is flushed, so that those that stopped are released: churn would
-/// grow it until the window ends. Not below so many series, and not more often than this.
-const CHURN_SERIES_MIN: usize = 100_000;
-const CHURN_PERIOD: Duration = Duration::from_secs(600);
+/// How often the head looks for series that stopped.
+const LOOK_PERIOD: Duration = Duration::from_secs(60);
 /// A window is flushed this fraction of its span after its end, when its last samples have come.
 const GRACE_DIVISOR: i64 = 24;
 
@@ -95,26 +93,6 @@ fn closed_window(now_ms: i64, span_ms: i64) -> i64 {
     now_ms.saturating_sub(span_ms / GRACE_DIVISOR).div_euclid(span_ms)
 }
 
-/// What the last flush left, to see series that come and go.
-#[derive(Debug, Clone, Copy)]
-struct Floor {
-    series_count: usize,
-    /// On the monotonic clock.
-    at: Duration,
-}
-
-impl Floor {
-    fn of(tsdb: &Tsdb) -> Self {
-        let series_count = tsdb.all_tenants().iter().map(|tenant| tenant.head.series_count()).sum();
-        Self { series_count, at: tsdb.deps.clock.monotonic() }
-    }
-
-    fn has_doubled(&self, now: &Self) -> bool {
-        now.series_count >= (self.series_count * 2).max(CHURN_SERIES_MIN)
-            && now.at.saturating_sub(self.at) >= CHURN_PERIOD
-    }
-}
-
 impl Tsdb {
     /// Starts the two threads: flushes must not wait behind a long compaction.
     pub(crate) fn start_maintenance(self: &Arc<Self>) -> Result<(), Error> {
@@ -162,24 +140,29 @@ impl Tsdb {
 
 fn run_flushes(weak: &Weak<Tsdb>, schedule: &Schedule, mut window: i64) {
     let (mut timeout, mut minimum) = (PERIOD, Duration::ZERO);
-    let mut floor = None;
+    let mut looked_at = None;
     while let Some(requested) = schedule.wait(timeout, minimum) {
         let Some(tsdb) = weak.upgrade() else { return };
-        let head = Floor::of(&tsdb);
-        let has_churned = floor.get_or_insert(head).has_doubled(&head);
         let now = closed_window(tsdb.deps.clock.now_ms(), tsdb.settings.block_span_ms);
         let journal_full = tsdb.journal.bytes() > tsdb.settings.wal_bytes_max;
         (timeout, minimum) = (PERIOD.min(tsdb.until_next_window()), Duration::ZERO);
-        if requested || now > window || journal_full || has_churned {
+        if requested || now > window || journal_full {
             match tsdb.flush() {
                 Ok(()) => {
-                    (window, floor) = (now, Some(Floor::of(&tsdb)));
+                    window = now;
                     tsdb.compacting.wake();
                 }
                 Err(error) => {
                     tracing::error!(%error, "the flush failed and will be tried again");
                     (timeout, minimum) = (RETRY, RETRY);
                 }
+            }
+        }
+        let clock = tsdb.deps.clock.monotonic();
+        if clock.saturating_sub(*looked_at.get_or_insert(clock)) >= LOOK_PERIOD {
+            looked_at = Some(clock);
+            if let Err(error) = tsdb.release_stopped() {
+                tracing::error!(%error, "series that stopped cannot be released; this will be tried again");
             }
         }
     }
@@ -209,16 +192,6 @@ mod tests {
         assert_eq!(closed_window(2 * span_ms, span_ms), 1);
         assert_eq!(closed_window(2 * span_ms + 299_999, span_ms), 1);
         assert_eq!(closed_window(2 * span_ms + 300_000, span_ms), 2);
-    }
-
-    #[test]
-    fn a_head_is_flushed_when_its_series_have_doubled_but_not_all_the_time() {
-        let floor =
-            |series_count, minutes: u64| Floor { series_count, at: Duration::from_secs(minutes * 60) };
-        assert!(floor(1_000_000, 5).has_doubled(&floor(2_000_000, 15)));
-        assert!(!floor(1_000_000, 5).has_doubled(&floor(1_999_999, 15)));
-        assert!(!floor(1_000_000, 5).has_doubled(&floor(2_000_000, 14)));
-        assert!(!floor(10, 5).has_doubled(&floor(99_999, 60)));
     }
 
     #[test]

@@ -91,6 +91,35 @@ impl<'a> Merger<'a> {
         Ok(())
     }
 
+    /// Adds columns whose timestamps are within `min_max_ms` and rise strictly, and which `decode` appends. `starts_ms` may end
+    /// early.
+    ///
+    /// # Errors
+    /// As `decode`.
+    pub(crate) fn add_column(
+        &mut self,
+        (min_ms, max_ms): (i64, i64),
+        decode: impl FnOnce(&mut Vec<i64>, &mut Vec<f64>) -> Result<(), chunk::Corrupt>,
+        starts_ms: &[i64],
+    ) -> Result<(), chunk::Corrupt> {
+        if min_ms > self.end_ms || max_ms < self.start_ms {
+            return Ok(());
+        }
+        let floats = &mut self.into.floats;
+        let follows = floats.timestamps_ms.last().is_none_or(|last| *last < min_ms);
+        let plain = starts_ms.is_empty() && self.holes.is_empty();
+        let whole = min_ms >= self.start_ms && max_ms <= self.end_ms;
+        if follows && plain && whole && self.into.histograms.timestamps_ms.is_empty() {
+            return decode(&mut floats.timestamps_ms, &mut floats.values);
+        }
+        let mut scratch = std::mem::take(&mut self.scratch);
+        scratch.clear();
+        decode(&mut scratch.timestamps_ms, &mut scratch.values)?;
+        self.add_floats(&scratch.timestamps_ms, &scratch.values, starts_ms);
+        self.scratch = scratch;
+        Ok(())
+    }
+
     /// Adds histograms, whose timestamps rise strictly. `starts_ms` may end early.
     pub(crate) fn add_histograms(
         &mut self,

@@ -21,7 +21,7 @@ use crate::append::hash_labels;
 use crate::extras::Extras;
 use crate::head::memory::HeadMemory;
 use crate::head::series::Tally;
-use crate::head::{SHARDS, locate, series_bytes, series_number, shard_of};
+use crate::head::{SHARDS, locate, series_number, shard_of};
 use crate::journal::record::{self, Definitions, RawEntry, Samples};
 use crate::journal::{Segment, segment};
 use crate::metrics::Metrics;
@@ -321,9 +321,10 @@ fn define(
         let shard_number = shard_of(hash);
         let mut shard = head.shards[shard_number].write();
         let slot = head.find(&shard, hash, *labels).or_else(|| {
-            tally.bytes += series_bytes(labels.packed()) as i64;
+            let slot = head.insert(&mut shard, hash, *labels)?;
+            tally.bytes += shard.take_new_bytes();
             metrics.head_series.inc();
-            head.insert(&mut shard, hash, *labels)
+            Some(slot)
         });
         let (at, theirs) = locate(*number);
         let known = &mut known[at];

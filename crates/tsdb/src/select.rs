@@ -186,7 +186,8 @@ impl Gatherer<'_> {
 
     fn take_head(&mut self, head: &Head) -> Result<(), Error> {
         let releases = head.releases();
-        let numbers = head_series(head, self.request.matchers, self.context)?;
+        let selected = head_series(head, self.request.matchers, self.context)?;
+        let numbers = &selected.numbers;
         // By shard, so that each lock is taken once; with the places, to keep the order.
         let mut by_shard: [Vec<(u32, u32)>; SHARDS] = Default::default();
         for (place, number) in (0..).zip(numbers.iter()) {
@@ -196,7 +197,7 @@ impl Gatherer<'_> {
         self.take_memory(numbers.len() * size_of::<SelectedSeries>())?;
         let mut places: Vec<Option<SelectedSeries>> = Vec::new();
         places.resize_with(numbers.len(), || None);
-        let mut moved = false;
+        let (mut moved, mut buffer) = (false, String::new());
         for (shard, slots) in head.shards.iter().zip(by_shard) {
             if slots.is_empty() {
                 continue;
@@ -204,14 +205,17 @@ impl Gatherer<'_> {
             self.context.cancel.check()?;
             let shard = shard.read();
             moved |= head.releases() != releases;
+            let symbols = head.symbols();
             for (slot, place) in slots {
                 let Some(Some(series)) = shard.slots.get(slot as usize) else { continue };
-                if moved && !model::matcher::matches_all(self.request.matchers, &series.labels) {
+                let Some(head) = self.of_head(series) else {
                     continue;
-                }
-                if let Some(head) = self.of_head(series) {
-                    self.take_memory(head.size_bytes() + size_of::<SelectedSeries>())?;
-                    let labels = series.labels.clone();
+                };
+                let known = selected.labels.get(place as usize).filter(|_| !moved);
+                let labels = known.map_or_else(|| shard.labels(series, &symbols, &mut buffer), Labels::clone);
+                if !moved || model::matcher::matches_all(self.request.matchers, &labels) {
+                    let bytes = head.size_bytes() + labels.packed().len() + size_of::<SelectedSeries>();
+                    self.take_memory(bytes)?;
                     places[place as usize] = Some(SelectedSeries { labels, head, chunks: 0..0 });
                 }
             }
@@ -338,12 +342,12 @@ impl Gatherer<'_> {
 /// Whether to go on is asked once in so many series.
 const CHECK_EVERY: u32 = 256;
 
-/// Numbers of the head's series that meet all matchers, sorted by labels.
+/// The head's series that meet all matchers, sorted by labels.
 pub(crate) fn head_series(
     head: &Head,
     matchers: &[Matcher],
     context: &QueryContext,
-) -> Result<Arc<[u32]>, Error> {
+) -> Result<Arc<Selected>, Error> {
     let (version, found) = {
         let index = head.index.read();
         let version = index.version();
@@ -356,27 +360,52 @@ pub(crate) fn head_series(
     for number in &found.series {
         by_shard[locate(number).0].push(number);
     }
-    let bytes = found.series.len() * (size_of::<(Labels, u32)>() + 4) as u64;
-    let _memory = context.budget.reserve(bytes)?;
+    let mut memory = context.budget.reserve(found.series.len() * (size_of::<(Labels, u32)>() + 4) as u64)?;
     let mut series: Vec<(Labels, u32)> = Vec::with_capacity(found.series.len() as usize);
+    let (mut buffer, mut label_bytes) = (String::new(), 0);
     for (shard, numbers) in head.shards.iter().zip(by_shard) {
         context.cancel.check()?;
-        let shard = shard.read();
+        let (shard, before) = (shard.read(), label_bytes);
+        let symbols = head.symbols();
         for number in numbers {
             let Some(Some(one)) = shard.slots.get(locate(number).1) else { continue };
-            if found.unchecked.iter().all(|matcher| matcher.matches_labels(one.labels.as_ref())) {
-                series.push((one.labels.clone(), number));
+            let labels = shard.labels(one, &symbols, &mut buffer);
+            if found.unchecked.iter().all(|matcher| matcher.matches_labels(labels.as_ref())) {
+                label_bytes += labels.packed().len() + LABELS_BYTES;
+                series.push((labels, number));
             }
         }
+        memory.grow((label_bytes - before) as u64)?;
     }
     series.sort_unstable_by(|a, b| a.0.cmp(&b.0));
-    let numbers: Arc<[u32]> = series.iter().map(|(_, number)| *number).collect();
+    let numbers: Box<[u32]> = series.iter().map(|(_, number)| *number).collect();
+    // Labels are put together again each time if they are too many to be kept.
+    let (labels, cost): (Box<[Labels]>, usize) = if label_bytes <= LABELS_KEPT_MAX {
+        (series.into_iter().map(|(labels, _)| labels).collect(), label_bytes + numbers.len() * 4)
+    } else {
+        (Box::default(), numbers.len() * 4)
+    };
+    let selected = Arc::new(Selected { numbers, labels });
     // A number that was given to another series meanwhile is found out by whoever visits it, but must not be kept.
     if head.index.read().version() == version {
-        head.selections.insert(version, matchers, Arc::clone(&numbers), numbers.len() * 4);
+        head.selections.insert(version, matchers, Arc::clone(&selected), cost);
     }
-    Ok(numbers)
+    Ok(selected)
 }
+
+/// Series of the head that a selector found.
+#[derive(Debug)]
+pub(crate) struct Selected {
+    /// Sorted by labels.
+    pub(crate) numbers: Box<[u32]>,
+    /// Of the same series, or none.
+    labels: Box<[Labels]>,
+}
+
+/// What labels cost besides their text: their handle, counters and what the allocator adds.
+const LABELS_BYTES: usize = size_of::<Labels>() + 24;
+/// Labels of a selection are kept if they are at most so many bytes.
+const LABELS_KEPT_MAX: usize = 512 << 10;
 
 struct SelectedSeries {
     labels: Labels,

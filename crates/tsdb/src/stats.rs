@@ -111,17 +111,20 @@ impl TsdbStats {
     fn rank(&mut self, index: &HeadIndex, limit: usize) {
         let (mut metrics, mut counts, mut bytes, mut pairs) =
             (Top::new(limit), Top::new(limit), Top::new(limit), Top::new(limit));
-        for (name, values) in &index.names {
-            self.label_pair_count += values.values.len() as u64;
-            counts.add(values.values.len() as u64, || name.to_string());
-            bytes.add(values.values.keys().map(|value| value.len() as u64).sum(), || name.to_string());
-            for (value, postings) in &values.values {
-                pairs.add(postings.len(), || format!("{name}={value}"));
-                if &**name == METRIC_NAME {
-                    metrics.add(postings.len(), || value.to_string());
+        index.visit_names(|name, values| {
+            let (mut value_count, mut value_bytes) = (0, 0);
+            for (value, series_count) in values {
+                value_count += 1;
+                value_bytes += value.len() as u64;
+                pairs.add(series_count, || format!("{name}={value}"));
+                if name == METRIC_NAME {
+                    metrics.add(series_count, || value.to_owned());
                 }
             }
-        }
+            self.label_pair_count += value_count;
+            counts.add(value_count, || name.to_owned());
+            bytes.add(value_bytes, || name.to_owned());
+        });
         self.series_count_by_metric = metrics.finish();
         self.value_count_by_label = counts.finish();
         self.bytes_by_label = bytes.finish();

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use model::TenantId;
 use parking_lot::{Mutex, RwLock};
@@ -12,6 +13,7 @@ use storage::ChangeLog;
 use crate::block::Block;
 use crate::extras::Extras;
 use crate::head::Head;
+use crate::head::release::{Flushed, Look};
 use crate::tombstones::{TOMBSTONES_FILE, Tombstone, TombstoneFile, Tombstones};
 
 /// One tenant's data.
@@ -37,9 +39,23 @@ pub(crate) struct Tenant {
     journal_before: AtomicU64,
     /// Whether blocks may hold samples of later segments, too.
     runs_ahead: AtomicBool,
+    releases: Mutex<Releases>,
     /// Whether the directory was synced in its parent by this process. That it is there proves nothing.
     is_directory_durable: AtomicBool,
 }
+
+/// When series were released, and how many since the last flush of all.
+#[derive(Debug, Default)]
+struct Releases {
+    /// On the monotonic clock.
+    at: Duration,
+    count: usize,
+}
+
+/// Each release makes a small block. So they wait until they are this fraction of all series and so many, or for so long.
+const MANY_DIVISOR: usize = 20;
+const MANY_MIN: usize = 1_000;
+const RELEASE_PERIOD: Duration = Duration::from_secs(600);
 
 /// Name of the file with exemplars and metadata.
 pub(crate) const EXTRAS_FILE: &str = "extras";
@@ -72,8 +88,28 @@ impl Tenant {
             next_block_id: AtomicU64::new(next_block_id),
             journal_before: AtomicU64::new(journal_before),
             runs_ahead: AtomicBool::new(false),
+            releases: Mutex::default(),
             is_directory_durable: AtomicBool::new(false),
         }
+    }
+
+    /// Whether to write and release series that stopped: soon if they are many, or after a while.
+    pub(crate) fn should_release(&self, look: Look, now: Duration) -> bool {
+        let waited = now.saturating_sub(self.releases.lock().at);
+        let are_many = look.stopped_count >= (look.series_count / MANY_DIVISOR).max(MANY_MIN);
+        look.stopped_count > 0 && (are_many || waited >= RELEASE_PERIOD)
+    }
+
+    /// Series that left the head while the journal kept their samples.
+    pub(crate) fn released_since_flush(&self) -> usize {
+        self.releases.lock().count
+    }
+
+    /// Notes that a flush released `count` series.
+    pub(crate) fn note_release(&self, which: Flushed, count: usize, now: Duration) {
+        let mut releases = self.releases.lock();
+        releases.at = now;
+        releases.count = if which == Flushed::All { 0 } else { releases.count + count };
     }
 
     /// Makes the directory, if need be, and its name durable.

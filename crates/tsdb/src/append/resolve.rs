@@ -9,7 +9,7 @@ use storage::{BatchLabels, BatchSeries, InvalidLabels, RawLabels, RejectReason};
 use super::deal::NOWHERE;
 use super::{Append, Scratch, hash_labels};
 use crate::head::keys::{NO_PLACE, NewKey};
-use crate::head::{Shard, locate, series_bytes, shard_of};
+use crate::head::{Shard, locate, shard_of};
 
 /// A series of the batch, and what is known about it so far.
 #[derive(Debug, Clone, Copy)]
@@ -216,7 +216,7 @@ impl Append<'_> {
             Some(slot) => Ok(slot),
             None => head.create(shard, *shard_number, known.hash, labels, &self.limits).inspect(|_| {
                 self.outcome.created_count += 1;
-                self.outcome.tally.bytes += series_bytes(labels.packed()) as i64;
+                self.outcome.tally.bytes += shard.take_new_bytes();
             }),
         };
         match found {

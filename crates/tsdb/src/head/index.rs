@@ -1,13 +1,17 @@
 //! The head's index: for each label name its values, sorted, and for each value the series that have it.
+//!
+//! Series come with the numbers of their label pairs (see [`super::symbols`]), so that postings are found without looking at
+//! text; text is looked at when a pair comes or goes, and by selectors.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
+use std::sync::Arc;
 
-use model::{Labels, LabelsRef};
+use model::LabelsRef;
 use roaring::RoaringBitmap;
 use storage::Error;
-use xxhash_rust::xxh3::xxh3_64;
 
+use super::symbols::ReadSymbols;
 use crate::postings::{LabelIndex, Union};
 
 /// Index of one tenant's head.
@@ -16,23 +20,61 @@ pub(crate) struct HeadIndex {
     all: RoaringBitmap,
     /// Goes up with every change, so that what was found can be kept as long as it holds.
     version: u64,
-    pub(crate) names: BTreeMap<Box<str>, NameIndex>,
+    names: BTreeMap<Box<str>, NameIndex>,
+    /// By the number of the pair.
+    postings: Vec<Postings>,
 }
 
-/// Values of one label name.
+/// Values of one label name, sorted, with the numbers of their pairs.
 #[derive(Debug, Default)]
-pub(crate) struct NameIndex {
+struct NameIndex {
     /// Series that have the label.
     any: RoaringBitmap,
-    pub(crate) values: BTreeMap<Box<str>, Postings>,
+    values: BTreeMap<Value, u32>,
+}
+
+/// A packed pair, ordered by its value.
+#[derive(Debug, PartialEq, Eq)]
+struct Value(Arc<str>);
+
+impl Value {
+    fn text(&self) -> &str {
+        split(&self.0).1
+    }
+}
+
+impl PartialOrd for Value {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Value {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.text().cmp(other.text())
+    }
+}
+
+impl std::borrow::Borrow<str> for Value {
+    fn borrow(&self) -> &str {
+        self.text()
+    }
+}
+
+/// Name and value of a packed pair.
+fn split(pair: &str) -> (&str, &str) {
+    LabelsRef::from_packed_trusted(pair).iter().next().unwrap_or_default()
 }
 
 /// Series that have one value. Most values of a large index have one or few series.
-#[derive(Debug)]
-pub(crate) enum Postings {
+#[derive(Debug, Default)]
+enum Postings {
+    #[default]
+    None,
+    One(u32),
     /// Sorted.
-    Few(Vec<u32>),
-    Many(RoaringBitmap),
+    Few(Box<[u32]>),
+    Many(Box<RoaringBitmap>),
 }
 
 /// From here on a bitmap is smaller.
@@ -41,15 +83,20 @@ const FEW_MAX: usize = 16;
 impl Postings {
     fn add(&mut self, series: u32) {
         match self {
+            Self::None => *self = Self::One(series),
+            Self::One(one) if *one == series => {}
+            Self::One(one) => *self = Self::Few(Box::from([series.min(*one), series.max(*one)])),
             Self::Few(few) => {
                 let Err(at) = few.binary_search(&series) else { return };
                 if few.len() < FEW_MAX {
-                    few.reserve_exact(1);
-                    few.insert(at, series);
+                    let mut more = std::mem::take(few).into_vec();
+                    more.reserve_exact(1);
+                    more.insert(at, series);
+                    *few = more.into_boxed_slice();
                 } else {
                     let mut many: RoaringBitmap = few.iter().copied().collect();
                     many.insert(series);
-                    *self = Self::Many(many);
+                    *self = Self::Many(Box::new(many));
                 }
             }
             Self::Many(many) => {
@@ -60,15 +107,29 @@ impl Postings {
 
     fn remove(&mut self, series: u32) {
         match self {
-            Self::Few(few) => few.retain(|other| *other != series),
+            Self::One(one) if *one == series => *self = Self::None,
+            Self::None | Self::One(_) => {}
+            Self::Few(few) => {
+                let left: Box<[u32]> = few.iter().copied().filter(|other| *other != series).collect();
+                *self = if left.is_empty() { Self::None } else { Self::Few(left) };
+            }
             Self::Many(many) => {
                 many.remove(series);
+                if many.is_empty() {
+                    *self = Self::None;
+                }
             }
         }
     }
 
-    pub(crate) fn len(&self) -> u64 {
+    fn is_empty(&self) -> bool {
+        matches!(self, Self::None)
+    }
+
+    fn len(&self) -> u64 {
         match self {
+            Self::None => 0,
+            Self::One(_) => 1,
             Self::Few(few) => few.len() as u64,
             Self::Many(many) => many.len(),
         }
@@ -76,6 +137,8 @@ impl Postings {
 
     fn add_to(&self, union: &mut Union) {
         match self {
+            Self::None => {}
+            Self::One(one) => union.add(*one),
             Self::Few(few) => few.iter().for_each(|series| union.add(*series)),
             Self::Many(many) => union.add_all(many),
         }
@@ -83,6 +146,8 @@ impl Postings {
 
     fn meets(&self, set: &RoaringBitmap) -> bool {
         match self {
+            Self::None => false,
+            Self::One(one) => set.contains(*one),
             Self::Few(few) => few.iter().any(|series| set.contains(*series)),
             Self::Many(many) => !many.is_disjoint(set),
         }
@@ -91,27 +156,45 @@ impl Postings {
 
 impl HeadIndex {
     /// An index of all series that `for_each` visits, in rising order of their numbers. Each thread visits all of them and
-    /// takes the labels whose names fall to it.
-    pub(super) fn build(
+    /// takes the label pairs that fall to it.
+    pub(super) fn build<'a, I: Iterator<Item = u32> + 'a>(
         thread_count: usize,
-        for_each: impl Fn(&mut dyn FnMut(u32, LabelsRef<'_>)) + Sync,
+        symbols: &ReadSymbols<'_>,
+        for_each: impl Fn(&mut dyn FnMut(u32, I)) + Sync,
     ) -> Self {
-        let part = |at: usize| {
-            let mut builder = IndexBuilder::new(at, thread_count);
-            for_each(&mut |series, labels| builder.add(series, labels));
-            builder.finish()
+        let end = symbols.end();
+        let part = |part: usize| {
+            let mut postings: Vec<Postings> = Vec::new();
+            postings.resize_with(end.div_ceil(thread_count), Postings::default);
+            let mut all = RoaringBitmap::new();
+            for_each(&mut |series, pairs| {
+                if part == 0 {
+                    all.insert(series);
+                }
+                for pair in pairs.map(|pair| pair as usize).filter(|pair| pair % thread_count == part) {
+                    postings[pair / thread_count].add(series);
+                }
+            });
+            (all, postings)
         };
-        std::thread::scope(|scope| {
+        let (all, parts) = std::thread::scope(|scope| {
+            let part = &part;
             let others: Vec<_> = (1..thread_count).map(|at| scope.spawn(move || part(at))).collect();
-            let mut index = part(0);
+            let (all, first) = part(0);
+            let mut parts = vec![first];
             for other in others {
                 match other.join() {
-                    Ok(other) => index.names.extend(other.names),
+                    Ok((_, other)) => parts.push(other),
                     Err(panic) => std::panic::resume_unwind(panic),
                 }
             }
-            index
-        })
+            (all, parts)
+        });
+        let mut parts: Vec<_> = parts.into_iter().map(Vec::into_iter).collect();
+        let postings: Vec<Postings> =
+            (0..end).filter_map(|pair| parts[pair % thread_count].next()).collect();
+        let names = names_of(&postings, symbols);
+        Self { all, version: 0, names, postings }
     }
 
     /// Of what is found now: the same version, the same result.
@@ -119,136 +202,96 @@ impl HeadIndex {
         self.version
     }
 
-    pub(super) fn add(&mut self, series: u32, labels: &Labels) {
+    pub(super) fn add(&mut self, series: u32, pairs: impl Iterator<Item = u32>, symbols: &ReadSymbols<'_>) {
         self.version += 1;
         self.all.insert(series);
-        for (name, value) in labels {
+        for pair in pairs {
+            if self.postings.len() <= pair as usize {
+                let len = pair as usize + 1;
+                if self.postings.capacity() < len {
+                    self.postings.reserve_exact(len - self.postings.len() + 64 + len / 8);
+                }
+                self.postings.resize_with(len, Postings::default);
+            }
+            let postings = &mut self.postings[pair as usize];
+            let is_new = postings.is_empty();
+            postings.add(series);
+            let name = split(symbols.text(pair)).0;
             if !self.names.contains_key(name) {
                 self.names.insert(Box::from(name), NameIndex::default());
             }
             let index = self.names.get_mut(name).expect("just inserted");
             index.any.insert(series);
-            match index.values.get_mut(value) {
-                Some(postings) => postings.add(series),
-                None => {
-                    index.values.insert(Box::from(value), Postings::Few(vec![series]));
-                }
+            if is_new && let Some(text) = symbols.shared(pair) {
+                index.values.insert(Value(text), pair);
             }
         }
     }
 
-    pub(super) fn remove(&mut self, series: u32, labels: &Labels) {
+    pub(super) fn remove(
+        &mut self,
+        series: u32,
+        pairs: impl Iterator<Item = u32>,
+        symbols: &ReadSymbols<'_>,
+    ) {
         self.version += 1;
         self.all.remove(series);
-        for (name, value) in labels {
+        for pair in pairs {
+            let (name, value) = split(symbols.text(pair));
             let Some(index) = self.names.get_mut(name) else { continue };
             index.any.remove(series);
-            if let Some(postings) = index.values.get_mut(value) {
-                postings.remove(series);
-                if postings.len() == 0 {
-                    index.values.remove(value);
+            let Some(postings) = self.postings.get_mut(pair as usize) else { continue };
+            postings.remove(series);
+            if postings.is_empty() {
+                index.values.remove(value);
+                if index.values.is_empty() {
+                    self.names.remove(name);
                 }
             }
-            if index.values.is_empty() {
-                self.names.remove(name);
-            }
         }
+    }
+
+    /// The place of each pair in order of names, then values, counted from 1; by its number.
+    pub(super) fn ranks(&self) -> Vec<u32> {
+        let mut ranks = vec![0; self.postings.len()];
+        let pairs = self.names.values().flat_map(|index| index.values.values());
+        for (rank, pair) in (1..).zip(pairs) {
+            ranks[*pair as usize] = rank;
+        }
+        ranks
+    }
+
+    /// Calls `visit` with each label name, and its values with their numbers of series.
+    pub(crate) fn visit_names(&self, mut visit: impl FnMut(&str, &mut dyn Iterator<Item = (&str, u64)>)) {
+        for (name, index) in &self.names {
+            let values = index.values.iter();
+            visit(name, &mut values.map(|(value, pair)| (value.text(), self.postings[*pair as usize].len())));
+        }
+    }
+
+    fn values_of(&self, name: &str) -> Option<&BTreeMap<Value, u32>> {
+        self.names.get(name).map(|index| &index.values)
     }
 }
 
-/// Builds the part of an index that falls to one of several threads.
-struct IndexBuilder {
-    part: usize,
-    part_count: usize,
-    all: RoaringBitmap,
-    names: Vec<NameBuilder>,
-    /// For each place in the labels of the last series: its name's place in `names`.
-    last: Vec<usize>,
-}
-
-struct NameBuilder {
-    name: Box<str>,
-    is_mine: bool,
-    any: RoaringBitmap,
-    values: Vec<(Box<str>, Postings)>,
-    /// Places in `values`, by hash of the value.
-    by_value: hashbrown::HashTable<u32>,
-    /// The place of the value that came last: most often the next one too.
-    last: usize,
-}
-
-impl IndexBuilder {
-    fn new(part: usize, part_count: usize) -> Self {
-        Self { part, part_count, all: RoaringBitmap::new(), names: Vec::new(), last: Vec::new() }
-    }
-
-    fn add(&mut self, series: u32, labels: LabelsRef<'_>) {
-        if self.part == 0 {
-            self.all.insert(series);
+/// Names and values of the pairs that have series.
+fn names_of(postings: &[Postings], symbols: &ReadSymbols<'_>) -> BTreeMap<Box<str>, NameIndex> {
+    let mut names: BTreeMap<Box<str>, (Union, Vec<(Value, u32)>)> = BTreeMap::new();
+    for (pair, postings) in (0..).zip(postings).filter(|(_, postings)| !postings.is_empty()) {
+        let Some(text) = symbols.shared(pair) else { continue };
+        let name = split(&text).0;
+        if !names.contains_key(name) {
+            names.insert(Box::from(name), Default::default());
         }
-        for (place, (name, value)) in labels.iter().enumerate() {
-            let at = match self.last.get(place) {
-                Some(at) if *self.names[*at].name == *name => *at,
-                _ => self.find_name(place, name),
-            };
-            let index = &mut self.names[at];
-            if index.is_mine {
-                index.add(series, value);
-            }
-        }
+        let (any, values) = names.get_mut(name).expect("just inserted");
+        postings.add_to(any);
+        values.push((Value(text), pair));
     }
-
-    fn find_name(&mut self, place: usize, name: &str) -> usize {
-        let at = self.names.iter().position(|index| *index.name == *name).unwrap_or_else(|| {
-            let is_mine = xxh3_64(name.as_bytes()) as usize % self.part_count == self.part;
-            self.names.push(NameBuilder {
-                name: Box::from(name),
-                is_mine,
-                any: RoaringBitmap::new(),
-                values: Vec::new(),
-                by_value: hashbrown::HashTable::new(),
-                last: 0,
-            });
-            self.names.len() - 1
-        });
-        if self.last.len() <= place {
-            self.last.resize(place + 1, at);
-        }
-        self.last[place] = at;
-        at
-    }
-
-    fn finish(self) -> HeadIndex {
-        let names = self.names.into_iter().filter(|index| index.is_mine).map(NameBuilder::finish).collect();
-        HeadIndex { all: self.all, version: 0, names }
-    }
-}
-
-impl NameBuilder {
-    fn add(&mut self, series: u32, value: &str) {
-        // Not `try_push`: it looks for the largest number first, which in a dense container means a search.
-        self.any.insert(series);
-        if self.values.get(self.last).is_none_or(|(last, _)| **last != *value) {
-            let hash = xxh3_64(value.as_bytes());
-            let values = &self.values;
-            let same = |at: &u32| *values[*at as usize].0 == *value;
-            self.last = match self.by_value.find(hash, same) {
-                Some(at) => *at as usize,
-                None => {
-                    let rehash = |at: &u32| xxh3_64(values[*at as usize].0.as_bytes());
-                    self.by_value.insert_unique(hash, values.len() as u32, rehash);
-                    self.values.push((Box::from(value), Postings::Few(Vec::new())));
-                    self.values.len() - 1
-                }
-            };
-        }
-        self.values[self.last].1.add(series);
-    }
-
-    fn finish(mut self) -> (Box<str>, NameIndex) {
-        self.values.sort_unstable_by(|a, b| a.0.cmp(&b.0));
-        (self.name, NameIndex { any: self.any, values: self.values.into_iter().collect() })
-    }
+    let finish = |(name, (any, values)): (Box<str>, (Union, Vec<(Value, u32)>))| {
+        // From a vector, which is sorted and packed densely.
+        (name, NameIndex { any: any.finish(), values: values.into_iter().collect() })
+    };
+    names.into_iter().map(finish).collect()
 }
 
 impl LabelIndex for HeadIndex {
@@ -262,14 +305,14 @@ impl LabelIndex for HeadIndex {
 
     fn equal(&self, name: &str, value: &str) -> Result<RoaringBitmap, Error> {
         let mut found = Union::default();
-        if let Some(postings) = self.names.get(name).and_then(|index| index.values.get(value)) {
-            postings.add_to(&mut found);
+        if let Some(pair) = self.values_of(name).and_then(|values| values.get(value)) {
+            self.postings[*pair as usize].add_to(&mut found);
         }
         Ok(found.finish())
     }
 
     fn value_count(&self, name: &str) -> Result<usize, Error> {
-        Ok(self.names.get(name).map_or(0, |index| index.values.len()))
+        Ok(self.values_of(name).map_or(0, BTreeMap::len))
     }
 
     fn union_where(
@@ -279,12 +322,14 @@ impl LabelIndex for HeadIndex {
         wanted: &mut dyn FnMut(&str) -> bool,
     ) -> Result<RoaringBitmap, Error> {
         let mut found = Union::default();
-        let Some(index) = self.names.get(name) else { return Ok(found.finish()) };
+        let Some(values) = self.values_of(name) else { return Ok(found.finish()) };
         let from = (Bound::Included(prefix), Bound::Unbounded);
-        for (value, postings) in index.values.range::<str, _>(from).take_while(|(v, _)| v.starts_with(prefix))
-        {
-            if wanted(value) {
-                postings.add_to(&mut found);
+        for (value, pair) in values.range::<str, _>(from) {
+            if !value.text().starts_with(prefix) {
+                break;
+            }
+            if wanted(value.text()) {
+                self.postings[*pair as usize].add_to(&mut found);
             }
         }
         Ok(found.finish())
@@ -309,10 +354,10 @@ impl LabelIndex for HeadIndex {
         max: usize,
         into: &mut BTreeSet<String>,
     ) -> Result<(), Error> {
-        let Some(index) = self.names.get(name) else { return Ok(()) };
-        let wanted = |postings: &Postings| among.is_none_or(|among| postings.meets(among));
-        let values = index.values.iter().filter(|(_, postings)| wanted(postings));
-        into.extend(values.take(max).map(|(value, _)| value.to_string()));
+        let Some(values) = self.values_of(name) else { return Ok(()) };
+        let wanted = |pair: u32| among.is_none_or(|among| self.postings[pair as usize].meets(among));
+        let values = values.iter().filter(|(_, pair)| wanted(**pair));
+        into.extend(values.take(max).map(|(value, _)| value.text().to_owned()));
         Ok(())
     }
 }

@@ -8,15 +8,16 @@
 use std::sync::Arc;
 
 use chunk::stream::{StreamDecoder, StreamEncoder};
-use model::{FloatHistogram, Labels, UNKNOWN_START_MS};
+use model::{FloatHistogram, UNKNOWN_START_MS};
 use storage::StartColumn;
 
+use crate::head::chunks::{ChunkMaker, HeadChunk, Values};
 use crate::head::keys::NO_PLACE;
 use crate::head::starts::OpenStarts;
 use crate::merge::Merger;
 
-/// The open chunk is closed at so many samples or bytes, so that a reader copies little.
-const CHUNK_SAMPLES_MAX: u32 = 240;
+/// The open chunk is closed at so many samples or bytes: an open one takes more than twice as much for each sample.
+const CHUNK_SAMPLES_MAX: u32 = 120;
 const CHUNK_BYTES_MAX: usize = 1024;
 /// The late buffer is closed at so many samples.
 const LATE_MAX: usize = 256;
@@ -31,27 +32,36 @@ struct HistogramSample {
     histogram: Arc<FloatHistogram>,
 }
 
-/// One series of the head.
+/// One series of the head. There are millions: fields are as small as can be.
 #[derive(Debug)]
 pub(crate) struct Series {
-    pub(crate) labels: Labels,
-    pub(crate) hash: u64,
-    /// The newest segment of the journal that defines this series; 0 for none.
-    pub(crate) defined_in: u64,
     /// Time of the newest sample; `i64::MIN` without one. Survives flushes.
     last_ms: i64,
-    /// The newest sample's value, if [`Self::has_last_float`].
+    /// The newest sample's value, if [`Self::has_last_float`]. If the open chunk has samples, it is that of its last.
     last_float: f64,
     open: StreamEncoder,
+    chunks: Box<[HeadChunk]>,
     /// Boxed, because few series have any.
     buffers: Option<Box<Buffers>>,
-    chunks: Vec<Arc<HeadChunk>>,
-    /// How many of `chunks`, from the front, are on their way into a block.
-    frozen_count: u32,
+    /// Where its shard has the numbers of its labels.
+    pub(super) labels: u32,
+    /// Part of the hash of its labels.
+    pub(super) hash: u32,
+    /// The newest segment of the journal that defines this series; 0 for none.
+    defined_in: u32,
     /// Where `SeriesKeys` has the newest of the keys that pushes know it by, or `NO_PLACE`.
     pub(super) key_place: u32,
+    /// How many of `chunks`, from the front, are on their way into a block.
+    frozen_count: u32,
+    /// How many looks in a row found no new sample; see [`Self::look`].
+    idle_looks: u8,
+    /// Whether there was a sample since the last look.
+    is_touched: bool,
     has_last_float: bool,
 }
+
+/// A series that had no sample for so many looks has stopped; after a staleness marker, one is enough.
+const IDLE_LOOKS_MAX: u8 = 5;
 
 /// What most series do not have. At least one of them is not empty.
 #[derive(Debug, Default)]
@@ -67,33 +77,16 @@ struct Buffers {
 /// What [`Buffers`] take besides their content, in bytes.
 const BUFFERS_BYTES: i64 = size_of::<Buffers>() as i64 + 8;
 
-/// A closed chunk.
-#[derive(Debug)]
-pub(crate) struct HeadChunk {
-    pub(crate) kind: ChunkKind,
-    pub(crate) min_ms: i64,
-    pub(crate) max_ms: i64,
-    pub(crate) count: u32,
-    /// Whether the bytes begin with a column of start timestamps.
-    has_starts: bool,
-    bytes: Box<[u8]>,
-}
-
-/// What a chunk holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum ChunkKind {
-    Floats,
-    Histograms,
-}
-
 /// What became of samples, and how much memory they took.
-#[derive(Debug, Default, Clone, Copy)]
+#[derive(Debug, Default)]
 pub(crate) struct Tally {
     pub(crate) duplicate_count: u64,
     pub(crate) out_of_order_count: u64,
     pub(crate) overwrite_count: u64,
     pub(crate) chunk_count: i64,
     pub(crate) bytes: i64,
+    /// Closes chunks of whoever counts here.
+    maker: ChunkMaker,
 }
 
 /// What a flush freed of a series.
@@ -104,41 +97,61 @@ pub(crate) struct Freed {
 }
 
 impl Series {
-    pub(crate) fn new(labels: Labels, hash: u64) -> Self {
+    /// `labels` is a place in the list of its shard.
+    pub(super) fn new(labels: u32, hash: u32) -> Self {
         Self {
-            labels,
-            hash,
-            defined_in: 0,
             last_ms: i64::MIN,
             last_float: 0.0,
             open: StreamEncoder::default(),
+            chunks: Box::default(),
             buffers: None,
-            chunks: Vec::new(),
-            frozen_count: 0,
+            labels,
+            hash,
+            defined_in: 0,
             key_place: NO_PLACE,
+            frozen_count: 0,
+            idle_looks: 0,
+            is_touched: true,
             has_last_float: false,
         }
+    }
+
+    /// Notes that this segment of the journal defines it. Answers whether it did not before.
+    pub(crate) fn define_in(&mut self, segment: u64) -> bool {
+        // Segments are megabytes: no disk holds so many that this would overflow.
+        std::mem::replace(&mut self.defined_in, segment as u32) != segment as u32
     }
 
     /// Writes a float sample.
     #[inline]
     pub(crate) fn append_float(&mut self, timestamp_ms: i64, value: f64, start_ms: i64, tally: &mut Tally) {
+        self.is_touched = true;
         if self.buffers.is_some() {
             self.close_histograms(tally);
         }
         if timestamp_ms <= self.last_ms {
             return self.append_late(timestamp_ms, value, start_ms, tally);
         }
-        if self.open.count() >= CHUNK_SAMPLES_MAX || self.open.bytes().len() >= CHUNK_BYTES_MAX {
-            self.close_open(tally);
-        }
         let before = self.open.capacity_bytes();
-        self.open.push(timestamp_ms, value);
+        if !self.open.push((self.last_ms, self.last_float), timestamp_ms, value) {
+            return self.append_far(timestamp_ms, value, start_ms, tally);
+        }
         tally.bytes += (self.open.capacity_bytes() - before) as i64;
         self.set_last(timestamp_ms, Some(value));
         if start_ms != UNKNOWN_START_MS || self.buffers.is_some() {
             self.push_start(start_ms, tally);
         }
+        if self.open.count() >= CHUNK_SAMPLES_MAX || self.open.bytes().len() >= CHUNK_BYTES_MAX {
+            self.close_open(tally);
+        }
+    }
+
+    /// Writes a float sample that does not fit the open chunk: it is too much later than the last.
+    #[cold]
+    fn append_far(&mut self, timestamp_ms: i64, value: f64, start_ms: i64, tally: &mut Tally) {
+        debug_assert!(self.open.count() > 0, "BUG: the first sample always fits");
+        self.close_open(tally);
+        self.append_float(timestamp_ms, value, start_ms, tally);
     }
 
     /// Notes the start of the sample that was just added to the open chunk.
@@ -192,6 +205,8 @@ impl Series {
         tally.overwrite_count += u64::from(found.is_some());
         tally.out_of_order_count += u64::from(timestamp_ms < self.last_ms);
         if timestamp_ms == self.last_ms {
+            // The next sample of the open chunk would be told by one that is not in it.
+            self.close_open(tally);
             self.set_last(timestamp_ms, Some(value));
         }
         let is_newest = timestamp_ms == self.last_ms;
@@ -230,15 +245,13 @@ impl Series {
         {
             return Some((value, starts.map_or(UNKNOWN_START_MS, |starts| starts.of_open(place))));
         }
-        for chunk in self.chunks.iter().rev().filter(|c| (c.min_ms..=c.max_ms).contains(&timestamp_ms)) {
-            match chunk.kind {
-                ChunkKind::Histograms => return None,
-                ChunkKind::Floats => {
-                    let (starts_ms, bytes) = chunk.content().ok()?;
-                    if let Some((place, value)) = find_in_stream(bytes, timestamp_ms) {
-                        return Some((value, starts_ms.get(place).copied().unwrap_or(UNKNOWN_START_MS)));
-                    }
-                }
+        let holds = |chunk: &&HeadChunk| (chunk.min_ms()..=chunk.max_ms()).contains(&timestamp_ms);
+        for chunk in self.chunks.iter().rev().filter(holds) {
+            if chunk.has_histograms() {
+                return None;
+            }
+            if let Some(found) = chunk.find_float(timestamp_ms) {
+                return Some(found);
             }
         }
         None
@@ -252,6 +265,7 @@ impl Series {
         start_ms: i64,
         tally: &mut Tally,
     ) {
+        self.is_touched = true;
         self.close_open(tally);
         self.close_late(tally);
         tally.out_of_order_count += u64::from(timestamp_ms < self.last_ms);
@@ -280,10 +294,10 @@ impl Series {
     fn push_chunk(&mut self, chunk: HeadChunk, tally: &mut Tally) {
         tally.chunk_count += 1;
         tally.bytes += chunk.size_bytes() as i64;
-        if self.chunks.len() == self.chunks.capacity() {
-            self.chunks.reserve_exact(2);
-        }
-        self.chunks.push(Arc::new(chunk));
+        let mut chunks = std::mem::take(&mut self.chunks).into_vec();
+        chunks.reserve_exact(1);
+        chunks.push(chunk);
+        self.chunks = chunks.into_boxed_slice();
     }
 
     fn close_open(&mut self, tally: &mut Tally) {
@@ -291,10 +305,10 @@ impl Series {
             return;
         }
         tally.bytes -= self.open.capacity_bytes() as i64;
-        let (count, min_ms, max_ms) = (self.open.count(), self.open.first_ms(), self.open.last_ms());
-        let bytes = self.open.take();
         let starts_ms = self.take_starts(tally, OpenStarts::take_open);
-        self.push_chunk(HeadChunk::of_floats(min_ms, max_ms, count, &starts_ms, bytes), tally);
+        let chunk = tally.maker.make_of_stream(self.open.bytes(), &starts_ms);
+        self.open.clear();
+        self.push_chunk(chunk.expect("what was encoded can be decoded"), tally);
     }
 
     /// Takes start timestamps out of the buffers.
@@ -313,13 +327,12 @@ impl Series {
         tally.bytes -= (late.capacity() * 16) as i64;
         let starts_ms = self.take_starts(tally, |starts| starts.take_late(late.iter().map(|(t, _)| *t)));
         self.drop_empty_buffers(tally);
-        let (Some((min_ms, _)), Some((max_ms, _))) = (late.first(), late.last()) else { return };
-        let (min_ms, max_ms, count) = (*min_ms, *max_ms, late.len() as u32);
-        let mut encoder = StreamEncoder::default();
-        for (timestamp_ms, value) in &late {
-            encoder.push(*timestamp_ms, *value);
+        if late.is_empty() {
+            return;
         }
-        self.push_chunk(HeadChunk::of_floats(min_ms, max_ms, count, &starts_ms, encoder.take()), tally);
+        let (timestamps_ms, values): (Vec<i64>, Vec<f64>) = late.into_iter().unzip();
+        let chunk = tally.maker.make(&timestamps_ms, Values::Floats(&values), &starts_ms);
+        self.push_chunk(chunk, tally);
     }
 
     fn close_histograms(&mut self, tally: &mut Tally) {
@@ -328,32 +341,28 @@ impl Series {
             return;
         };
         self.drop_empty_buffers(tally);
-        let (Some(first), Some(last)) = (buffer.first(), buffer.last()) else { return };
-        let (min_ms, max_ms) = (first.timestamp_ms, last.timestamp_ms);
+        if buffer.is_empty() {
+            return;
+        }
         tally.bytes -= buffer.iter().map(HistogramSample::size_bytes).sum::<i64>();
         let (timestamps_ms, histograms, starts) = columns(buffer);
-        let mut times = Vec::new();
-        chunk::timestamps::encode(&timestamps_ms, &mut times);
-        let mut bytes = Vec::new();
-        let has_starts = !starts.is_empty();
-        if has_starts {
-            chunk::starts::encode(starts.as_slice(), &mut bytes);
-        }
-        chunk::varint::write_bytes(&mut bytes, &times);
-        chunk::histograms::encode(&histograms, &mut bytes);
-        let (count, bytes) = (timestamps_ms.len() as u32, bytes.into_boxed_slice());
-        let kind = ChunkKind::Histograms;
-        self.push_chunk(HeadChunk { kind, min_ms, max_ms, count, has_starts, bytes }, tally);
+        let chunk = tally.maker.make(&timestamps_ms, Values::Histograms(&histograms), starts.as_slice());
+        self.push_chunk(chunk, tally);
     }
 
-    /// Closes everything and gives it out. It stays readable here.
-    pub(crate) fn freeze(&mut self, tally: &mut Tally) -> Vec<Arc<HeadChunk>> {
+    /// Closes everything for [`Self::frozen`]. Answers whether there is anything.
+    pub(super) fn freeze(&mut self, tally: &mut Tally) -> bool {
         self.close_histograms(tally);
         self.close_open(tally);
         self.close_late(tally);
         self.forget_newest_start(tally);
         self.frozen_count = self.chunks.len() as u32;
-        self.chunks.clone()
+        self.frozen_count > 0
+    }
+
+    /// What is on its way into a block.
+    pub(super) fn frozen(&self) -> &[HeadChunk] {
+        &self.chunks[..self.frozen_count as usize]
     }
 
     pub(crate) fn not_flushed(&mut self) {
@@ -362,13 +371,13 @@ impl Series {
 
     /// What was frozen is in a block.
     pub(crate) fn flushed(&mut self) -> Freed {
-        let frozen_count = self.frozen_count as usize;
+        let frozen_count = std::mem::take(&mut self.frozen_count) as usize;
         let mut freed = Freed { bytes: 0, chunk_count: frozen_count };
-        for chunk in self.chunks.drain(..frozen_count) {
-            freed.bytes += chunk.size_bytes();
+        if frozen_count > 0 {
+            let mut chunks = std::mem::take(&mut self.chunks).into_vec();
+            freed.bytes = chunks.drain(..frozen_count).map(|chunk| chunk.size_bytes()).sum();
+            self.chunks = chunks.into_boxed_slice();
         }
-        self.chunks.shrink_to_fit();
-        self.frozen_count = 0;
         freed
     }
 
@@ -386,9 +395,23 @@ impl Series {
         }
     }
 
-    /// Whether there is no sample, and has been none since `before_ms`.
-    pub(crate) fn is_idle(&self, before_ms: i64) -> bool {
-        self.chunks.is_empty() && self.open.count() == 0 && self.buffers.is_none() && self.last_ms < before_ms
+    /// Whether there is no sample, and has been none since `before_ms` or for some looks.
+    pub(super) fn is_idle(&self, before_ms: i64) -> bool {
+        let is_empty = self.chunks.is_empty() && self.open.count() == 0 && self.buffers.is_none();
+        is_empty && (self.last_ms < before_ms || self.has_stopped())
+    }
+
+    /// Called about once a minute. Samples count when they come, not by their timestamps, or what is loaded from the past
+    /// would have stopped as it comes.
+    pub(super) fn look(&mut self) {
+        let is_touched = std::mem::take(&mut self.is_touched);
+        self.idle_looks = if is_touched { 0 } else { self.idle_looks.saturating_add(1) };
+    }
+
+    /// Whether it is unlikely that samples follow.
+    pub(super) fn has_stopped(&self) -> bool {
+        let is_stale = self.has_last_float && model::is_stale(self.last_float);
+        !self.is_touched && self.idle_looks >= if is_stale { 1 } else { IDLE_LOOKS_MAX }
     }
 
     /// Chunks, the open one included.
@@ -398,28 +421,29 @@ impl Series {
 
     /// Samples that are here, late ones included.
     pub(crate) fn sample_count(&self) -> usize {
-        let closed: usize = self.chunks.iter().map(|chunk| chunk.count as usize).sum();
+        let closed: usize = self.chunks.iter().map(HeadChunk::count).sum();
         closed + self.open.count() as usize + self.late().len() + self.histograms().len()
     }
 
     /// The time range of the samples that are here.
     pub(crate) fn range_ms(&self) -> Option<(i64, i64)> {
-        let open = (self.open.count() > 0).then(|| (self.open.first_ms(), self.open.last_ms()));
+        let open = (self.open.count() > 0).then(|| (self.open.first_ms(), self.last_ms));
         let late = self.late().first().zip(self.late().last()).map(|(first, last)| (first.0, last.0));
         let histograms = self.histograms();
         let histograms = histograms
             .first()
             .zip(histograms.last())
             .map(|(first, last)| (first.timestamp_ms, last.timestamp_ms));
-        let chunks = self.chunks.iter().map(|c| (c.min_ms, c.max_ms));
+        let chunks = self.chunks.iter().map(|c| (c.min_ms(), c.max_ms()));
         chunks.chain(open).chain(late).chain(histograms).reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))
     }
 
     /// The newest sample that is here, if it is a float without a start, and in a range. After a restart, blocks may have newer ones.
     pub(crate) fn newest_float(&self, start_ms: i64, end_ms: i64) -> Option<(i64, f64)> {
         let is_here = || {
-            (self.open.count() > 0 && self.open.last_ms() == self.last_ms)
-                || self.chunks.iter().any(|chunk| chunk.max_ms == self.last_ms && !chunk.has_starts)
+            // What is in the open chunk is newer than all else.
+            self.open.count() > 0
+                || self.chunks.iter().any(|chunk| chunk.max_ms() == self.last_ms && !chunk.has_starts())
         };
         let has_starts = self.buffers.as_ref().is_some_and(|buffers| !buffers.starts.is_empty());
         let is_known =
@@ -430,9 +454,9 @@ impl Series {
     /// What there is in a range, for reading later without the lock; `None` if nothing.
     pub(crate) fn snapshot(&self, start_ms: i64, end_ms: i64) -> Option<SeriesSnapshot> {
         let overlaps = |min_ms: i64, max_ms: i64| min_ms <= end_ms && max_ms >= start_ms;
-        let chunks: Vec<Arc<HeadChunk>> =
-            self.chunks.iter().filter(|c| overlaps(c.min_ms, c.max_ms)).map(Arc::clone).collect();
-        let open = self.open.count() > 0 && overlaps(self.open.first_ms(), self.open.last_ms());
+        let chunks: Vec<HeadChunk> =
+            self.chunks.iter().filter(|c| overlaps(c.min_ms(), c.max_ms())).cloned().collect();
+        let open = self.open.count() > 0 && overlaps(self.open.first_ms(), self.last_ms);
         let open = if open { Box::from(self.open.bytes()) } else { Box::default() };
         let late = self.late().iter().filter(|(t, _)| (start_ms..=end_ms).contains(t)).copied().collect();
         let histograms = self.histograms().iter();
@@ -477,59 +501,10 @@ fn columns(samples: Vec<HistogramSample>) -> (Vec<i64>, Vec<Arc<FloatHistogram>>
     (timestamps_ms, histograms, starts)
 }
 
-impl HeadChunk {
-    /// A chunk of what a stream encoder wrote.
-    fn of_floats(min_ms: i64, max_ms: i64, count: u32, starts_ms: &[i64], stream: Box<[u8]>) -> Self {
-        let has_starts = !starts_ms.is_empty();
-        let bytes = if has_starts {
-            let mut bytes = Vec::new();
-            chunk::starts::encode(starts_ms, &mut bytes);
-            bytes.extend_from_slice(&stream);
-            bytes.into_boxed_slice()
-        } else {
-            stream
-        };
-        Self { kind: ChunkKind::Floats, min_ms, max_ms, count, has_starts, bytes }
-    }
-
-    /// Start timestamps, which may end early, and what follows them.
-    fn content(&self) -> Result<(Vec<i64>, &[u8]), chunk::Corrupt> {
-        if !self.has_starts {
-            return Ok((Vec::new(), &self.bytes));
-        }
-        let mut reader = chunk::varint::Reader::new(&self.bytes);
-        let mut starts_ms = Vec::new();
-        chunk::starts::decode(&mut reader, self.count as usize, &mut starts_ms)?;
-        Ok((starts_ms, reader.rest()))
-    }
-
-    /// Bytes in memory, for the accountant.
-    pub(crate) fn size_bytes(&self) -> usize {
-        self.bytes.len() + size_of::<Self>() + 32
-    }
-
-    /// Adds its samples within the merger's range.
-    pub(crate) fn read(&self, merger: &mut Merger<'_>) -> Result<(), chunk::Corrupt> {
-        let (starts_ms, bytes) = self.content()?;
-        match self.kind {
-            ChunkKind::Floats => merger.add_stream(bytes, &starts_ms),
-            ChunkKind::Histograms => {
-                let mut reader = chunk::varint::Reader::new(bytes);
-                let mut timestamps_ms = Vec::new();
-                chunk::timestamps::decode(reader.bytes()?, self.count as usize, &mut timestamps_ms)?;
-                let mut histograms = Vec::with_capacity(timestamps_ms.len());
-                chunk::histograms::decode(reader.rest(), self.count as usize, &mut histograms)?;
-                merger.add_histograms(&timestamps_ms, &histograms, &starts_ms);
-                Ok(())
-            }
-        }
-    }
-}
-
 /// Samples of one series at one moment.
 #[derive(Debug, Default)]
 pub(crate) struct SeriesSnapshot {
-    chunks: Vec<Arc<HeadChunk>>,
+    chunks: Vec<HeadChunk>,
     open: Box<[u8]>,
     late: Vec<(i64, f64)>,
     histograms: Vec<HistogramSample>,
@@ -544,7 +519,7 @@ impl SeriesSnapshot {
     /// Bytes that are held for this snapshot alone.
     pub(crate) fn size_bytes(&self) -> usize {
         size_of::<Self>()
-            + self.chunks.len() * size_of::<Arc<HeadChunk>>()
+            + self.chunks.len() * size_of::<HeadChunk>()
             + self.open.len()
             + self.late.len() * 16
             + self.histograms.len() * size_of::<HistogramSample>()

@@ -11,6 +11,7 @@ use storage::{Error, ErrorKind};
 use crate::block::Block;
 use crate::engine::Tsdb;
 use crate::head::locate;
+use crate::head::release::Flushed;
 use crate::postings::resolve;
 use crate::tenant::{BLOCK_SUFFIX, Tenant};
 use crate::tombstones::{Tombstone, Tombstones};
@@ -50,7 +51,7 @@ impl Tsdb {
         // What is in blocks must not come back with the journal after a crash.
         if tenant.runs_ahead() || self.head_holds(&tenant, matcher_sets, start_ms, end_ms)? {
             let segment = self.journal.roll();
-            self.flush_tenant(&tenant, segment).inspect_err(|_| self.metrics.flush_failures.inc())?;
+            self.flush_tenant(&tenant, Flushed::All, segment).inspect_err(|_| self.metrics.flush_failures.inc())?;
             self.truncate_journal();
         }
         let before_age = tenant.next_block_id();

@@ -1,19 +1,24 @@
 //! Head to blocks: everything that is in the head at one moment becomes one block for each window of time it
-//! touches; then the journal's segments from before go.
+//! touches; then the journal's segments from before go. Series that stopped are written and released between such flushes.
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 use std::sync::Arc;
 
+use model::LabelsRef;
 use storage::{Error, ErrorKind, SeriesSamples};
 
 use crate::block::format::Meta;
 use crate::block::{Block, BlockWriter};
 use crate::engine::Tsdb;
-use crate::head::FrozenSeries;
+use crate::head::chunks::HeadChunk;
+use crate::head::release::Flushed;
 use crate::head::series::Tally;
 use crate::merge::Merger;
 use crate::tenant::{EXTRAS_FILE, Tenant};
+
+/// So many released series are brought back by a replay without much ado.
+const RELEASED_MIN: usize = 100_000;
 
 impl Tsdb {
     /// Writes all samples in memory into blocks, and deletes the journal up to here.
@@ -29,7 +34,7 @@ impl Tsdb {
         let tenants = self.all_tenants();
         let mut result = Ok(());
         for tenant in &tenants {
-            if let Err(error) = self.flush_tenant(tenant, segment) {
+            if let Err(error) = self.flush_tenant(tenant, Flushed::All, segment) {
                 self.metrics.flush_failures.inc();
                 result = Err(error);
             }
@@ -49,17 +54,45 @@ impl Tsdb {
         self.journal.truncate(|tenant, segment| covered.get(&tenant).is_some_and(|before| *before > segment));
     }
 
-    /// Writes what is in a tenant's head into blocks; all of its entries are in segments below `segment`. To be called
-    /// with the turn.
-    pub(super) fn flush_tenant(&self, tenant: &Tenant, segment: u64) -> Result<(), Error> {
+    /// Writes series that stopped into blocks and releases them, if they are many or have waited for long: without this, pods
+    /// that come and go would fill the head until its window ends. To be called about once a minute: whoever had no sample
+    /// between five calls has stopped, or between two after a staleness marker.
+    ///
+    /// The journal keeps their samples until the next flush of all, because those of others are beside them. So that a
+    /// replay does not bring back more than there is, that comes once more series were released than there are.
+    ///
+    /// # Errors
+    /// As [`Self::flush`].
+    pub fn release_stopped(&self) -> Result<(), Error> {
+        let now = self.deps.clock.monotonic();
+        let mut needs_flush = false;
+        for tenant in self.all_tenants() {
+            let look = tenant.head.look();
+            if !tenant.should_release(look, now) {
+                continue;
+            }
+            let _one_at_a_time = self.flush_turn.lock();
+            self.flush_tenant(&tenant, Flushed::Stopped, tenant.journal_before())
+                .inspect_err(|_| self.metrics.flush_failures.inc())?;
+            needs_flush |= tenant.released_since_flush() > tenant.head.series_count().max(RELEASED_MIN);
+        }
+        if needs_flush { self.flush() } else { Ok(()) }
+    }
+
+    /// Writes what is in a tenant's head into blocks. If it is all of it, its entries so far are in segments below `segment`.
+    /// To be called with the turn.
+    pub(super) fn flush_tenant(&self, tenant: &Tenant, which: Flushed, segment: u64) -> Result<(), Error> {
         self.make_room_for_a_block(tenant)?;
         let mut tally = Tally::default();
-        let frozen = tenant.head.freeze(&mut tally);
+        let mut windows = Windows::new(self.settings.block_span_ms);
+        let series = tenant.head.freeze(which, &mut tally, |chunk| windows.add(chunk));
+        let frozen = Frozen { series, windows: windows.found };
         // Written since the segment was ended, and frozen already: such samples will be in blocks and in the journal.
-        let runs_ahead = self.journal.has_records(tenant.number, segment);
+        let runs_ahead = which == Flushed::Stopped || self.journal.has_records(tenant.number, segment);
         self.metrics.head_chunks.add(tally.chunk_count);
         self.memory.change(tally.bytes);
         let written = self.write_tenant(tenant, &frozen, segment);
+        drop(tally);
         match written {
             Ok(blocks) => {
                 // Readers look at the head first, then at the blocks: in between they see both, never neither.
@@ -70,9 +103,13 @@ impl Tsdb {
                 // these are five and ten minutes.
                 let patience = if self.memory.is_full() { 24 } else { 12 };
                 let idle_ms = self.settings.block_span_ms / patience;
-                let idle_before_ms = self.deps.clock.now_ms().saturating_sub(idle_ms);
+                let idle_before_ms = match which {
+                    Flushed::All => self.deps.clock.now_ms().saturating_sub(idle_ms),
+                    Flushed::Stopped => i64::MIN,
+                };
                 drop(frozen);
                 let released = tenant.head.flushed(idle_before_ms);
+                tenant.note_release(which, released.series_count, self.deps.clock.monotonic());
                 self.memory.change(-(released.bytes as i64));
                 self.metrics.head_chunks.sub(released.chunk_count as i64);
                 self.metrics.head_series.sub(released.series_count as i64);
@@ -93,12 +130,12 @@ impl Tsdb {
     fn write_tenant(
         &self,
         tenant: &Tenant,
-        frozen: &[FrozenSeries],
+        frozen: &Frozen,
         segment: u64,
     ) -> std::io::Result<Vec<Arc<Block>>> {
         let fs = &*self.deps.fs;
         let dirty = tenant.extras.lock().dirty;
-        if dirty || !frozen.is_empty() {
+        if dirty || !frozen.series.is_empty() {
             tenant.make_directory(fs)?;
         }
         if dirty {
@@ -114,14 +151,14 @@ impl Tsdb {
                 return Err(error);
             }
         }
-        let windows = windows(frozen, self.settings.block_span_ms)?;
+        let windows = &frozen.windows;
         let mut blocks = Vec::new();
         for (at, window) in windows.iter().enumerate() {
             // A block that says "the journal is covered" comes last: a crash before it replays everything.
             let journal_before = if at + 1 == windows.len() { segment } else { tenant.journal_before() };
             let (id, path) = tenant.next_block(fs);
             let meta = Meta { id, age: id, journal_before, ..Meta::default() };
-            match self.write_window(frozen, *window, meta, &path) {
+            match self.write_window(tenant, &frozen.series, *window, meta, &path) {
                 Ok(block) => blocks.extend(block.map(Arc::new)),
                 Err(error) => {
                     // Once it has its name, the failed block may be found after a crash and say that the journal is
@@ -141,7 +178,8 @@ impl Tsdb {
 
     fn write_window(
         &self,
-        frozen: &[FrozenSeries],
+        tenant: &Tenant,
+        frozen: &[u32],
         window: i64,
         meta: Meta,
         path: &Path,
@@ -150,15 +188,18 @@ impl Tsdb {
         let (start_ms, end_ms) = (window * span_ms, window * span_ms + (span_ms - 1));
         let fs = &*self.deps.fs;
         let mut writer = BlockWriter::create(fs, path, meta)?;
-        let mut samples = SeriesSamples::default();
-        for series in frozen {
+        let (mut samples, mut packed, mut chunks) = (SeriesSamples::default(), String::new(), Vec::new());
+        let overlaps = |chunk: &HeadChunk| chunk.min_ms() <= end_ms && chunk.max_ms() >= start_ms;
+        for number in frozen {
+            (packed.clear(), chunks.clear());
+            tenant.head.frozen(*number, overlaps, &mut packed, &mut chunks);
             let mut merger = Merger::new(&mut samples, start_ms, end_ms);
-            for chunk in series.chunks.iter().filter(|c| c.min_ms <= end_ms && c.max_ms >= start_ms) {
+            for chunk in &chunks {
                 chunk
                     .read(&mut merger)
                     .map_err(|e| std::io::Error::other(format!("BUG: head chunk: {e}")))?;
             }
-            writer.add(series.labels.as_ref(), &samples)?;
+            writer.add(LabelsRef::from_packed_trusted(&packed), &samples)?;
         }
         if writer.is_empty() {
             return Ok(None);
@@ -179,22 +220,42 @@ impl Tsdb {
     }
 }
 
+/// What is on its way into blocks.
+struct Frozen {
+    /// Numbers, sorted by labels.
+    series: Vec<u32>,
+    windows: BTreeSet<i64>,
+}
+
 /// The windows of time in which there are samples. A chunk may span years with little in it, so the windows are not
 /// counted through: its timestamps are read.
-fn windows(frozen: &[FrozenSeries], span_ms: i64) -> std::io::Result<BTreeSet<i64>> {
-    let mut windows = BTreeSet::new();
-    let mut samples = SeriesSamples::default();
-    for chunk in frozen.iter().flat_map(|series| &series.chunks) {
-        let (first, last) = (chunk.min_ms.div_euclid(span_ms), chunk.max_ms.div_euclid(span_ms));
-        if last - first <= 1 {
-            // Its first and last sample are in them.
-            windows.extend([first, last]);
-            continue;
-        }
-        let mut merger = Merger::new(&mut samples, chunk.min_ms, chunk.max_ms);
-        chunk.read(&mut merger).map_err(|e| std::io::Error::other(format!("BUG: head chunk: {e}")))?;
-        let times = samples.floats.timestamps_ms.iter().chain(&samples.histograms.timestamps_ms);
-        windows.extend(times.map(|timestamp_ms| timestamp_ms.div_euclid(span_ms)));
+struct Windows {
+    span_ms: i64,
+    found: BTreeSet<i64>,
+    /// The window that was found last.
+    last: i64,
+    timestamps_ms: Vec<i64>,
+}
+
+impl Windows {
+    fn new(span_ms: i64) -> Self {
+        Self { span_ms, found: BTreeSet::new(), last: i64::MIN, timestamps_ms: Vec::new() }
     }
-    Ok(windows)
+
+    fn add(&mut self, chunk: &HeadChunk) {
+        let (first, last) =
+            (chunk.min_ms().div_euclid(self.span_ms), chunk.max_ms().div_euclid(self.span_ms));
+        if (first, last) == (self.last, self.last) {
+            return;
+        }
+        self.last = last;
+        // Its first and last sample are in these.
+        self.found.extend([first, last]);
+        if last - first > 1 {
+            self.timestamps_ms.clear();
+            // What cannot be read is reported when the chunk is written.
+            let _ = chunk.read_times(&mut self.timestamps_ms);
+            self.found.extend(self.timestamps_ms.iter().map(|t| t.div_euclid(self.span_ms)));
+        }
+    }
 }

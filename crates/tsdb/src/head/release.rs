@@ -1,0 +1,192 @@
+//! How samples leave the head into blocks, and how series that stopped leave it.
+//!
+//! Invariants: one flush at a time; between [`Head::freeze`] and [`Head::flushed`] or [`Head::not_flushed`] no series goes.
+
+use std::sync::atomic::Ordering;
+
+use super::chunks::HeadChunk;
+use super::series::{Series, Tally};
+use super::{Head, Shard, locate, series_number};
+
+/// Which series a flush is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Flushed {
+    All,
+    /// Those that stopped.
+    Stopped,
+}
+
+/// What [`Head::look`] saw.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Look {
+    pub(crate) series_count: usize,
+    pub(crate) stopped_count: usize,
+}
+
+/// What a flush freed.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct Released {
+    pub(crate) bytes: usize,
+    pub(crate) chunk_count: usize,
+    pub(crate) series_count: usize,
+}
+
+impl Head {
+    /// What there is moves out of the way of new samples. Answers the numbers of its series, sorted by labels. It stays
+    /// readable until [`Self::flushed`], and stays for good after [`Self::not_flushed`]. `visit` sees the chunks.
+    pub(crate) fn freeze(
+        &self,
+        which: Flushed,
+        tally: &mut Tally,
+        mut visit: impl FnMut(&HeadChunk),
+    ) -> Vec<u32> {
+        let mut frozen = Frozen::default();
+        for (shard_number, shard) in self.shards.iter().enumerate() {
+            let Shard { slots, pairs, .. } = &mut *shard.write();
+            for (slot, place) in slots.iter_mut().enumerate() {
+                let Some(series) = place.as_mut() else { continue };
+                if (which == Flushed::All || series.has_stopped()) && series.freeze(tally) {
+                    series.frozen().iter().for_each(&mut visit);
+                    frozen.push(series_number(shard_number, slot as u32), pairs.get(series.labels));
+                }
+            }
+        }
+        // Pairs of series that are there do not go meanwhile, and are in the index.
+        frozen.sorted(&self.index.read().ranks())
+    }
+
+    /// What of a series is on its way into a block: appends its packed labels, and the chunks that `wanted` says yes to.
+    pub(crate) fn frozen(
+        &self,
+        number: u32,
+        mut wanted: impl FnMut(&HeadChunk) -> bool,
+        packed: &mut String,
+        chunks: &mut Vec<HeadChunk>,
+    ) {
+        let (shard, slot) = locate(number);
+        let shard = self.shards[shard].read();
+        let Some(Some(series)) = shard.slots.get(slot) else { return };
+        chunks.extend(series.frozen().iter().filter(|chunk| wanted(chunk)).cloned());
+        if !chunks.is_empty() {
+            shard.append_labels(series, &self.symbols.read(), packed);
+        }
+    }
+
+    /// What was frozen stays.
+    pub(crate) fn not_flushed(&self) {
+        for shard in &self.shards {
+            shard.write().slots.iter_mut().flatten().for_each(Series::not_flushed);
+        }
+    }
+
+    /// What was frozen is in blocks and goes; so do series without samples that stopped, or whose newest is older than
+    /// `idle_before_ms`.
+    pub(crate) fn flushed(&self, idle_before_ms: i64) -> Released {
+        let mut released = Released::default();
+        for (shard_number, shard) in self.shards.iter().enumerate() {
+            let shard = &mut *shard.write();
+            let mut gone: Vec<u32> = Vec::new();
+            for (slot, place) in shard.slots.iter_mut().enumerate() {
+                let Some(series) = place else { continue };
+                let freed = series.flushed();
+                released.bytes += freed.bytes;
+                released.chunk_count += freed.chunk_count;
+                if series.is_idle(idle_before_ms) {
+                    gone.push(slot as u32);
+                }
+            }
+            if !gone.is_empty() {
+                released.series_count += gone.len();
+                released.bytes += self.release(shard, shard_number, &gone);
+            }
+        }
+        if released.series_count > 0 {
+            self.keys.write().settle();
+        }
+        released
+    }
+
+    /// Takes series out of a shard. Answers how many bytes that frees.
+    fn release(&self, shard: &mut Shard, shard_number: usize, gone: &[u32]) -> usize {
+        let mut bytes = 0;
+        let mut is_untidy = false;
+        let mut pairs_gone: Vec<u32> = Vec::new();
+        let mut series_gone: Vec<(u32, Series)> = Vec::with_capacity(gone.len());
+        for slot in gone {
+            series_gone.extend(shard.slots[*slot as usize].take().map(|series| (*slot, series)));
+        }
+        {
+            let mut keys = self.keys.write();
+            series_gone.iter().for_each(|(_, series)| keys.remove(series.key_place));
+        }
+        // Behind the keys: who looks one up after this does not find it.
+        self.releases.fetch_add(1, Ordering::AcqRel);
+        {
+            let (mut index, symbols) = (self.index.write(), self.symbols.read());
+            for (slot, series) in &series_gone {
+                let hash = super::table_hash(series.hash);
+                if let Ok(entry) = shard.by_hash.find_entry(hash, |other| other == slot) {
+                    entry.remove();
+                }
+                bytes += shard.series_bytes(series);
+                let pairs = shard.pairs.get(series.labels);
+                index.remove(series_number(shard_number, *slot), pairs.clone(), &symbols);
+                pairs_gone.extend(pairs);
+            }
+        }
+        for (slot, series) in series_gone {
+            is_untidy = shard.pairs.forget(series.labels);
+            shard.free.push(slot);
+        }
+        self.series_count.fetch_sub(gone.len(), Ordering::Relaxed);
+        if is_untidy {
+            let places = shard.slots.iter_mut().flatten().map(|series| &mut series.labels);
+            shard.pairs = shard.pairs.tidied(places);
+        }
+        bytes + self.symbols.release(pairs_gone)
+    }
+
+    /// Looks which series had samples since the last look; to be called about once a minute.
+    pub(crate) fn look(&self) -> Look {
+        let mut look = Look::default();
+        for shard in &self.shards {
+            for series in shard.write().slots.iter_mut().flatten() {
+                series.look();
+                look.series_count += 1;
+                look.stopped_count += usize::from(series.has_stopped());
+            }
+        }
+        look
+    }
+}
+
+/// Series to be sorted by their labels.
+#[derive(Default)]
+struct Frozen {
+    /// Number, and where in `pairs` those of the series begin.
+    series: Vec<(u32, u32)>,
+    pairs: Vec<u32>,
+}
+
+impl Frozen {
+    fn push(&mut self, number: u32, pairs: impl Iterator<Item = u32>) {
+        self.series.push((number, self.pairs.len() as u32));
+        self.pairs.extend(pairs);
+        self.pairs.push(END);
+    }
+
+    /// By the places of their pairs among all pairs. Numbers are compared, not text: many series share most pairs.
+    fn sorted(mut self, ranks: &[u32]) -> Vec<u32> {
+        for pair in &mut self.pairs {
+            *pair = ranks.get(*pair as usize).copied().unwrap_or(0);
+        }
+        let pairs = &self.pairs;
+        let from = |start: u32| pairs[start as usize..].iter();
+        // Each ends with what is less than all ranks. No two series have the same labels, so none is compared beyond its end.
+        self.series.sort_unstable_by(|a, b| from(a.1).cmp(from(b.1)));
+        self.series.into_iter().map(|(number, _)| number).collect()
+    }
+}
+
+/// Ends the pairs of a series; no pair has this number.
+const END: u32 = u32::MAX;
