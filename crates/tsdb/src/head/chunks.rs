@@ -97,8 +97,7 @@ impl ChunkMaker {
             (std::mem::take(&mut self.timestamps_ms), std::mem::take(&mut self.values));
         timestamps_ms.clear();
         values.clear();
-        let decoded =
-            chunk::stream::decode_range(bytes, i64::MIN, i64::MAX, &mut timestamps_ms, &mut values);
+        let decoded = chunk::stream::decode_range(bytes, i64::MIN, i64::MAX, &mut timestamps_ms, &mut values);
         let made = decoded.map(|()| self.make(&timestamps_ms, Values::Floats(&values), starts_ms));
         (self.timestamps_ms, self.values) = (timestamps_ms, values);
         made

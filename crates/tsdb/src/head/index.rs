@@ -191,8 +191,7 @@ impl HeadIndex {
             (all, parts)
         });
         let mut parts: Vec<_> = parts.into_iter().map(Vec::into_iter).collect();
-        let postings: Vec<Postings> =
-            (0..end).filter_map(|pair| parts[pair % thread_count].next()).collect();
+        let postings: Vec<Postings> = (0..end).filter_map(|pair| parts[pair % thread_count].next()).collect();
         let names = names_of(&postings, symbols);
         Self { all, version: 0, names, postings }
     }
@@ -274,20 +273,27 @@ impl HeadIndex {
     }
 }
 
+/// A name whose series and values are being collected.
+#[derive(Default)]
+struct NameBuilder {
+    any: Union,
+    values: Vec<(Value, u32)>,
+}
+
 /// Names and values of the pairs that have series.
 fn names_of(postings: &[Postings], symbols: &ReadSymbols<'_>) -> BTreeMap<Box<str>, NameIndex> {
-    let mut names: BTreeMap<Box<str>, (Union, Vec<(Value, u32)>)> = BTreeMap::new();
+    let mut names: BTreeMap<Box<str>, NameBuilder> = BTreeMap::new();
     for (pair, postings) in (0..).zip(postings).filter(|(_, postings)| !postings.is_empty()) {
         let Some(text) = symbols.shared(pair) else { continue };
         let name = split(&text).0;
         if !names.contains_key(name) {
-            names.insert(Box::from(name), Default::default());
+            names.insert(Box::from(name), NameBuilder::default());
         }
-        let (any, values) = names.get_mut(name).expect("just inserted");
-        postings.add_to(any);
-        values.push((Value(text), pair));
+        let builder = names.get_mut(name).expect("just inserted");
+        postings.add_to(&mut builder.any);
+        builder.values.push((Value(text), pair));
     }
-    let finish = |(name, (any, values)): (Box<str>, (Union, Vec<(Value, u32)>))| {
+    let finish = |(name, NameBuilder { any, values })| {
         // From a vector, which is sorted and packed densely.
         (name, NameIndex { any: any.finish(), values: values.into_iter().collect() })
     };

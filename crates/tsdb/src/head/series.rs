@@ -18,6 +18,9 @@ use crate::merge::Merger;
 
 /// The open chunk is closed at so many samples or bytes: an open one takes more than twice as much for each sample.
 const CHUNK_SAMPLES_MAX: u32 = 120;
+/// The first one after a flush, or of a new series, at so many less at most, so that not all open chunks are large at the same
+/// time.
+const FIRST_CHUNK_LESS_MAX: u64 = 80;
 const CHUNK_BYTES_MAX: usize = 1024;
 /// The late buffer is closed at so many samples.
 const LATE_MAX: usize = 256;
@@ -141,9 +144,20 @@ impl Series {
         if start_ms != UNKNOWN_START_MS || self.buffers.is_some() {
             self.push_start(start_ms, tally);
         }
-        if self.open.count() >= CHUNK_SAMPLES_MAX || self.open.bytes().len() >= CHUNK_BYTES_MAX {
+        if self.open.count() >= CHUNK_SAMPLES_MAX - FIRST_CHUNK_LESS_MAX as u32 && self.is_full() {
             self.close_open(tally);
         }
+    }
+
+    /// Whether the open chunk should be closed.
+    fn is_full(&self) -> bool {
+        let mut samples_max = CHUNK_SAMPLES_MAX;
+        if self.chunks.is_empty() {
+            // The same for all series of a target, so that they go on sharing timestamps: they began at the same time.
+            let random = self.open.first_ms().unsigned_abs().wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+            samples_max -= (random % FIRST_CHUNK_LESS_MAX) as u32;
+        }
+        self.open.count() >= samples_max || self.open.bytes().len() >= CHUNK_BYTES_MAX
     }
 
     /// Writes a float sample that does not fit the open chunk: it is too much later than the last.

@@ -38,7 +38,8 @@ struct Pair {
 impl Pairs {
     fn find(&self, text: &str, hash: u64) -> Option<(u32, &Pair)> {
         let pair = |number: &u32| self.all[*number as usize].as_ref();
-        let number = self.by_hash.find(hash, |number| pair(number).is_some_and(|pair| *pair.text == *text))?;
+        let number =
+            self.by_hash.find(hash, |number| pair(number).is_some_and(|pair| *pair.text == *text))?;
         pair(number).map(|pair| (*number, pair))
     }
 

@@ -51,7 +51,8 @@ impl Tsdb {
         // What is in blocks must not come back with the journal after a crash.
         if tenant.runs_ahead() || self.head_holds(&tenant, matcher_sets, start_ms, end_ms)? {
             let segment = self.journal.roll();
-            self.flush_tenant(&tenant, Flushed::All, segment).inspect_err(|_| self.metrics.flush_failures.inc())?;
+            self.flush_tenant(&tenant, Flushed::All, segment)
+                .inspect_err(|_| self.metrics.flush_failures.inc())?;
             self.truncate_journal();
         }
         let before_age = tenant.next_block_id();

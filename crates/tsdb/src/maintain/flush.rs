@@ -191,7 +191,8 @@ impl Tsdb {
         let (mut samples, mut packed, mut chunks) = (SeriesSamples::default(), String::new(), Vec::new());
         let overlaps = |chunk: &HeadChunk| chunk.min_ms() <= end_ms && chunk.max_ms() >= start_ms;
         for number in frozen {
-            (packed.clear(), chunks.clear());
+            packed.clear();
+            chunks.clear();
             tenant.head.frozen(*number, overlaps, &mut packed, &mut chunks);
             let mut merger = Merger::new(&mut samples, start_ms, end_ms);
             for chunk in &chunks {
