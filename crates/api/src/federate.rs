@@ -14,7 +14,7 @@ use wire::text_writer::{Family, TextWriter};
 
 use crate::body::{Render, streamed};
 use crate::error::ApiError;
-use crate::params::{Params, parse_matchers};
+use crate::params::{Params, parse_matcher_sets};
 use crate::state::State;
 use crate::tenancy::Tenant;
 use crate::work::{blocking, cancel_after};
@@ -51,7 +51,7 @@ async fn answer(
     state.backends()?;
     let mut matcher_sets = Vec::new();
     for text in params.all("match[]") {
-        matcher_sets.push(parse_matchers(text).map_err(ApiError::bad_data)?);
+        matcher_sets.extend(parse_matcher_sets(text).map_err(ApiError::bad_data)?);
     }
     let cancel = cancel_after(state, None);
     let context = QueryContext { budget: Arc::clone(&state.deps.budget), cancel: cancel.clone() };

@@ -126,7 +126,7 @@ impl Params {
     pub(crate) fn matcher_sets(&self) -> Result<Vec<Vec<Matcher>>, String> {
         let mut sets = Vec::new();
         for text in self.all("match[]") {
-            sets.push(parse_matchers(text)?);
+            sets.extend(parse_matcher_sets(text)?);
         }
         if sets.iter().any(|set| set.iter().all(Matcher::matches_empty)) {
             return Err("match[] must contain at least one non-empty matcher".to_owned());
@@ -135,7 +135,12 @@ impl Params {
     }
 }
 
-/// The matchers of a selector.
+/// The matchers of a selector, a set for each of its alternatives (`{a="b" or c="d"}`).
+pub(crate) fn parse_matcher_sets(text: &str) -> Result<Vec<Vec<Matcher>>, String> {
+    promql::parser::parse_selectors(text).map_err(|faults| promql::QueryError::Parse(faults).to_string())
+}
+
+/// The matchers of a selector without alternatives.
 pub(crate) fn parse_matchers(text: &str) -> Result<Vec<Matcher>, String> {
     match promql::parser::parse_selector(text) {
         Ok(selector) => Ok(selector.matchers),

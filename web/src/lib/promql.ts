@@ -95,9 +95,12 @@ const SAME = new Set([
   'sort_by_label_desc', 'label_replace', 'label_join', 'avg_over_time', 'max_over_time', 'min_over_time',
   'sum_over_time', 'last_over_time', 'first_over_time', 'quantile_over_time', 'stddev_over_time', 'mad_over_time',
   'holt_winters', 'double_exponential_smoothing', 'predict_linear', 'increase', 'delta', 'idelta', 'histogram_sum',
-  'histogram_avg', 'limitk',
+  'histogram_avg', 'limitk', 'increase_exact', 'keep_last_value', 'keep_next_value', 'interpolate', 'label_set',
+  'label_map', 'union', 'median_over_time', 'mode_over_time', 'range_avg', 'range_sum', 'range_min', 'range_max',
+  'range_first', 'range_last', 'range_median', 'range_quantile', 'range_stddev', 'range_mad', 'running_sum',
+  'running_avg', 'running_min', 'running_max',
 ]); // prettier-ignore
-const PER_SECOND = new Set(['rate', 'irate', 'deriv']);
+const PER_SECOND = new Set(['rate', 'irate', 'deriv', 'rate_exact']);
 const COUNTS = new Set([
   'count_over_time',
   'changes',

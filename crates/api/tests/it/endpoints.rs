@@ -22,6 +22,7 @@ fn series_are_label_sets() {
         "/api/v1/series?match[]=up{job=\"node\"}&match[]={instance=\"a:9100\"}",
         &format!("[{UP_A},{UP_B}]"),
     );
+    check("/api/v1/series?match[]=up{job=\"none\" or instance=\"a:9100\" or job=\"none\"}", &format!("[{UP_A}]"));
     check("/api/v1/series?match[]=nothing", "[]");
     check("/api/v1/series?match[]=up&end=1", "[]");
 }

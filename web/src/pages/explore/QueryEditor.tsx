@@ -18,6 +18,7 @@ import { tags } from '@lezer/highlight';
 import type { PromQLExtension } from '@prometheus-io/codemirror-promql';
 import { useEffect, useLayoutEffect, useRef } from 'react';
 
+import { askServer, completeKymo } from '../../lib/kymoql';
 import type { ErrorPlace } from '../../lib/promql';
 import './editor.css';
 
@@ -104,6 +105,7 @@ export default function QueryEditor(props: QueryEditorProps) {
           bracketMatching(),
           autocompletion({ activateOnTyping: true, maxRenderedOptions: 60, icons: false }),
           promql.asExtension(),
+          EditorState.languageData.of(() => [{ autocomplete: completeKymo }]),
           colors,
           serverError,
           linter(
@@ -111,7 +113,10 @@ export default function QueryEditor(props: QueryEditorProps) {
               const place = editor.state.field(serverError);
               if (place)
                 return [{ from: place.from, to: place.to, message: place.message, severity: 'error' }];
-              return editor.state.doc.length === 0 ? [] : check(editor);
+              if (editor.state.doc.length === 0) return [];
+              return Promise.resolve(check(editor)).then((found) =>
+                askServer(editor.state.doc.toString(), found),
+              );
             },
             {
               delay: 600,
