@@ -22,7 +22,10 @@ fn series_are_label_sets() {
         "/api/v1/series?match[]=up{job=\"node\"}&match[]={instance=\"a:9100\"}",
         &format!("[{UP_A},{UP_B}]"),
     );
-    check("/api/v1/series?match[]=up{job=\"none\" or instance=\"a:9100\" or job=\"none\"}", &format!("[{UP_A}]"));
+    check(
+        "/api/v1/series?match[]=up{job=\"none\"%20or%20instance=\"a:9100\"%20or%20job=\"none\"}",
+        &format!("[{UP_A}]"),
+    );
     check("/api/v1/series?match[]=nothing", "[]");
     check("/api/v1/series?match[]=up&end=1", "[]");
 }
@@ -198,6 +201,14 @@ fn exemplars_are_those_of_the_selectors_in_a_query() {
 #[test]
 fn queries_are_formatted_and_taken_apart() {
     check("/api/v1/format_query?query=sum(foo%20%3C%201)by(a)", r#""sum by (a) (foo \u003c 1)""#);
+    check(
+        "/api/v1/format_query?query=WITH(a=b{c=%22d%22%20or%20e=%22f%22})median(a)default%201Ki",
+        r#""median(b{c=\"d\" or e=\"f\"}) default 1024""#,
+    );
+    check(
+        "/api/v1/parse_query?query=a%20default%201",
+        r#"{"bool":false,"lhs":{"anchored":false,"matchers":[{"name":"__name__","type":"=","value":"a"}],"name":"a","offset":0,"smoothed":false,"startOrEnd":null,"timestamp":null,"type":"vectorSelector"},"matching":null,"op":"default","rhs":{"type":"numberLiteral","val":"1"},"type":"binaryExpr"}"#,
+    );
     check(
         "/api/v1/parse_query?query=rate(foo{a!=\"<\"}[5m]%20offset%201m)",
         "{\"args\":[{\"anchored\":false,\"matchers\":[{\"name\":\"a\",\"type\":\"!=\",\"value\":\"\\u003c\"},\
