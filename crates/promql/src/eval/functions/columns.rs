@@ -4,6 +4,8 @@
 //! To the same bits as the kernels of [`over_time`](super::over_time) and [`rates`](super::rates): sums are only taken
 //! apart where all numbers are whole and small, so that no order of addition rounds.
 
+mod kymo;
+
 use crate::eval::column::{Bits, Column};
 use crate::eval::window::spans::Spans;
 use crate::kahan::{self, Mean};
@@ -14,6 +16,8 @@ pub(super) type ColumnKernel = fn(&mut ColumnState, &Spans, &[f64], &mut Column)
 /// What is kept from series to series.
 #[derive(Debug, Default)]
 pub(super) struct ColumnState {
+    /// The number beside the range, the same at all steps.
+    pub(super) param: f64,
     /// Width of the window in seconds.
     pub(super) range_s: f64,
     /// Of each step, when each window begins and ends, in milliseconds.
@@ -63,7 +67,7 @@ pub(super) fn resolve(name: &str) -> Option<ColumnKernel> {
         }
         "sum_over_time" => sums,
         "avg_over_time" => means,
-        _ => return None,
+        _ => return kymo::resolve(name),
     })
 }
 

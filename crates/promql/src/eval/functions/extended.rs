@@ -128,11 +128,18 @@ fn change(view: &View<'_>, state: &mut KernelState, kind: Change) -> Out {
         }
         let inside_end = if times[last] >= view.end_ms { last } else { last + 1 };
         let mut before = left;
-        for value in values.get(first..inside_end).unwrap_or_default() {
-            if *value < before {
-                change += before;
+        let inside = values.get(first..inside_end).unwrap_or_default();
+        if let (Some(head), Some(tail)) = (inside.first(), inside.last()) {
+            if *head < left {
+                change += left;
             }
-            before = *value;
+            // Where a float is lower than the one before is known for the whole series.
+            let lower = view.first_float + first + 1..view.first_float + inside_end;
+            let from = state.resets.partition_point(|at| *at < lower.start);
+            for at in state.resets[from..].iter().take_while(|at| **at < lower.end) {
+                change += values[at - view.first_float - 1];
+            }
+            before = *tail;
         }
         if right < before {
             change += before;

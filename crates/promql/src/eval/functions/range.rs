@@ -73,7 +73,7 @@ pub(crate) struct RangeFunction {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Special {
     None,
-    /// `rate`, `increase`: for counters.
+    /// `rate`, `increase` and what they have in common: for counters.
     Counter,
     /// `first_over_time`, `last_over_time`: the samples themselves, with their name.
     KeepsName,
@@ -125,6 +125,7 @@ pub(super) fn resolve(name: &str) -> Option<RangeFunction> {
         "ts_of_last_over_time" => (over_time::ts_of_last, None),
         "ts_of_min_over_time" => (over_time::ts_of_min, None),
         "ts_of_max_over_time" => (over_time::ts_of_max, None),
+        "rate_exact" | "increase_exact" => (super::kymo_over_time::resolve(name)?, Counter),
         _ => (super::kymo_over_time::resolve(name)?, None),
     };
     Some(RangeFunction { kernel, kind })
@@ -143,9 +144,11 @@ impl Evaluator<'_> {
             None => function.kernel,
             Some(extended) => extended::kernel(call.name, extended)?,
         };
-        let columns = if window.extended.is_none() { columns::resolve(call.name) } else { None };
         let reach = Reach::of(window, self.lookback_ms);
         let params = self.params(call, grid)?;
+        let is_constant = params.iter().all(|param| matches!(param, Scalars::Constant(_)));
+        let columns =
+            if window.extended.is_none() && is_constant { columns::resolve(call.name) } else { None };
         let ranges = self.ranges(window, grid)?;
         let span = &call.args[0].span;
         let split = self.split(ranges.len(), grid, ranges.samples_guess(window, grid))?;
@@ -312,6 +315,7 @@ impl Job<'_> {
     fn set_bounds(&self, state: &mut ColumnState) {
         if state.bounds_ms.is_empty() {
             state.range_s = self.window.range_ms as f64 / 1000.0;
+            state.param = self.params.first().map_or(f64::NAN, |param| param.get(0));
             state.bounds_ms.extend((0..self.grid.count).map(|step| {
                 let end_ms = self.window.shift.apply(self.grid.time_ms(step));
                 (end_ms.saturating_sub(self.window.range_ms), end_ms)

@@ -25,7 +25,22 @@ const NAMES: &[&str] = &[
     "min_over_time",
     "sum_over_time",
     "avg_over_time",
+    "count_eq_over_time",
+    "count_ge_over_time",
+    "count_gt_over_time",
+    "count_le_over_time",
+    "count_lt_over_time",
+    "count_ne_over_time",
+    "share_eq_over_time",
+    "share_ge_over_time",
+    "share_gt_over_time",
+    "share_le_over_time",
+    "share_lt_over_time",
+    "share_ne_over_time",
 ];
+
+/// What functions with a bound compare with.
+const BOUND: f64 = 7.0;
 
 fn window(range_ms: i64, offset_ms: i64) -> Window {
     let shift = Shift { at_ms: None, offset_ms };
@@ -47,6 +62,7 @@ fn check(all: &[Vec<(i64, f64)>], grid: Grid, window: &Window) {
         let columns = resolve(name).expect("it has a kernel for columns");
         let kernel = range::resolve(name).expect("it is a function of ranges").kernel;
         let (mut spans, mut state) = (Spans::default(), ColumnState::default());
+        state.param = BOUND;
         state.range_s = window.range_ms as f64 / 1000.0;
         let end_ms = |step| grid.time_ms(step) - window.shift.offset_ms;
         state.bounds_ms =
@@ -60,7 +76,7 @@ fn check(all: &[Vec<(i64, f64)>], grid: Grid, window: &Window) {
             }
             columns(&mut state, &spans, &samples.floats.values, &mut got);
             let mut want = Column::empty(grid.count);
-            let mut kernel_state = KernelState::default();
+            let mut kernel_state = KernelState { params: [BOUND; 2], ..KernelState::default() };
             rates::find_resets(&samples.floats.values, &mut kernel_state.resets);
             for_each_view(&samples, &grid, window, Reach::default(), |view| {
                 if let Out::Float(value) = kernel(&view, &mut kernel_state) {
