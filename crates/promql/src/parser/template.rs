@@ -17,6 +17,9 @@ use crate::ast::{
 /// The most that the templates of a query may expand to: expressions, matchers, and 16 bytes of text each count.
 const EXPANDED_MAX: usize = 10_000;
 
+/// The most templates and parameters that may be in scope: each name is looked up among them.
+const TEMPLATES_MAX: usize = 500;
+
 const CONTEXT: &str = "WITH";
 
 /// Stands in front of the name of a parameter in its template's body; no metric has such a name.
@@ -129,11 +132,19 @@ impl Parser<'_> {
         }
         let outer = self.templates.len();
         for param in params.iter().flatten() {
-            self.templates.push(Template::parameter(param));
+            self.define(Template::parameter(param))?;
         }
         let body = self.binary(0)?;
         self.templates.truncate(outer);
-        self.templates.push(Template { name, params, body });
+        self.define(Template { name, params, body })
+    }
+
+    fn define(&mut self, template: Template) -> Parsed<()> {
+        if self.templates.len() == TEMPLATES_MAX {
+            let message = format!("more than {TEMPLATES_MAX} templates and parameters");
+            return Err(self.refused(self.next.span(), message));
+        }
+        self.templates.push(template);
         Ok(())
     }
 

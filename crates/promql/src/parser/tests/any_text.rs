@@ -152,4 +152,13 @@ fn a_long_query_takes_linear_time() {
     assert!(parse(&format!("label_join(a, \"b\", \",\", {args})")).is_ok());
     assert!(parse(&("\"".to_owned() + &"\\x41".repeat(100_000) + "\"")).is_ok());
     assert!(parse(&"{".repeat(100_000)).is_err());
+    for nested in ["WITH (a = ", "WITH (f(x) = x) f(", "WITH (a = b) ", "WITH (f("] {
+        assert!(parse(&nested.repeat(20_000)).is_err(), "{nested}");
+    }
+    let templates: Vec<String> = (0..20_000).map(|n| format!("t{n} = b{n}")).collect();
+    assert!(parse(&format!("WITH ({}) a", templates.join(", "))).is_err());
+    let laughs: Vec<String> = (0..100).map(|n| format!("t{} = t{n} + t{n}", n + 1)).collect();
+    assert!(parse(&format!("WITH (t0 = a, {}) t100", laughs.join(", "))).is_err());
+    let doubled: Vec<String> = (0..100).map(|n| format!("f{}(x) = f{n}(x + x)", n + 1)).collect();
+    assert!(parse(&format!("WITH (f0(x) = x, {}) f100(a)", doubled.join(", "))).is_err());
 }
