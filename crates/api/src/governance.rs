@@ -26,13 +26,10 @@ fn concerned<'a>(
     tenant: &'a TenantId,
     params: &Params,
 ) -> Result<Option<&'a TenantId>, ApiError> {
-    match params.get("all_tenants") {
-        "" | "0" | "false" => Ok(Some(tenant)),
-        "1" | "true" if state.settings.allow_admin => Ok(None),
-        "1" | "true" => {
-            Err(ApiError::forbidden("all_tenants needs a server started with --enable-admin-api"))
-        }
-        _ => Err(ApiError::invalid_parameter("all_tenants", "write 1 or 0")),
+    match params.flag("all_tenants")? {
+        false => Ok(Some(tenant)),
+        true if state.settings.allow_admin => Ok(None),
+        true => Err(ApiError::forbidden("all_tenants needs a server started with --enable-admin-api")),
     }
 }
 

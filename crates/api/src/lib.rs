@@ -5,7 +5,7 @@
 //! Map: [`settings`] limits · [`deps`] what is asked of the rest of the house · [`server`] listening, connection
 //! limits, stopping · `connection`, `request_line` clients that are slow, silent or careless · `routes` the table of paths and what wraps
 //! every request · `params`, `tenancy`, `asker`, `body`, `label_name` what comes in · `work` blocking threads ·
-//! `respond`, `json`, `histogram`, `error` what goes out · `query`, `query_result`, `parse_query`, `series`,
+//! `respond`, `json`, `histogram`, `error` what goes out · `query`, `query_result`, `plan`, `parse_query`, `series`,
 //! `metadata`, `targets`, `status`, `governance`, `write`, `storage_admin` the endpoints of `/api/v1` · `federate` ·
 //! `remote_read` · `search` names for completion · `features` · `admin` health, metrics, reload · `ui` the
 //! embedded web UI · `state`, `metrics` what all share.
@@ -34,6 +34,7 @@ mod metadata;
 mod metrics;
 mod params;
 mod parse_query;
+mod plan;
 mod query;
 mod query_result;
 mod remote_read;

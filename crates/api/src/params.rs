@@ -70,6 +70,15 @@ impl Params {
         self.0.iter().filter(move |(n, _)| n == name).map(|(_, value)| value.as_str())
     }
 
+    /// `1` or `true`, and off if it is missing.
+    pub(crate) fn flag(&self, name: &str) -> Result<bool, ApiError> {
+        match self.get(name) {
+            "" | "0" | "false" => Ok(false),
+            "1" | "true" => Ok(true),
+            _ => Err(ApiError::invalid_parameter(name, "write 1 or 0")),
+        }
+    }
+
     /// An optional time, in milliseconds.
     pub(crate) fn time_or(&self, name: &str, default_ms: i64) -> Result<i64, ApiError> {
         match self.get(name) {

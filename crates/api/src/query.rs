@@ -5,15 +5,18 @@ use std::sync::Arc;
 use axum::extract::State as Extract;
 use axum::response::Response;
 use model::TenantId;
-use promql::{QueryOptions, QueryResult, Value};
+use promql::{Cost, PlanNode, QueryOptions, QueryResult, Value, When};
+use serde_json::json;
 use stdx::cancel::Cancel;
 
 use crate::asker::Asker;
 use crate::body::streamed;
 use crate::error::ApiError;
+use crate::json::write_tree;
 use crate::params::{Params, parse_api_duration_ms};
+use crate::plan::{cost_tree, plan_tree};
 use crate::query_result::RenderResult;
-use crate::respond::{TRUNCATED, respond};
+use crate::respond::{TRUNCATED, respond, success};
 use crate::state::State;
 use crate::tenancy::Tenant;
 use crate::work::{blocking, cancel_after};
@@ -28,6 +31,9 @@ pub(crate) async fn query(
     let time_ms = params.time_or("time", state.deps.clock.now_ms())?;
     let options = options(&state, asker, &params)?;
     let text = params.get("query").to_owned();
+    if params.flag("explain")? {
+        return explained(&state, tenant, text, When::Instant { time_ms }, options).await;
+    }
     let cancel = options.cancel.clone();
     let run = {
         let state = Arc::clone(&state);
@@ -47,6 +53,10 @@ struct Range {
 }
 
 impl Range {
+    fn when(&self) -> When {
+        When::Range { start_ms: self.start_ms, end_ms: self.end_ms, step_ms: self.step_ms }
+    }
+
     fn from_params(params: &Params, points_max: u64) -> Result<Self, ApiError> {
         let start_ms = params.time("start")?;
         let end_ms = params.time("end")?;
@@ -69,6 +79,55 @@ impl Range {
         }
         Ok(Self { start_ms, end_ms, step_ms })
     }
+}
+
+/// `/api/v1/query_cost`: what a query would cost; a range query if `start` is given.
+pub(crate) async fn query_cost(
+    Extract(state): Extract<Arc<State>>,
+    Tenant(tenant): Tenant,
+    asker: Asker,
+    params: Params,
+) -> Result<Response, ApiError> {
+    let when = if params.get("start").is_empty() {
+        When::Instant { time_ms: params.time_or("time", state.deps.clock.now_ms())? }
+    } else {
+        let points_max = state.deps.engine.settings().limits_of(&tenant).points_max;
+        Range::from_params(&params, points_max)?.when()
+    };
+    let options = options(&state, asker, &params)?;
+    let (cost, plan) = explain(&state, tenant.clone(), params.get("query").to_owned(), when, options).await?;
+    let limits = state.deps.engine.settings().limits_of(&tenant).clone();
+    let memory_bytes_max = state.deps.engine.memory_bytes_max(&limits);
+    Ok(success(|out| write_tree(out, &cost_tree(&cost, &plan, &limits, memory_bytes_max))))
+}
+
+async fn explain(
+    state: &Arc<State>,
+    tenant: TenantId,
+    text: String,
+    when: When,
+    options: QueryOptions,
+) -> Result<(Cost, PlanNode), ApiError> {
+    let there = Arc::clone(state);
+    let work = move || {
+        let querier = there.backends()?.querier.as_ref();
+        Ok(there.deps.engine.explain(querier, &tenant, &text, when, &options)?)
+    };
+    blocking(state, cancel_after(state, None), work).await?
+}
+
+/// The plan in the place of the result: nothing is evaluated.
+async fn explained(
+    state: &Arc<State>,
+    tenant: TenantId,
+    text: String,
+    when: When,
+    options: QueryOptions,
+) -> Result<Response, ApiError> {
+    let result_type = if matches!(when, When::Range { .. }) { "matrix" } else { "vector" };
+    let (_, plan) = explain(state, tenant, text, when, options).await?;
+    let data = json!({"resultType": result_type, "result": [], "plan": plan_tree(&plan)});
+    Ok(success(|out| write_tree(out, &data)))
 }
 
 /// 11000 to `11,000`.
@@ -95,6 +154,9 @@ pub(crate) async fn query_range(
     let range = Range::from_params(&params, points_max)?;
     let options = options(&state, asker, &params)?;
     let text = params.get("query").to_owned();
+    if params.flag("explain")? {
+        return explained(&state, tenant, text, range.when(), options).await;
+    }
     let cancel = options.cancel.clone();
     let run = {
         let state = Arc::clone(&state);
@@ -127,13 +189,9 @@ fn options(state: &State, asker: Asker, params: &Params) -> Result<QueryOptions,
         }
     };
     let per_step_stats = params.get("stats") == "all";
+    let (no_cache, trace) = (params.flag("nocache")?, params.flag("trace")?);
     let cancel = cancel_after(state, timeout);
-    let no_cache = match params.get("nocache") {
-        "" | "0" | "false" => false,
-        "1" | "true" => true,
-        _ => return Err(ApiError::invalid_parameter("nocache", "write 1 or 0")),
-    };
-    Ok(QueryOptions { lookback_ms, per_step_stats, cancel, no_cache, class, origin: asker.origin })
+    Ok(QueryOptions { lookback_ms, per_step_stats, cancel, no_cache, trace, class, origin: asker.origin })
 }
 
 async fn finish(

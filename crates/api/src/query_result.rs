@@ -2,13 +2,14 @@
 
 use model::number::FloatFormat;
 use promql::value::{Held, MatrixSeries, QueryStats, SampleValue, VectorSample};
-use promql::{QueryResult, Value};
+use promql::{PlanNode, QueryResult, Value};
 
 use crate::body::Render;
 use crate::json::{
     write_histogram_point, write_int, write_key, write_labels, write_number, write_point, write_string_html,
-    write_uint,
+    write_tree, write_uint,
 };
+use crate::plan::plan_tree;
 use crate::respond::{Annotations, begin, end};
 
 /// Points written in one go.
@@ -24,6 +25,8 @@ struct Position {
 pub(crate) struct RenderResult {
     value: Value,
     stats: Option<QueryStats>,
+    /// With the steps that were kept.
+    plan: Option<(PlanNode, usize)>,
     annotations: Annotations,
     /// Given back with the result.
     _held: Held,
@@ -33,10 +36,12 @@ pub(crate) struct RenderResult {
 
 impl RenderResult {
     pub(crate) fn new(result: QueryResult, with_stats: bool) -> Self {
-        let QueryResult { value, warnings, infos, stats, held } = result;
+        let QueryResult { value, warnings, infos, stats, held, plan } = result;
+        let kept_steps = stats.kept_steps;
         Self {
             value,
             stats: with_stats.then_some(stats),
+            plan: plan.map(|plan| (plan, kept_steps)),
             annotations: Annotations { warnings, infos },
             _held: held,
             started: false,
@@ -110,6 +115,12 @@ impl RenderResult {
         if let Some(stats) = &self.stats {
             write_key(out, "stats");
             write_stats(out, stats);
+        }
+        if let Some((plan, kept_steps)) = &self.plan {
+            write_key(out, "plan");
+            write_tree(out, &plan_tree(plan));
+            write_key(out, "keptSteps");
+            write_uint(out, *kept_steps as u64);
         }
         out.push(b'}');
         end(out, &self.annotations);

@@ -44,6 +44,7 @@ pub(crate) fn router(state: &Arc<State>) -> Router {
 fn api(state: &Arc<State>) -> Router<Arc<State>> {
     let ready = Router::new()
         .route("/query", get_or_post(query::query))
+        .route("/query_cost", get_or_post(query::query_cost))
         .route("/query_range", get_or_post(query::query_range))
         .route("/query_exemplars", get_or_post(metadata::query_exemplars))
         .route("/format_query", get_or_post(parse_query::format_query))

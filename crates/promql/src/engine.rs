@@ -3,7 +3,9 @@
 mod active;
 mod cache;
 mod class;
+mod explain;
 mod gate;
+mod price;
 mod result;
 mod settings;
 mod top;
@@ -40,6 +42,7 @@ use top::{Run, TopQueries};
 
 pub use active::{ActiveQuery, Origin, RangeTimes};
 pub use class::Class;
+pub use explain::{Cost, Measured, PlanNode, Reading};
 pub use settings::{Limits, Settings};
 pub use top::{TopBy, TopQuery};
 
@@ -54,6 +57,8 @@ pub struct QueryOptions {
     pub cancel: Cancel,
     /// Evaluate everything anew, and keep nothing of it.
     pub no_cache: bool,
+    /// Tell the plan, with what each part has done, in [`QueryResult::plan`].
+    pub trace: bool,
     /// What it is for.
     pub class: Class,
     /// Where it comes from.
@@ -80,8 +85,9 @@ pub struct Engine {
 }
 
 /// When a query is evaluated.
-#[derive(Debug, Clone, Copy)]
-enum When {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "as in `Engine::instant` and `Engine::range`")]
+pub enum When {
     Instant { time_ms: i64 },
     Range { start_ms: i64, end_ms: i64, step_ms: i64 },
 }
@@ -123,6 +129,11 @@ impl Engine {
     /// The settings in force.
     pub fn settings(&self) -> Arc<Settings> {
         Arc::clone(&self.settings.read())
+    }
+
+    /// The most memory that a query with these limits may hold.
+    pub fn memory_bytes_max(&self, limits: &Limits) -> u64 {
+        limits.memory_bytes_max.unwrap_or(self.budget.limit_bytes() / 2)
     }
 
     /// Queries that run or wait, the oldest first; of one tenant, or of all.
@@ -190,6 +201,28 @@ impl Engine {
         options: &QueryOptions,
     ) -> Result<QueryResult, QueryError> {
         let settings = self.settings();
+        let listed = self.list(&settings, tenant, query, when, options)?;
+        self.metrics.active.inc();
+        let result = self.run(querier, &listed, &settings, when, options).map_err(|error| match error {
+            QueryError::Cancelled(_) if listed.was_killed.load(Ordering::Relaxed) => {
+                QueryError::Killed(listed.id)
+            }
+            error => error,
+        });
+        self.metrics.active.dec();
+        self.note(&settings, &listed, result.as_ref().err());
+        result
+    }
+
+    /// Lists a query until the result is dropped.
+    fn list(
+        &self,
+        settings: &Settings,
+        tenant: &TenantId,
+        query: &str,
+        when: When,
+        options: &QueryOptions,
+    ) -> Result<Listed<'_>, QueryError> {
         let arrived = Instant::now();
         // Before its text is copied anywhere.
         let limits = settings.limits_of(tenant);
@@ -198,11 +231,10 @@ impl Engine {
             self.metrics.done(when.range_times().is_some(), options.class, arrived.elapsed(), Some(&error));
             return Err(error);
         }
-        let id = self.active.next_id();
         let budget = if options.class == Class::Alert { &self.budget } else { &self.others_budget };
-        let memory_bytes = limits.memory_bytes_max.unwrap_or(self.budget.limit_bytes() / 2);
-        let listed = self.active.add(Running {
-            id,
+        let memory_bytes = self.memory_bytes_max(limits);
+        Ok(self.active.add(Running {
+            id: self.active.next_id(),
             tenant: tenant.clone(),
             query: Arc::from(query),
             class: options.class,
@@ -214,15 +246,7 @@ impl Engine {
             memory: budget.child_set_by("one query", memory_bytes, "query.max_memory"),
             progress: Arc::default(),
             cancel: options.cancel.until(arrived.checked_add(limits.timeout)),
-        });
-        self.metrics.active.inc();
-        let result = self.run(querier, &listed, &settings, when, options).map_err(|error| match error {
-            QueryError::Cancelled(_) if listed.was_killed.load(Ordering::Relaxed) => QueryError::Killed(id),
-            error => error,
-        });
-        self.metrics.active.dec();
-        self.note(&settings, &listed, result.as_ref().err());
-        result
+        }))
     }
 
     /// Remembers what a query has cost.
@@ -282,23 +306,8 @@ impl Engine {
         let exec_queue_s = listed.arrived.elapsed().as_secs_f64();
         self.metrics.queued(listed.class, listed.arrived.elapsed());
         let started = Instant::now();
-        let ledger = Ledger::new(&listed.memory, limits.samples_max);
-        let of_scalars = ledger.take_scratch(grid.count)?;
-        let mut evaluator = Evaluator {
-            querier,
-            tenant: &listed.tenant,
-            context: QueryContext { budget: Arc::clone(&listed.memory), cancel: listed.cancel.clone() },
-            series_max: limits.series_max,
-            progress: Arc::clone(&listed.progress),
-            lookback_ms: options.lookback_ms.unwrap_or(settings.lookback_ms),
-            is_range: when.is_range(),
-            uses_starts: settings.use_start_timestamps,
-            drops_names_early: drops_names_early(query, settings),
-            ledger,
-            helpers: &self.helpers,
-            annotations: Annotations::default(),
-            stats: SampleStats::new(grid.count, options.per_step_stats),
-        };
+        let mut evaluator = self.evaluator(querier, listed, settings, when, options)?;
+        let of_scalars = evaluator.ledger.take_scratch(grid.count)?;
         let is_cacheable = self.cache.is_on()
             && when.range_times().is_some()
             && grid.count > 1
@@ -315,6 +324,9 @@ impl Engine {
                 )
             })
             .flatten();
+        if question.as_ref().is_none_or(|question| self.cache.get(question).is_none()) {
+            price::check(&evaluator, &plan, &grid, listed.memory.limit_bytes())?;
+        }
         let (evaluated, share) = match question {
             Some(question) => self.cache.answer(&mut evaluator, &plan, &grid, question)?,
             None => (evaluator.evaluate(&plan, &grid)?, Share::default()),
@@ -326,6 +338,9 @@ impl Engine {
         let samples_peak = evaluator.ledger.samples_peak();
         drop(of_scalars);
         evaluator.ledger.give_back_unused();
+        let trace = evaluator.trace.take();
+        let explained =
+            trace.map(|trace| evaluator.explain(&plan, query, &grid, Some(&trace))).transpose()?;
         let (warnings, infos) = evaluator.annotations.into_texts(query);
         let (total, per_step) = evaluator.stats.finish();
         let eval_total_s = started.elapsed().as_secs_f64();
@@ -347,7 +362,36 @@ impl Engine {
             memory_peak_bytes: listed.memory.peak_bytes(),
             kept_steps: share.kept_steps,
         };
-        Ok(QueryResult { value, warnings, infos, stats, held: Held::new(held) })
+        Ok(QueryResult { value, warnings, infos, stats, held: Held::new(held), plan: explained })
+    }
+
+    /// What evaluates a query.
+    fn evaluator<'a>(
+        &'a self,
+        querier: &'a dyn Querier,
+        listed: &'a Listed<'_>,
+        settings: &Settings,
+        when: When,
+        options: &QueryOptions,
+    ) -> Result<Evaluator<'a>, QueryError> {
+        let limits = settings.limits_of(&listed.tenant);
+        let grid = when.grid()?;
+        Ok(Evaluator {
+            querier,
+            tenant: &listed.tenant,
+            context: QueryContext { budget: Arc::clone(&listed.memory), cancel: listed.cancel.clone() },
+            series_max: limits.series_max,
+            progress: Arc::clone(&listed.progress),
+            lookback_ms: options.lookback_ms.unwrap_or(settings.lookback_ms),
+            is_range: when.is_range(),
+            uses_starts: settings.use_start_timestamps,
+            drops_names_early: drops_names_early(&listed.query, settings),
+            ledger: Ledger::new(&listed.memory, limits.samples_max),
+            helpers: &self.helpers,
+            annotations: Annotations::default(),
+            stats: SampleStats::new(grid.count, options.per_step_stats),
+            trace: options.trace.then(Arc::default),
+        })
     }
 }
 

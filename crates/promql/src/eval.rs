@@ -3,7 +3,7 @@
 //! Series are pushed from operator to operator as they come out of storage, so that what is aggregated is never
 //! held; operators that need all of their input (joins, `topk`, sorting) collect it first.
 //!
-//! Map: [`grid`] points in time · [`column`] a series' result · [`ledger`] what a query holds · [`progress`] how far it is · [`select`] instant
+//! Map: [`grid`] points in time · [`column`] a series' result · [`ledger`] what a query holds · [`progress`] how far it is · [`trace`] what each part does · [`select`] instant
 //! selectors · [`alternatives`] those with several sets of matchers · [`smooth`] those with `smoothed` · [`window`] range selectors and subqueries · [`aggregate`] · [`binary`] and [`join`] · [`gaps`] `default`, `if`, `ifnot` · [`functions`]
 //! · [`parallel`] work split over threads · [`merge`] series that end up with the same labels.
 
@@ -22,10 +22,12 @@ pub(crate) mod progress;
 pub(crate) mod select;
 pub(crate) mod smooth;
 pub(crate) mod stats;
+pub(crate) mod trace;
 pub(crate) mod window;
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use model::TenantId;
 use stdx::cancel::{Cancel, Stopped};
@@ -43,6 +45,7 @@ use ledger::{Charge, Ledger};
 use parallel::{Helpers, Taken, batches_held_max};
 use progress::Progress;
 use stats::SampleStats;
+use trace::Trace;
 
 /// Takes one series after the other. It may take the series' content or leave it; the producer fills it anew.
 pub(crate) type Sink<'s> = dyn FnMut(&mut Series) -> Result<(), QueryError> + 's;
@@ -69,6 +72,8 @@ pub(crate) struct Evaluator<'a> {
     pub(crate) helpers: &'a Helpers,
     pub(crate) annotations: Annotations,
     pub(crate) stats: SampleStats,
+    /// Where it is noted what each part does, if that was asked for.
+    pub(crate) trace: Option<Arc<Trace>>,
 }
 
 /// Whether a query must stop, asked from any thread.
@@ -188,6 +193,22 @@ impl Evaluator<'_> {
     /// # Errors
     /// What the query ran into.
     pub(crate) fn stream(&mut self, node: &Node, grid: &Grid, sink: &mut Sink<'_>) -> Result<(), QueryError> {
+        let Some(trace) = self.trace.clone() else { return self.stream_node(node, grid, sink) };
+        let started = Instant::now();
+        let (mut series_count, mut sample_count, mut elsewhere) = (0, 0, Duration::ZERO);
+        let result = self.stream_node(node, grid, &mut |series| {
+            series_count += 1;
+            sample_count += series.column.present.count_ones() as u64;
+            let handed = Instant::now();
+            let result = sink(series);
+            elsewhere += handed.elapsed();
+            result
+        });
+        trace.add(node, started.elapsed().saturating_sub(elsewhere), series_count, sample_count);
+        result
+    }
+
+    fn stream_node(&mut self, node: &Node, grid: &Grid, sink: &mut Sink<'_>) -> Result<(), QueryError> {
         self.check()?;
         if grid.count == 0 {
             return Ok(());
@@ -227,7 +248,7 @@ impl Evaluator<'_> {
     fn stream_fixed(&mut self, node: &Node, grid: &Grid, sink: &mut Sink<'_>) -> Result<(), QueryError> {
         let before = self.stats.begin();
         let mut repeated = Series::default();
-        let result = self.stream(node, &grid.first(), &mut |series| {
+        let result = self.stream_node(node, &grid.first(), &mut |series| {
             repeated.labels = series.labels.clone();
             repeated.drop_name = series.drop_name;
             repeated.charge = None;
@@ -260,6 +281,14 @@ impl Evaluator<'_> {
     /// # Errors
     /// What the query ran into.
     pub(crate) fn scalars(&mut self, node: &Node, grid: &Grid) -> Result<Scalars, QueryError> {
+        let Some(trace) = self.trace.clone() else { return self.scalars_of(node, grid) };
+        let started = Instant::now();
+        let result = self.scalars_of(node, grid);
+        trace.add(node, started.elapsed(), 1, grid.count as u64);
+        result
+    }
+
+    fn scalars_of(&mut self, node: &Node, grid: &Grid) -> Result<Scalars, QueryError> {
         match &node.kind {
             Kind::Number(value) => return Ok(Scalars::Constant(*value)),
             Kind::Negate(inner) => return Ok(self.scalars(inner, grid)?.map(|value| -value)),
@@ -268,7 +297,7 @@ impl Evaluator<'_> {
         let _scratch = self.ledger.take_scratch(grid.count)?;
         if node.fixed && grid.count > 1 {
             let before = self.stats.begin();
-            let result = self.scalars(node, &grid.first());
+            let result = self.scalars_of(node, &grid.first());
             self.stats.end_fixed(before, grid.count);
             return Ok(Scalars::Constant(result?.get(0)));
         }

@@ -27,7 +27,8 @@ pub mod script;
 pub mod value;
 
 pub use engine::{
-    ActiveQuery, Class, Engine, Limits, Origin, QueryOptions, RangeTimes, Settings, TopBy, TopQuery,
+    ActiveQuery, Class, Cost, Engine, Limits, Measured, Origin, PlanNode, QueryOptions, RangeTimes, Reading,
+    Settings, TopBy, TopQuery, When,
 };
 pub use error::{ParseError, QueryError};
 pub use value::{QueryResult, Value};

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use model::{FloatHistogram, Labels};
 
+use crate::engine::PlanNode;
 use crate::eval::ledger::Charge;
 
 /// The result of a query.
@@ -73,6 +74,8 @@ pub struct QueryResult {
     pub stats: QueryStats,
     /// The memory of all this, given back with it.
     pub held: Held,
+    /// The plan with what each part has done, if it was asked for.
+    pub plan: Option<PlanNode>,
 }
 
 /// Memory of a result, taken from the budget of queries until the last clone is dropped.

@@ -24,7 +24,7 @@ pub use batch::{BatchLabels, BatchSeries, InvalidLabels, RawLabels, SeriesKey, W
 pub use changes::{ChangeLog, Changes};
 pub use error::{Error, ErrorKind};
 pub use querier::{
-    Estimate, FloatColumn, HistogramColumn, LabelRequest, Querier, QueryContext, SelectHints, SelectRequest,
-    SeriesExemplars, SeriesSamples, SeriesSet,
+    Estimate, FloatColumn, HistogramColumn, LabelRequest, Querier, QueryContext, ReadSources, SelectHints,
+    SelectRequest, SeriesExemplars, SeriesSamples, SeriesSet,
 };
 pub use start::StartColumn;

@@ -188,6 +188,37 @@ pub trait SeriesSet: Send + Sync {
     /// # Errors
     /// `Corrupt` if stored bytes cannot be read; `Cancelled` and `TimedOut`.
     fn read(&self, at: usize, into: &mut SeriesSamples) -> Result<(), Error>;
+
+    /// Where the samples come from that were read so far; for explanations. An engine may leave it empty.
+    fn sources(&self) -> ReadSources {
+        ReadSources::default()
+    }
+}
+
+/// Where samples come from.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ReadSources {
+    /// Selected series that are, at least in part, in memory.
+    pub head_series_count: u64,
+    /// Blocks that overlap the range.
+    pub block_count: u64,
+    /// Chunks of blocks that are in the range.
+    pub chunk_count: u64,
+    /// Frames of blocks that were at hand.
+    pub frames_cached: u64,
+    /// Frames of blocks that were read from disk.
+    pub frames_read: u64,
+}
+
+impl ReadSources {
+    /// Adds those of another set.
+    pub fn add(&mut self, other: &Self) {
+        self.head_series_count += other.head_series_count;
+        self.block_count += other.block_count;
+        self.chunk_count += other.chunk_count;
+        self.frames_cached += other.frames_cached;
+        self.frames_read += other.frames_read;
+    }
 }
 
 /// Samples of one series, in columns. Reused from series to series.

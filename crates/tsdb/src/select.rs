@@ -12,8 +12,8 @@ use parking_lot::Mutex;
 use roaring::RoaringBitmap;
 use stdx::memory::Reservation;
 use storage::{
-    ChangeLog, Changes, Error, ErrorKind, Estimate, LabelRequest, Querier, QueryContext, SelectRequest,
-    SeriesExemplars, SeriesSamples, SeriesSet,
+    ChangeLog, Changes, Error, ErrorKind, Estimate, LabelRequest, Querier, QueryContext, ReadSources,
+    SelectRequest, SeriesExemplars, SeriesSamples, SeriesSet,
 };
 
 use crate::block::Block;
@@ -485,5 +485,20 @@ impl SeriesSet for Selection {
                 .map_err(|e| Error::new(ErrorKind::Corrupt, format!("head chunk: {e}")))?,
         }
         Ok(())
+    }
+
+    fn sources(&self) -> ReadSources {
+        let in_head = self.series.iter().filter(|series| !matches!(series.head, HeadPart::Nothing)).count();
+        let mut sources = ReadSources {
+            head_series_count: in_head as u64,
+            block_count: self.blocks.len() as u64,
+            chunk_count: self.chunks.len() as u64,
+            ..ReadSources::default()
+        };
+        for scratch in self.scratches.lock().iter() {
+            sources.frames_cached += scratch.frames_cached;
+            sources.frames_read += scratch.frames_read;
+        }
+        sources
     }
 }

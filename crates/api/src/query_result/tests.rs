@@ -9,7 +9,7 @@ fn render(value: Value, stats: Option<QueryStats>, warnings: &[&str]) -> String 
     let with_stats = stats.is_some();
     let warnings = warnings.iter().map(ToString::to_string).collect();
     let (stats, held) = (stats.unwrap_or_default(), Held::default());
-    let result = QueryResult { value, warnings, infos: Vec::new(), stats, held };
+    let result = QueryResult { value, warnings, infos: Vec::new(), stats, held, plan: None };
     let mut source = RenderResult::new(result, with_stats);
     let mut out = Vec::new();
     while source.render(&mut out) {}

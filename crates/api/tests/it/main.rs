@@ -5,6 +5,7 @@ mod connections;
 mod endpoints;
 mod errors;
 mod governance;
+mod plans;
 mod pushing;
 mod queries;
 mod server;

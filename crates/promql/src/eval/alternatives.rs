@@ -1,7 +1,7 @@
 //! Selectors with alternatives (`{a="b" or c="d"}`): one set of series out of the answers to several requests.
 
 use model::{Labels, Matcher};
-use storage::{SelectRequest, SeriesSamples, SeriesSet};
+use storage::{ReadSources, SelectRequest, SeriesSamples, SeriesSet};
 
 use crate::error::QueryError;
 
@@ -27,6 +27,12 @@ impl SeriesSet for Union {
     fn read(&self, at: usize, into: &mut SeriesSamples) -> Result<(), storage::Error> {
         let (set, place) = self.places[at];
         self.sets[set].read(place, into)
+    }
+
+    fn sources(&self) -> ReadSources {
+        let mut sum = ReadSources::default();
+        self.sets.iter().for_each(|set| sum.add(&set.sources()));
+        sum
     }
 }
 

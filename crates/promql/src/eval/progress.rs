@@ -3,9 +3,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Instant;
 
 use model::Labels;
-use storage::{Error, SeriesSamples, SeriesSet};
+use storage::{Error, ReadSources, SeriesSamples, SeriesSet};
+
+use super::trace::ReadCount;
 
 /// Counters of one query, read by others while it runs.
 #[derive(Debug, Default)]
@@ -43,11 +46,25 @@ impl Progress {
 pub(crate) struct Counted {
     set: Box<dyn SeriesSet>,
     progress: Arc<Progress>,
+    /// If the query is traced.
+    read: Option<Arc<ReadCount>>,
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        if let Some(read) = &self.read {
+            read.end(&*self.set);
+        }
+    }
 }
 
 impl Counted {
-    pub(crate) fn new(set: Box<dyn SeriesSet>, progress: Arc<Progress>) -> Box<dyn SeriesSet> {
-        Box::new(Self { set, progress })
+    pub(crate) fn new(
+        set: Box<dyn SeriesSet>,
+        progress: Arc<Progress>,
+        read: Option<Arc<ReadCount>>,
+    ) -> Box<dyn SeriesSet> {
+        Box::new(Self { set, progress, read })
     }
 }
 
@@ -61,8 +78,16 @@ impl SeriesSet for Counted {
     }
 
     fn read(&self, at: usize, into: &mut SeriesSamples) -> Result<(), Error> {
+        let started = self.read.as_ref().map(|_| Instant::now());
         self.set.read(at, into)?;
+        if let Some((read, started)) = self.read.as_ref().zip(started) {
+            read.read(into, started);
+        }
         self.progress.read(into.len() as u64);
         Ok(())
+    }
+
+    fn sources(&self) -> ReadSources {
+        self.set.sources()
     }
 }

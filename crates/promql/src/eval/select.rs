@@ -1,6 +1,7 @@
 //! Instant selectors: the latest sample of each series at each step, if it is recent and no staleness marker.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use model::{Labels, is_stale};
 use storage::{SelectHints, SelectRequest, SeriesSamples, SeriesSet};
@@ -199,6 +200,7 @@ impl Evaluator<'_> {
             grid.count == 1 && window_ms == 0 && select.extended.is_none() && !select.counts_only;
         let hints = SelectHints { step_ms, window_ms, function: select.hint, series_max: 0, latest_only };
         let request = SelectRequest { matchers: &select.matchers, start_ms, end_ms, hints };
+        let started = self.trace.as_ref().map(|_| Instant::now());
         let set = if select.alternatives.is_empty() {
             self.querier.select(self.tenant, &request, &self.context).map_err(storage_error)?
         } else {
@@ -209,7 +211,9 @@ impl Evaluator<'_> {
             let what = "the query selects too many series";
             return Err(QueryError::limit(what, "max_series", self.series_max, selected));
         }
-        Ok(Counted::new(set, Arc::clone(&self.progress)))
+        let read = self.trace.as_ref().zip(started);
+        let read = read.map(|(trace, started)| trace.select(select, set.len() as u64, started.elapsed()));
+        Ok(Counted::new(set, Arc::clone(&self.progress), read))
     }
 }
 

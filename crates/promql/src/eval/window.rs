@@ -272,13 +272,23 @@ impl Evaluator<'_> {
                 Ok(Ranges::Stored { set, counts_only: select.counts_only })
             }
             WindowSource::Subquery { node, step_ms } => {
-                let inner = subquery_grid(first_ms, last_ms, *step_ms);
+                let inner = self.subquery_grid_of(window, grid, *step_ms);
                 let before = self.stats.begin();
                 let series = self.collect(node, &inner);
                 self.stats.end_subquery(before);
                 Ok(Ranges::Computed(inner, series?))
             }
         }
+    }
+}
+
+impl Evaluator<'_> {
+    /// The steps at which the inside of a subquery is evaluated.
+    pub(crate) fn subquery_grid_of(&self, window: &Window, grid: &Grid, step_ms: i64) -> Grid {
+        let reach = Reach::of(window, self.lookback_ms);
+        let first_ms = window.shift.apply(grid.start_ms).saturating_sub(window.range_ms + reach.before_ms);
+        let last_ms = window.shift.apply(grid.end_ms()).saturating_add(reach.after_ms);
+        subquery_grid(first_ms, last_ms, step_ms)
     }
 }
 

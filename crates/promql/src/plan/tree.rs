@@ -1,6 +1,6 @@
 //! The plan as a tree whose shape does not depend on the kind of its parts: for limits, estimates and explanations.
 
-use super::{Call, Kind, Node, Window, WindowSource};
+use super::{Call, Kind, Node, Select, Window, WindowSource};
 
 impl Node {
     /// The parts whose results it works on, in order of the query.
@@ -19,5 +19,14 @@ impl Node {
     /// Levels of the tree; 1 for a part without children.
     pub(crate) fn height(&self) -> usize {
         1 + self.children().into_iter().map(Self::height).max().unwrap_or(0)
+    }
+
+    /// The selector that it reads from storage itself.
+    pub(crate) fn selector(&self) -> Option<&Select> {
+        match &self.kind {
+            Kind::Select(select) => Some(select),
+            Kind::Window(Window { source: WindowSource::Stored(select), .. }) => Some(select),
+            _ => None,
+        }
     }
 }

@@ -47,7 +47,7 @@ fn too_many_samples_are_refused_in_prometheus_words() {
 
 #[test]
 fn a_query_beyond_its_budget_is_refused_and_gives_everything_back() {
-    let budget = Budget::root("queries", 20_000);
+    let budget = Budget::root("queries", 40_000);
     let asked = Asked::new(storage_of(&many(50)), Settings::default(), budget.clone());
     let error =
         check_error(asked.range("a", 0, 60 * MINUTE_MS, MINUTE_MS), "memory limit of one query reached");

@@ -3,13 +3,14 @@
 //! Map: `scripts` Prometheus' test scripts and our own · `agreement` instant and range queries give the same ·
 //! `coverage` and `docs` scripts and documentation cover the whole language ·
 //! `names` when the names of metrics are dropped · `limits` what a query may use, and how it is stopped · `governance` who may run what ·
-//! `threads` however many threads help · `cached` kept results · `data` storage filled for tests.
+//! `threads` however many threads help · `cached` kept results · `explained` what a query costs · `data` storage filled for tests.
 
 mod agreement;
 mod cached;
 mod coverage;
 mod data;
 mod docs;
+mod explained;
 mod governance;
 mod limits;
 mod names;

@@ -81,6 +81,11 @@ impl FrameCache {
         found
     }
 
+    /// Whether a frame is at hand.
+    pub(crate) fn contains(&self, key: FrameKey) -> bool {
+        self.state.lock().frames.contains_key(&key)
+    }
+
     /// Keeps a frame if memory allows, and makes room for it.
     pub(crate) fn insert(&self, key: FrameKey, frame: Cached) {
         let size = frame.size_bytes();

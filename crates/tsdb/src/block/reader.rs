@@ -80,6 +80,10 @@ pub(crate) struct DecodeScratch {
     times: hashbrown::HashMap<(u64, Place, u32), Range<usize>>,
     values: Vec<f64>,
     starts_ms: Vec<i64>,
+    /// Frames that were in the cache, of those that were needed beside the last one.
+    pub(crate) frames_cached: u64,
+    /// Frames that were read from disk.
+    pub(crate) frames_read: u64,
 }
 
 /// Block, number and content of a frame.
@@ -318,6 +322,11 @@ impl Block {
             && (*block, *last_number) == (self.key, number)
         {
             return Ok(Some(Arc::clone(raw)));
+        }
+        if self.env.cache.contains(FrameKey { block: self.key, kind, number }) {
+            scratch.frames_cached += 1;
+        } else {
+            scratch.frames_read += 1;
         }
         let raw = self.raw(kind, number)?;
         *last = raw.as_ref().map(|raw| (self.key, number, Arc::clone(raw)));
