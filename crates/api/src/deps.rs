@@ -188,14 +188,15 @@ pub struct TsdbStats {
     pub series_count_by_label_value_pair: Vec<(String, u64)>,
 }
 
-/// How far the journal has been replayed, in segments.
+/// How far the journal has been replayed. Prometheus gives numbers of segments; any unit that rises from `min` to `max`
+/// serves those who ask.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ReplayProgress {
-    /// The first.
+    /// Where it began.
     pub min: u64,
-    /// The last.
+    /// Where it will end.
     pub max: u64,
-    /// The one that is being read, or was last.
+    /// Where it is.
     pub current: u64,
 }
 

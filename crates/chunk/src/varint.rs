@@ -3,6 +3,7 @@
 use crate::Corrupt;
 
 /// Appends an unsigned integer, seven bits a byte, lowest first.
+#[inline]
 pub fn write_u64(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
         out.push(value as u8 | 0x80);
@@ -12,6 +13,7 @@ pub fn write_u64(out: &mut Vec<u8>, mut value: u64) {
 }
 
 /// Appends a signed integer, small magnitudes short.
+#[inline]
 pub fn write_i64(out: &mut Vec<u8>, value: i64) {
     write_u64(out, zigzag(value));
 }
@@ -23,11 +25,13 @@ pub fn write_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
 }
 
 /// Maps small magnitudes to small unsigned numbers.
+#[inline]
 pub fn zigzag(value: i64) -> u64 {
     ((value << 1) ^ (value >> 63)) as u64
 }
 
 /// The inverse of [`zigzag`].
+#[inline]
 pub fn unzigzag(value: u64) -> i64 {
     (value >> 1) as i64 ^ -((value & 1) as i64)
 }

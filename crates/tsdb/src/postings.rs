@@ -1,7 +1,11 @@
-//! From matchers to sets of series, over any index: the head's or a block's.
+//! From matchers to sets of series, and to names and values of labels, over any index: the head's or a block's.
+//!
+//! An index is sorted label names, for each its sorted values, and for each of those its postings: the series that
+//! have it. What is asked of these is answered here, once for all indexes.
 
 use std::collections::BTreeSet;
 
+use chunk::Corrupt;
 use model::{MatchOp, Matcher};
 use roaring::RoaringBitmap;
 use storage::Error;
@@ -12,34 +16,114 @@ pub(crate) trait LabelIndex {
     fn all(&self) -> Result<RoaringBitmap, Error>;
     /// Series that have the label.
     fn with_name(&self, name: &str) -> Result<RoaringBitmap, Error>;
-    /// Series whose label has this value, which is not empty.
-    fn equal(&self, name: &str, value: &str) -> Result<RoaringBitmap, Error>;
     /// How many values the label has.
     fn value_count(&self, name: &str) -> Result<usize, Error>;
-    /// Series whose label has a value that begins with `prefix` and for which `wanted` says yes.
-    fn union_where(
-        &self,
-        name: &str,
-        prefix: &str,
-        wanted: &mut dyn FnMut(&str) -> bool,
-    ) -> Result<RoaringBitmap, Error>;
-    /// Adds the names of labels that a series of `among` has; of all series if `None`. The first `max` in order are
-    /// enough.
-    fn names(
-        &self,
-        among: Option<&RoaringBitmap>,
-        max: usize,
-        into: &mut BTreeSet<String>,
-    ) -> Result<(), Error>;
-    /// Adds the values of a label that a series of `among` has; of all series if `None`. The first `max` in order
-    /// are enough.
-    fn values(
-        &self,
-        name: &str,
-        among: Option<&RoaringBitmap>,
-        max: usize,
-        into: &mut BTreeSet<String>,
-    ) -> Result<(), Error>;
+    /// Calls `visit` with each value of a label, in order, from the first that is not less than `from`; until it says `false`.
+    fn visit_values(&self, name: &str, from: &str, visit: VisitValue<'_>) -> Result<(), Error>;
+    /// Calls `visit` with each label name, in order, until it says `false`.
+    fn each_name(&self, visit: &mut dyn FnMut(&str) -> Result<bool, Error>) -> Result<(), Error>;
+
+    /// Series whose label has this value, which is not empty.
+    fn equal(&self, name: &str, value: &str) -> Result<RoaringBitmap, Error> {
+        let mut found = Union::default();
+        self.visit_values(name, value, &mut |candidate, postings| {
+            if candidate == value {
+                postings.add_to(&mut found)?;
+            }
+            Ok(false)
+        })?;
+        Ok(found.finish())
+    }
+
+    /// Whether a series of `among` has the label.
+    fn name_meets(&self, name: &str, among: &RoaringBitmap) -> Result<bool, Error> {
+        let mut found = false;
+        self.visit_values(name, "", &mut |_, postings| {
+            found = postings.meets(among)?;
+            Ok(!found)
+        })?;
+        Ok(found)
+    }
+}
+
+/// Is given a value and its postings, and says whether to go on.
+pub(crate) type VisitValue<'a> = &'a mut dyn FnMut(&str, &dyn Postings) -> Result<bool, Corrupt>;
+
+/// The series that have one value of a label.
+pub(crate) trait Postings {
+    /// Adds them to a union.
+    fn add_to(&self, union: &mut Union) -> Result<(), Corrupt>;
+    /// Whether one of them is in `among`.
+    fn meets(&self, among: &RoaringBitmap) -> Result<bool, Corrupt>;
+}
+
+/// Series whose label has a value that begins with `prefix` and for which `wanted` says yes.
+fn union_where(
+    index: &dyn LabelIndex,
+    name: &str,
+    prefix: &str,
+    wanted: impl Fn(&str) -> bool,
+) -> Result<RoaringBitmap, Error> {
+    let mut found = Union::default();
+    index.visit_values(name, prefix, &mut |value, postings| {
+        if !value.starts_with(prefix) {
+            return Ok(false);
+        }
+        if wanted(value) {
+            postings.add_to(&mut found)?;
+        }
+        Ok(true)
+    })?;
+    Ok(found.finish())
+}
+
+/// Adds the names of labels that a series of `among` has; of all series if `None`. The first `max` in order are
+/// enough.
+pub(crate) fn names(
+    index: &dyn LabelIndex,
+    among: Option<&RoaringBitmap>,
+    max: usize,
+    into: &mut BTreeSet<String>,
+) -> Result<(), Error> {
+    let mut left = max;
+    index.each_name(&mut |name| {
+        if left == 0 {
+            return Ok(false);
+        }
+        let is_known = into.contains(name);
+        if is_known || among.map_or(Ok(true), |among| index.name_meets(name, among))? {
+            left -= 1;
+            if !is_known {
+                into.insert(name.to_owned());
+            }
+        }
+        Ok(true)
+    })
+}
+
+/// Adds the values of a label that a series of `among` has; of all series if `None`. The first `max` in order
+/// are enough.
+pub(crate) fn values(
+    index: &dyn LabelIndex,
+    name: &str,
+    among: Option<&RoaringBitmap>,
+    max: usize,
+    into: &mut BTreeSet<String>,
+) -> Result<(), Error> {
+    let mut left = max;
+    index.visit_values(name, "", &mut |value, postings| {
+        if left == 0 {
+            return Ok(false);
+        }
+        let is_known = into.contains(value);
+        if is_known || among.map_or(Ok(true), |among| postings.meets(among))? {
+            left -= 1;
+            if !is_known {
+                into.insert(value.to_owned());
+            }
+        }
+        Ok(true)
+    })
 }
 
 /// What was found of a selector.
@@ -139,7 +223,7 @@ fn pick(index: &dyn LabelIndex, matcher: &Matcher) -> Result<RoaringBitmap, Erro
         (MatchOp::Regex, None) if matcher.value() == ".+" => index.with_name(matcher.name()),
         (MatchOp::Regex, None) => union_matching(index, matcher),
         (MatchOp::NotEqual, _) if matcher.value().is_empty() => index.with_name(matcher.name()),
-        _ => index.union_where(matcher.name(), "", &mut |value| matcher.matches(value)),
+        _ => union_where(index, matcher.name(), "", |value| matcher.matches(value)),
     }
 }
 
@@ -151,7 +235,7 @@ fn take_away(index: &dyn LabelIndex, matcher: &Matcher) -> Result<RoaringBitmap,
         (MatchOp::NotEqual, _) => index.equal(matcher.name(), matcher.value()),
         (MatchOp::NotRegex, Some(literals)) => union_of(index, matcher.name(), literals),
         (MatchOp::NotRegex, None) => union_matching(index, matcher),
-        (MatchOp::Regex, _) => index.union_where(matcher.name(), "", &mut |value| !matcher.matches(value)),
+        (MatchOp::Regex, _) => union_where(index, matcher.name(), "", |value| !matcher.matches(value)),
     }
 }
 
@@ -167,10 +251,10 @@ fn union_of(index: &dyn LabelIndex, name: &str, values: &[String]) -> Result<Roa
 fn union_matching(index: &dyn LabelIndex, matcher: &Matcher) -> Result<RoaringBitmap, Error> {
     let (name, prefix) = (matcher.name(), matcher.regex_prefix());
     if matcher.regex_is_prefix() {
-        return index.union_where(name, prefix, &mut |_| true);
+        return union_where(index, name, prefix, |_| true);
     }
     let negated = matcher.op() == MatchOp::NotRegex;
-    index.union_where(name, prefix, &mut |value| matcher.matches(value) != negated)
+    union_where(index, name, prefix, |value| matcher.matches(value) != negated)
 }
 
 /// Collects the series of many values, most of which have few.

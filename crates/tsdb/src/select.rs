@@ -23,7 +23,7 @@ use crate::engine::Tsdb;
 use crate::head::series::{Series, SeriesSnapshot};
 use crate::head::{Head, SHARDS, locate};
 use crate::merge::Merger;
-use crate::postings::{LabelIndex, resolve_any, resolve_mostly};
+use crate::postings::{self, LabelIndex, resolve_any, resolve_mostly};
 use crate::tombstones::{Tombstones, covers, holes};
 
 impl Querier for Tsdb {
@@ -69,7 +69,7 @@ impl Querier for Tsdb {
         let mut names = BTreeSet::new();
         self.visit_indexes(tenant, request, context, |index| {
             let max = limit_of(request);
-            index.names(resolve_any(index, request.matcher_sets)?.as_ref(), max, &mut names)
+            postings::names(index, resolve_any(index, request.matcher_sets)?.as_ref(), max, &mut names)
         })?;
         Ok(names.into_iter().take(limit_of(request)).collect())
     }
@@ -84,7 +84,13 @@ impl Querier for Tsdb {
         let mut values = BTreeSet::new();
         self.visit_indexes(tenant, request, context, |index| {
             let max = limit_of(request);
-            index.values(name, resolve_any(index, request.matcher_sets)?.as_ref(), max, &mut values)
+            postings::values(
+                index,
+                name,
+                resolve_any(index, request.matcher_sets)?.as_ref(),
+                max,
+                &mut values,
+            )
         })?;
         Ok(values.into_iter().take(limit_of(request)).collect())
     }

@@ -126,26 +126,26 @@ impl Deps {
 /// How far the replay of the journal is.
 #[derive(Debug, Default)]
 pub struct ReplayProgress {
-    segments_done: AtomicU64,
-    segments_total: AtomicU64,
+    bytes_done: AtomicU64,
+    bytes_total: AtomicU64,
 }
 
 impl ReplayProgress {
-    /// Segments replayed so far.
-    pub fn segments_done(&self) -> u64 {
-        self.segments_done.load(Ordering::Relaxed)
+    /// Bytes of the journal that were replayed so far.
+    pub fn bytes_done(&self) -> u64 {
+        self.bytes_done.load(Ordering::Relaxed)
     }
 
-    /// Segments there are to replay; 0 before the replay began.
-    pub fn segments_total(&self) -> u64 {
-        self.segments_total.load(Ordering::Relaxed)
+    /// Bytes of the journal there are to replay; 0 before the replay began.
+    pub fn bytes_total(&self) -> u64 {
+        self.bytes_total.load(Ordering::Relaxed)
     }
 
     pub(crate) fn begin(&self, total: u64) {
-        self.segments_total.store(total, Ordering::Relaxed);
+        self.bytes_total.store(total, Ordering::Relaxed);
     }
 
-    pub(crate) fn advance(&self) {
-        self.segments_done.fetch_add(1, Ordering::Relaxed);
+    pub(crate) fn reach(&self, bytes: u64) {
+        self.bytes_done.store(bytes, Ordering::Relaxed);
     }
 }

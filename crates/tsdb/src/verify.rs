@@ -139,7 +139,7 @@ impl Verifier {
     fn segment(&self, path: &Path, last: bool, found: &mut Verification) {
         let (mut sample_count, mut bad_count) = (0, 0u64);
         let mut samples = Samples::default();
-        let damage = segment::read(&*self.fs, path, last, |frame| {
+        let damage = segment::read(&*self.fs, path, last, &mut Vec::new(), |frame, _, _| {
             let mut entries = &frame[..];
             while let Some(entry) = record::next_entry(&mut entries) {
                 let read = entry.and_then(|entry| {
@@ -150,6 +150,7 @@ impl Verifier {
                 });
                 bad_count += u64::from(read.is_err());
             }
+            frame.clear();
         });
         found.journal_sample_count += sample_count;
         match damage {

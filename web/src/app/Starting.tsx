@@ -34,7 +34,7 @@ export function StartingBanner() {
         <>
           <Progress value={replayPercent(progress)} my={6} aria-label="Journal read" />
           <Text size="xs" c="dimmed" className="tabular">
-            Segment {progress.current} of {progress.max}. Pages fill as soon as it is done.
+            {progress.current} of {progress.max} MiB. Pages fill as soon as it is done.
           </Text>
         </>
       ) : null}

@@ -300,7 +300,10 @@ impl StatusView for Server {
     }
 
     fn replay_progress(&self) -> ReplayProgress {
-        ReplayProgress { min: 0, max: self.replay.segments_total(), current: self.replay.segments_done() }
+        // Prometheus counts segments; mebibytes are finer, and those who ask look at the fraction only.
+        let mebibytes = |bytes: u64| bytes.div_ceil(1 << 20);
+        let (done, total) = (self.replay.bytes_done(), self.replay.bytes_total());
+        ReplayProgress { min: 0, max: mebibytes(total), current: mebibytes(done) }
     }
 
     fn memory(&self) -> Vec<MemoryUse> {

@@ -1,6 +1,5 @@
 //! Labels to series within a block.
 
-use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
 
@@ -11,7 +10,7 @@ use storage::Error;
 
 use super::format::FrameKind;
 use super::reader::Block;
-use crate::postings::{LabelIndex, Union};
+use crate::postings::{LabelIndex, Postings, Union, VisitValue};
 
 /// From so many series on, a bitmap is written instead of a list.
 const BITMAP_MIN: u64 = 256;
@@ -131,16 +130,6 @@ impl LabelFrame {
         self.raw.len() + self.values.len() * 12
     }
 
-    fn add_to(&self, at: usize, into: &mut Union) -> Result<(), Corrupt> {
-        let (_, start, end) = self.values[at];
-        read_postings(&self.raw[start as usize..end as usize], into)
-    }
-
-    fn meets(&self, at: usize, among: &RoaringBitmap) -> Result<bool, Corrupt> {
-        let (_, start, end) = self.values[at];
-        postings_meet(&self.raw[start as usize..end as usize], among)
-    }
-
     /// Place of the first value that is not less than `value`.
     fn lower_bound(&self, symbols: &Symbols, value: &str) -> Result<usize, Corrupt> {
         let (mut low, mut high) = (0, self.values.len());
@@ -156,30 +145,16 @@ impl LabelFrame {
     }
 }
 
-impl Block {
-    fn corrupt_label(&self, name: &str, corrupt: Corrupt) -> Error {
-        let frame = self.label_frame_number(name).unwrap_or(0);
-        self.corrupt(FrameKind::Label, frame, corrupt)
+/// Postings as they lie in their frame.
+struct PostingsBytes<'a>(&'a [u8]);
+
+impl Postings for PostingsBytes<'_> {
+    fn add_to(&self, union: &mut Union) -> Result<(), Corrupt> {
+        read_postings(self.0, union)
     }
 
-    /// Calls `visit` with each value from the first that is not less than `from`, until it says `false`.
-    fn visit_values(
-        &self,
-        name: &str,
-        from: &str,
-        mut visit: impl FnMut(&LabelFrame, usize, &str) -> Result<bool, Corrupt>,
-    ) -> Result<(), Error> {
-        let Some(label) = self.label(name)? else { return Ok(()) };
-        let Some(symbols) = self.symbols()? else { return Ok(()) };
-        let mut walk = || {
-            for at in label.lower_bound(&symbols, from)?..label.values.len() {
-                if !visit(&label, at, symbols.get(label.values[at].0)?)? {
-                    break;
-                }
-            }
-            Ok(())
-        };
-        walk().map_err(|e| self.corrupt_label(name, e))
+    fn meets(&self, among: &RoaringBitmap) -> Result<bool, Corrupt> {
+        postings_meet(self.0, among)
     }
 }
 
@@ -191,17 +166,8 @@ impl LabelIndex for Block {
     }
 
     fn with_name(&self, name: &str) -> Result<RoaringBitmap, Error> {
-        self.union_where(name, "", &mut |_| true)
-    }
-
-    fn equal(&self, name: &str, value: &str) -> Result<RoaringBitmap, Error> {
         let mut found = Union::default();
-        self.visit_values(name, value, |label, at, candidate| {
-            if candidate == value {
-                label.add_to(at, &mut found)?;
-            }
-            Ok(false)
-        })?;
+        self.visit_values(name, "", &mut |_, postings| postings.add_to(&mut found).map(|()| true))?;
         Ok(found.finish())
     }
 
@@ -209,85 +175,30 @@ impl LabelIndex for Block {
         Ok(self.label(name)?.map_or(0, |label| label.values.len()))
     }
 
-    fn union_where(
-        &self,
-        name: &str,
-        prefix: &str,
-        wanted: &mut dyn FnMut(&str) -> bool,
-    ) -> Result<RoaringBitmap, Error> {
-        let mut found = Union::default();
-        self.visit_values(name, prefix, |label, at, value| {
-            if !value.starts_with(prefix) {
-                return Ok(false);
+    fn visit_values(&self, name: &str, from: &str, visit: VisitValue<'_>) -> Result<(), Error> {
+        let Some(label) = self.label(name)? else { return Ok(()) };
+        let Some(symbols) = self.symbols()? else { return Ok(()) };
+        let mut walk = || {
+            let first = if from.is_empty() { 0 } else { label.lower_bound(&symbols, from)? };
+            for (symbol, start, end) in &label.values[first..] {
+                let postings = PostingsBytes(&label.raw[*start as usize..*end as usize]);
+                if !visit(symbols.get(*symbol)?, &postings)? {
+                    break;
+                }
             }
-            if wanted(value) {
-                label.add_to(at, &mut found)?;
-            }
-            Ok(true)
-        })?;
-        Ok(found.finish())
+            Ok(())
+        };
+        let frame = || self.label_frame_number(name).unwrap_or(0);
+        walk().map_err(|corrupt| self.corrupt(FrameKind::Label, frame(), corrupt))
     }
 
-    fn names(
-        &self,
-        among: Option<&RoaringBitmap>,
-        max: usize,
-        into: &mut BTreeSet<String>,
-    ) -> Result<(), Error> {
-        let mut left = max;
+    fn each_name(&self, visit: &mut dyn FnMut(&str) -> Result<bool, Error>) -> Result<(), Error> {
         for name in self.label_names() {
-            if left == 0 {
+            if !visit(name)? {
                 break;
-            }
-            if into.contains(name) {
-                left -= 1;
-                continue;
-            }
-            let wanted = match among {
-                None => true,
-                Some(among) => {
-                    let mut found = false;
-                    self.visit_values(name, "", |label, at, _| {
-                        found = label.meets(at, among)?;
-                        Ok(!found)
-                    })?;
-                    found
-                }
-            };
-            if wanted {
-                left -= 1;
-                into.insert(name.to_owned());
             }
         }
         Ok(())
-    }
-
-    fn values(
-        &self,
-        name: &str,
-        among: Option<&RoaringBitmap>,
-        max: usize,
-        into: &mut BTreeSet<String>,
-    ) -> Result<(), Error> {
-        let mut left = max;
-        self.visit_values(name, "", |label, at, value| {
-            if left == 0 {
-                return Ok(false);
-            }
-            if into.contains(value) {
-                left -= 1;
-                return Ok(true);
-            }
-            let wanted = match among {
-                None => true,
-                Some(among) => label.meets(at, among)?,
-            };
-            if wanted {
-                left -= 1;
-                into.insert(value.to_owned());
-            }
-            Ok(true)
-        })
     }
 }
 

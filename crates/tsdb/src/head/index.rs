@@ -3,16 +3,17 @@
 //! Series come with the numbers of their label pairs (see [`super::symbols`]), so that postings are found without looking at
 //! text; text is looked at when a pair comes or goes, and by selectors.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
 
+use chunk::Corrupt;
 use model::LabelsRef;
 use roaring::RoaringBitmap;
 use storage::Error;
 
 use super::symbols::ReadSymbols;
-use crate::postings::{LabelIndex, Union};
+use crate::postings::{self, LabelIndex, Union, VisitValue};
 
 /// Index of one tenant's head.
 #[derive(Debug, Default)]
@@ -134,23 +135,26 @@ impl Postings {
             Self::Many(many) => many.len(),
         }
     }
+}
 
-    fn add_to(&self, union: &mut Union) {
+impl postings::Postings for Postings {
+    fn add_to(&self, union: &mut Union) -> Result<(), Corrupt> {
         match self {
             Self::None => {}
             Self::One(one) => union.add(*one),
             Self::Few(few) => few.iter().for_each(|series| union.add(*series)),
             Self::Many(many) => union.add_all(many),
         }
+        Ok(())
     }
 
-    fn meets(&self, set: &RoaringBitmap) -> bool {
-        match self {
+    fn meets(&self, among: &RoaringBitmap) -> Result<bool, Corrupt> {
+        Ok(match self {
             Self::None => false,
-            Self::One(one) => set.contains(*one),
-            Self::Few(few) => few.iter().any(|series| set.contains(*series)),
-            Self::Many(many) => !many.is_disjoint(set),
-        }
+            Self::One(one) => among.contains(*one),
+            Self::Few(few) => few.iter().any(|series| among.contains(*series)),
+            Self::Many(many) => !many.is_disjoint(among),
+        })
     }
 }
 
@@ -290,7 +294,7 @@ fn names_of(postings: &[Postings], symbols: &ReadSymbols<'_>) -> BTreeMap<Box<st
             names.insert(Box::from(name), NameBuilder::default());
         }
         let builder = names.get_mut(name).expect("just inserted");
-        postings.add_to(&mut builder.any);
+        let _ = postings::Postings::add_to(postings, &mut builder.any);
         builder.values.push((Value(text), pair));
     }
     let finish = |(name, NameBuilder { any, values })| {
@@ -309,61 +313,31 @@ impl LabelIndex for HeadIndex {
         Ok(self.names.get(name).map(|index| index.any.clone()).unwrap_or_default())
     }
 
-    fn equal(&self, name: &str, value: &str) -> Result<RoaringBitmap, Error> {
-        let mut found = Union::default();
-        if let Some(pair) = self.values_of(name).and_then(|values| values.get(value)) {
-            self.postings[*pair as usize].add_to(&mut found);
-        }
-        Ok(found.finish())
-    }
-
     fn value_count(&self, name: &str) -> Result<usize, Error> {
         Ok(self.values_of(name).map_or(0, BTreeMap::len))
     }
 
-    fn union_where(
-        &self,
-        name: &str,
-        prefix: &str,
-        wanted: &mut dyn FnMut(&str) -> bool,
-    ) -> Result<RoaringBitmap, Error> {
-        let mut found = Union::default();
-        let Some(values) = self.values_of(name) else { return Ok(found.finish()) };
-        let from = (Bound::Included(prefix), Bound::Unbounded);
-        for (value, pair) in values.range::<str, _>(from) {
-            if !value.text().starts_with(prefix) {
+    fn visit_values(&self, name: &str, from: &str, visit: VisitValue<'_>) -> Result<(), Error> {
+        let Some(values) = self.values_of(name) else { return Ok(()) };
+        for (value, pair) in values.range::<str, _>((Bound::Included(from), Bound::Unbounded)) {
+            // Nothing in memory is damaged, so nobody says that it is.
+            if !visit(value.text(), &self.postings[*pair as usize]).unwrap_or(false) {
                 break;
             }
-            if wanted(value.text()) {
-                self.postings[*pair as usize].add_to(&mut found);
+        }
+        Ok(())
+    }
+
+    fn each_name(&self, visit: &mut dyn FnMut(&str) -> Result<bool, Error>) -> Result<(), Error> {
+        for name in self.names.keys() {
+            if !visit(name)? {
+                break;
             }
         }
-        Ok(found.finish())
-    }
-
-    fn names(
-        &self,
-        among: Option<&RoaringBitmap>,
-        max: usize,
-        into: &mut BTreeSet<String>,
-    ) -> Result<(), Error> {
-        let wanted = |index: &NameIndex| among.is_none_or(|among| !index.any.is_disjoint(among));
-        let names = self.names.iter().filter(|(_, index)| wanted(index));
-        into.extend(names.take(max).map(|(name, _)| name.to_string()));
         Ok(())
     }
 
-    fn values(
-        &self,
-        name: &str,
-        among: Option<&RoaringBitmap>,
-        max: usize,
-        into: &mut BTreeSet<String>,
-    ) -> Result<(), Error> {
-        let Some(values) = self.values_of(name) else { return Ok(()) };
-        let wanted = |pair: u32| among.is_none_or(|among| self.postings[pair as usize].meets(among));
-        let values = values.iter().filter(|(_, pair)| wanted(**pair));
-        into.extend(values.take(max).map(|(value, _)| value.text().to_owned()));
-        Ok(())
+    fn name_meets(&self, name: &str, among: &RoaringBitmap) -> Result<bool, Error> {
+        Ok(self.names.get(name).is_some_and(|index| !index.any.is_disjoint(among)))
     }
 }

@@ -142,8 +142,10 @@ pub(crate) struct Damage {
     pub(crate) torn_at: Option<u64>,
 }
 
-/// Gives the entries of all sound frames to `visit`, in order. `last` says that nothing was written after this segment, so
-/// that a damaged end is what a crash left. Reads piece by piece: a segment may be larger than memory.
+/// Appends the entries of one sound frame after the other to `into`; calls `visit` after each with where in `into` they
+/// begin, and with where in the file the frame ends. `visit` may empty `into` or put another in its place. `last` says that
+/// nothing was written after this segment, so that a damaged end is what a crash left. Reads piece by piece: a segment may be
+/// larger than memory.
 ///
 /// # Errors
 /// As the file system says.
@@ -151,7 +153,8 @@ pub(crate) fn read(
     fs: &dyn Fs,
     path: &Path,
     last: bool,
-    mut visit: impl FnMut(Vec<u8>),
+    into: &mut Vec<u8>,
+    mut visit: impl FnMut(&mut Vec<u8>, usize, u64),
 ) -> io::Result<Damage> {
     let mut window = Window::open(fs, path)?;
     let mut damage = Damage::default();
@@ -166,15 +169,17 @@ pub(crate) fn read(
     }
     let mut decompressor = zstd::bulk::Decompressor::new()?;
     while at < window.len {
-        match read_frame(&mut window, at, &mut decompressor)? {
-            Some((raw, len)) => {
+        let start = into.len();
+        match read_frame(&mut window, at, &mut decompressor, into)? {
+            Some(len) => {
                 if damage.torn_at.take().is_some() {
                     damage.corruption_count += 1;
                 }
-                visit(raw);
                 at += len;
+                visit(into, start, at);
             }
             None => {
+                into.truncate(start);
                 damage.torn_at.get_or_insert(at);
                 at = find_mark(&mut window, at + 1)?;
             }
@@ -238,12 +243,13 @@ fn find_mark(window: &mut Window, mut at: u64) -> io::Result<u64> {
     }
 }
 
-/// Decodes the frame at `at`; returns its content and its length on disk, `None` if it is damaged.
+/// Decodes the frame at `at` and appends its content to `into`; returns its length on disk, `None` if it is damaged.
 fn read_frame(
     window: &mut Window,
     at: u64,
     decompressor: &mut zstd::bulk::Decompressor<'_>,
-) -> io::Result<Option<(Vec<u8>, u64)>> {
+    into: &mut Vec<u8>,
+) -> io::Result<Option<u64>> {
     let header = window.bytes(at, FRAME_HEADER_BYTES)?;
     if header.len() < FRAME_HEADER_BYTES || header[..4] != FRAME_MARK {
         return Ok(None);
@@ -259,10 +265,12 @@ fn read_frame(
         return Ok(None);
     }
     let stored = &frame[FRAME_HEADER_BYTES..];
-    let raw = if raw_len == 0 {
-        Some(stored.to_vec())
-    } else {
-        decompressor.decompress(stored, raw_len).ok().filter(|raw| raw.len() == raw_len)
-    };
-    Ok(raw.map(|raw| (raw, frame_len as u64)))
+    if raw_len == 0 {
+        into.extend_from_slice(stored);
+        return Ok(Some(frame_len as u64));
+    }
+    let start = into.len();
+    into.resize(start + raw_len, 0);
+    let decompressed = decompressor.decompress_to_buffer(stored, &mut into[start..]);
+    Ok(decompressed.is_ok_and(|len| len == raw_len).then_some(frame_len as u64))
 }

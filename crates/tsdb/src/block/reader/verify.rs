@@ -7,6 +7,7 @@ use storage::{Error, SeriesSamples};
 use super::{Block, DecodeScratch, ReadError};
 use crate::block::format::FrameKind;
 use crate::merge::Merger;
+use crate::postings::LabelIndex as _;
 
 /// What was read, and what could not be.
 #[derive(Debug, Default)]
@@ -53,9 +54,7 @@ impl Block {
             report.faults.push(error.to_string());
         }
         for name in self.label_names() {
-            let mut values = std::collections::BTreeSet::new();
-            if let Err(error) = crate::postings::LabelIndex::values(self, name, None, usize::MAX, &mut values)
-            {
+            if let Err(error) = self.with_name(name) {
                 report.faults.push(error.to_string());
             }
         }
