@@ -107,6 +107,7 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// As [`Self::u64`], or if it is larger.
+    #[inline]
     pub fn count(&mut self, max: usize) -> Result<usize, Corrupt> {
         let value = self.u64()?;
         usize::try_from(value).ok().filter(|v| *v <= max).ok_or(Corrupt("a count is too large"))
@@ -116,6 +117,7 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// As [`Self::u64`], or if it is larger.
+    #[inline]
     pub fn u32(&mut self) -> Result<u32, Corrupt> {
         u32::try_from(self.u64()?).map_err(|_| Corrupt("an integer is longer than 32 bits"))
     }
@@ -135,6 +137,7 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// If there are fewer.
+    #[inline]
     pub fn bytes(&mut self) -> Result<&'a [u8], Corrupt> {
         let len = self.count(usize::MAX)?;
         self.take(len)

@@ -1,11 +1,13 @@
 //! How fast series are selected among a million, and samples of ten thousand series scanned; from the head and
-//! from a block.
+//! from a block, also one of which nothing is in memory.
+
+#![expect(clippy::print_stdout, reason = "how much is read is no time, and not for criterion")]
 
 use std::cell::Cell;
 use std::path::Path;
 use std::sync::Arc;
 
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use model::{Labels, MatchOp, Matcher, TenantId};
 use stdx::clock::ManualClock;
 use storage::{
@@ -132,6 +134,49 @@ fn selection(criterion: &mut Criterion) {
     tsdb.stop().expect("stopped");
 }
 
+/// What this process has read from files so far.
+fn read_bytes() -> u64 {
+    let io = std::fs::read_to_string("/proc/self/io").expect("Linux");
+    let line = io.lines().find_map(|line| line.strip_prefix("rchar: ")).expect("there is such a line");
+    line.parse().expect("a number")
+}
+
+/// The first question to a block of a million series, of which nothing is in memory.
+fn cold(criterion: &mut Criterion) {
+    const SERIES: usize = 1_000_000;
+    let directory = tempfile::tempdir().expect("temporary directory");
+    let tsdb = open(directory.path());
+    fill(&tsdb, SERIES, 1);
+    tsdb.stop().expect("stopped");
+    drop(tsdb);
+    let mut group = criterion.benchmark_group("first question to a block of a million");
+    group.sample_size(10);
+    let one = vec![
+        Matcher::equal("instance", "d-host-001230:9100"),
+        Matcher::equal("__name__", "http_requests_7_total"),
+    ];
+    for (name, matchers, count) in [
+        ("1", one, 1),
+        ("a job, a prefix", vec![Matcher::equal("job", "job-3"), regex("instance", "a.*")], 10_000),
+    ] {
+        let read = Cell::new(0);
+        group.bench_function(name, |bencher| {
+            bencher.iter_batched(
+                || open(directory.path()),
+                |tsdb| {
+                    let before = read_bytes();
+                    assert_eq!(select(&tsdb, &matchers).len(), count);
+                    read.set(read_bytes() - before);
+                    tsdb
+                },
+                BatchSize::PerIteration,
+            );
+        });
+        println!("{name}: {} KB read", read.get() / 1024);
+    }
+    group.finish();
+}
+
 fn scan(criterion: &mut Criterion) {
     const SERIES: usize = 10_000;
     const STEPS: i64 = 240;
@@ -152,11 +197,26 @@ fn scan(criterion: &mut Criterion) {
                 assert_eq!(found, SERIES * STEPS as usize);
             });
         });
+        group.bench_function(format!("{place}: the newest"), |bencher| {
+            let matchers = [regex("__name__", "http_.*")];
+            let hints = SelectHints { newest_only: true, ..SelectHints::default() };
+            let request = SelectRequest { matchers: &matchers, start_ms: 0, end_ms: i64::MAX, hints };
+            bencher.iter(|| {
+                let context = QueryContext::unlimited();
+                let set = tsdb.select(&TenantId::anonymous(), &request, &context).expect("selected");
+                let (mut samples, mut found) = (SeriesSamples::default(), 0);
+                for at in 0..set.len() {
+                    set.read(at, &mut samples).expect("read");
+                    found += usize::from(!samples.is_empty());
+                }
+                assert_eq!(found, SERIES);
+            });
+        });
         tsdb.flush().expect("flushed");
     }
     group.finish();
     tsdb.stop().expect("stopped");
 }
 
-criterion_group!(benches, scan, selection);
+criterion_group!(benches, scan, cold, selection);
 criterion_main!(benches);

@@ -215,7 +215,37 @@ proptest! {
             }
             let want: BTreeMap<Labels, Vec<(i64, f64)>> =
                 want.iter().map(|(l, s)| (l.clone(), s.iter().map(|(t, v)| (*t, *v)).collect())).collect();
+            let all_ms: Vec<i64> = want.values().flatten().map(|(t, _)| *t).collect();
+            let end_ms = all_ms.get(all_ms.len() / 2).copied().unwrap_or(0);
+            for end_ms in [i64::MAX, end_ms] {
+                let last = |samples: &[(i64, f64)]| samples.iter().rev().find(|(t, _)| *t <= end_ms).copied();
+                let newest: BTreeMap<Labels, (i64, f64)> =
+                    want.iter().filter_map(|(l, s)| Some((l.clone(), last(s)?))).collect();
+                prop_assert_eq!(bed.newest(i64::MIN, end_ms), newest);
+            }
             prop_assert_eq!(bed.all(), want);
         }
     }
+}
+
+#[test]
+fn a_journal_much_larger_than_what_is_read_at_once_comes_back() {
+    const SERIES: usize = 12_000;
+    let bed = Testbed::new();
+    let label = "x".repeat(400);
+    let labels: Vec<Labels> = (0..SERIES).map(|i| series("a", &format!("{label}{i}"))).collect();
+    let value = |i: usize, step: i64| (i as i64 * 7 + step) as f64;
+    for step in 0..3 {
+        let at_ms = NEWEST_MS - 60_000 + step * 15_000;
+        let samples: Vec<(&Labels, i64, f64)> =
+            labels.iter().enumerate().map(|(i, labels)| (labels, at_ms, value(i, step))).collect();
+        bed.write(&samples);
+        // A late one, and an overwritten one.
+        bed.write(&[(&labels[5], NEWEST_MS - 90_000, step as f64), (&labels[6], at_ms, -1.0)]);
+    }
+    let before = bed.all();
+    bed.kill();
+    bed.start();
+    assert_eq!(before.len(), SERIES);
+    assert_eq!(bed.all(), before);
 }

@@ -119,6 +119,22 @@ impl Testbed {
         self.try_select(&[], i64::MIN, i64::MAX).expect("selected")
     }
 
+    /// The newest float of each series in the range, asked for alone.
+    pub(crate) fn newest(&self, start_ms: i64, end_ms: i64) -> BTreeMap<Labels, (i64, f64)> {
+        let hints = SelectHints { newest_only: true, ..SelectHints::default() };
+        let request = SelectRequest { matchers: &[], start_ms, end_ms, hints };
+        let context = QueryContext::unlimited();
+        let set = self.tsdb().select(&TenantId::anonymous(), &request, &context).expect("selected");
+        let mut samples = SeriesSamples::default();
+        let mut newest = |at| {
+            set.read(at, &mut samples).expect("read");
+            let last =
+                samples.floats.timestamps_ms.last().copied().zip(samples.floats.values.last().copied());
+            last.map(|last| (set.labels(at).clone(), last))
+        };
+        (0..set.len()).filter_map(&mut newest).collect()
+    }
+
     pub(crate) fn try_select(
         &self,
         matchers: &[Matcher],
