@@ -118,7 +118,7 @@ fn newest_samples(
     let mut found = Vec::new();
     let mut samples = SeriesSamples::default();
     for matchers in matcher_sets {
-        let hints = SelectHints { newest_only: true, ..SelectHints::default() };
+        let hints = SelectHints { latest_only: true, ..SelectHints::default() };
         let request = SelectRequest { matchers, start_ms, end_ms: now_ms, hints };
         let set = querier.select(tenant, &request, context)?;
         held.grow((set.len() * size_of::<Sample>()) as u64).map_err(storage::Error::from)?;

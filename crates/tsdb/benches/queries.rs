@@ -199,7 +199,7 @@ fn scan(criterion: &mut Criterion) {
         });
         group.bench_function(format!("{place}: the newest"), |bencher| {
             let matchers = [regex("__name__", "http_.*")];
-            let hints = SelectHints { newest_only: true, ..SelectHints::default() };
+            let hints = SelectHints { latest_only: true, ..SelectHints::default() };
             let request = SelectRequest { matchers: &matchers, start_ms: 0, end_ms: i64::MAX, hints };
             bencher.iter(|| {
                 let context = QueryContext::unlimited();

@@ -121,7 +121,7 @@ impl Testbed {
 
     /// The newest float of each series in the range, asked for alone.
     pub(crate) fn newest(&self, start_ms: i64, end_ms: i64) -> BTreeMap<Labels, (i64, f64)> {
-        let hints = SelectHints { newest_only: true, ..SelectHints::default() };
+        let hints = SelectHints { latest_only: true, ..SelectHints::default() };
         let request = SelectRequest { matchers: &[], start_ms, end_ms, hints };
         let context = QueryContext::unlimited();
         let set = self.tsdb().select(&TenantId::anonymous(), &request, &context).expect("selected");
