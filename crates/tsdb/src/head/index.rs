@@ -127,6 +127,15 @@ impl Postings {
         matches!(self, Self::None)
     }
 
+    fn unite(&self, union: &mut Union) {
+        match self {
+            Self::None => {}
+            Self::One(one) => union.add(*one),
+            Self::Few(few) => few.iter().for_each(|series| union.add(*series)),
+            Self::Many(many) => union.add_all(many),
+        }
+    }
+
     fn len(&self) -> u64 {
         match self {
             Self::None => 0,
@@ -139,12 +148,7 @@ impl Postings {
 
 impl postings::Postings for Postings {
     fn add_to(&self, union: &mut Union) -> Result<(), Corrupt> {
-        match self {
-            Self::None => {}
-            Self::One(one) => union.add(*one),
-            Self::Few(few) => few.iter().for_each(|series| union.add(*series)),
-            Self::Many(many) => union.add_all(many),
-        }
+        self.unite(union);
         Ok(())
     }
 
@@ -294,7 +298,7 @@ fn names_of(postings: &[Postings], symbols: &ReadSymbols<'_>) -> BTreeMap<Box<st
             names.insert(Box::from(name), NameBuilder::default());
         }
         let builder = names.get_mut(name).expect("just inserted");
-        let _ = postings::Postings::add_to(postings, &mut builder.any);
+        postings.unite(&mut builder.any);
         builder.values.push((Value(text), pair));
     }
     let finish = |(name, NameBuilder { any, values })| {
@@ -339,51 +343,5 @@ impl LabelIndex for HeadIndex {
 
     fn name_meets(&self, name: &str, among: &RoaringBitmap) -> Result<bool, Error> {
         Ok(self.names.get(name).is_some_and(|index| !index.any.is_disjoint(among)))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn describe(index: &HeadIndex) -> Vec<String> {
-        let mut said = vec![format!("{:?}", index.all)];
-        for (name, values) in &index.names {
-            said.push(format!("{name} {:?}", values.any));
-            for (value, postings) in &values.values {
-                let mut series = Union::default();
-                crate::postings::Postings::add_to(postings, &mut series).expect("the head's are sound");
-                let is_few = matches!(postings, Postings::Few(_));
-                said.push(format!("{name}={value} {is_few} {:?}", series.finish()));
-            }
-        }
-        said
-    }
-
-    proptest! {
-        #[test]
-        fn an_index_built_in_parts_is_the_one_that_grew(
-            part_count in 1usize..4, steps in proptest::collection::vec((1u32..40_000, 0u32..4, 0u32..30, any::<bool>()), 0..400)) {
-            let mut number = 0;
-            let series: Vec<(u32, Labels)> = steps
-                .into_iter()
-                .map(|(step, a, b, has_c)| {
-                    number += step;
-                    let mut pairs = vec![("a", a.to_string()), ("b", b.to_string())];
-                    pairs.extend(has_c.then(|| ("c", number.to_string())));
-                    (number, Labels::from_pairs(pairs))
-                })
-                .collect();
-            let mut grown = HeadIndex::default();
-            series.iter().for_each(|(number, labels)| grown.add(*number, labels));
-            let part_len = series.len().div_ceil(part_count).max(1);
-            let built = HeadIndex::build(part_count, |part, visit| {
-                for (number, labels) in series.iter().skip(part * part_len).take(part_len) {
-                    visit(*number, labels.as_ref());
-                }
-            });
-            prop_assert_eq!(describe(&built), describe(&grown));
-        }
     }
 }
