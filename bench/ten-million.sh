@@ -17,33 +17,40 @@ start_s=$(($(date +%s) - DURATION_S - 60))
 "$SIDEBENCH" gen --hosts "$HOSTS" --series-per-host "$SERIES" --interval "${INTERVAL_S}s" --start "$start_s" \
   --duration "$((DURATION_S - INTERVAL_S))s" --out "$work/bodies"
 start_server --memory-limit "$LIMIT"
-instance=
 rate=()
 ((RATE == 0)) || rate=(--rate "$RATE")
 "$SIDEBENCH" ingest --file "$work/bodies" --url "$base/api/v1/write" --pid "$pid" --data-dir "$work/data" \
-  --connections "$CONNECTIONS" --settle 5s "${rate[@]}" --give-up 120s >"$work/ingest.txt" &
+  --connections "$CONNECTIONS" --settle 5s "${rate[@]}" --give-up 120s --json "$work/ingest.json" >"$work/ingest.txt" &
 ingest=$!
+began_s=$(date +%s)
+hosts=0
 while kill -0 "$ingest" 2>/dev/null; do
-  # Some series of one host, at the newest time it has; the first answers are empty, and count too.
-  if [[ -z $instance ]]; then
-    instance=$(curl --silent --get "$base/api/v1/label/instance/values" --data-urlencode limit=1 |
-      sed -nE 's/.*"data":\["([^"]*)".*/\1/p')
+  # One host's series of the last two minutes; another host each time, so that no cache has the answer.
+  if ((hosts == 0)); then
+    curl --silent --get "$base/api/v1/label/instance/values" |
+      grep -oE '"[^"]+:[0-9]+"' | tr -d '"' >"$work/instances.txt" || true
+    (($(date +%s) - began_s < INTERVAL_S + 5)) || hosts=$(wc -l <"$work/instances.txt")
   else
-    curl --silent --output /dev/null --write-out '%{time_total} %{http_code}\n' --get "$base/api/v1/query" \
+    instance=$(sed -n "$(((RANDOM * 32768 + RANDOM) % hosts + 1))p" "$work/instances.txt")
+    curl --silent --output "$work/answer.json" --write-out '%{time_total} %{http_code} ' --get "$base/api/v1/query" \
       --data-urlencode "query=count(rate({instance=\"$instance\"}[2m]))" \
-      --data-urlencode "time=$((start_s + DURATION_S / 2))" >>"$work/latency.txt"
+      --data-urlencode "time=$((start_s + $(date +%s) - began_s))" >>"$work/latency.txt"
+    counted=$(sed -nE 's/.*"value":\[[^,]*,"([^"]*)".*/\1/p' "$work/answer.json")
+    echo "${counted:-0}" >>"$work/latency.txt"
   fi
-  echo "$(cpu_s) $(cpu_s "$ingest") $(rss_mb)" >"$work/split.txt"
+  echo "$(($(date +%s) - began_s)) $(cpu_s) $(cpu_s "$ingest") $(rss_mb) $(metric kymo_tsdb_samples_appended_total)" \
+    >>"$work/split.txt" || true
   sleep 1
 done
 wait "$ingest"
 cat "$work/ingest.txt"
-read -r server client _ <"$work/split.txt"
-echo "series in the head $(metric kymo_tsdb_head_series), refused $(metric kymo_tsdb_samples_rejected_total)," \
-  "flushes $(metric kymo_tsdb_flushes_total)"
+awk 'NR % 15 == 1 { printf "after %3d s: server %.1f CPU-s, client %.1f CPU-s, RSS %d MB, %.1f M samples\n", $1, $2, $3, $4, $5 / 1e6 }' \
+  "$work/split.txt"
+echo "series in the head $(metric kymo_tsdb_head_series), their memory $(($(metric kymo_tsdb_head_bytes) >> 20)) MiB," \
+  "samples refused $(metric kymo_tsdb_samples_rejected_total)," \
+  "flushes $(metric kymo_tsdb_flush_duration_seconds_count), journal $(($(metric kymo_tsdb_wal_bytes) >> 20)) MiB"
 echo "RSS $(rss_mb) MB, peak $(peak_mb) MB"
-echo "CPU until the end: server $server s, client $client s"
 sort -n "$work/latency.txt" | awk '
-  { t[NR] = $1 * 1000; if ($2 != 200) bad++ }
-  END { if (NR) printf "query about %s: %d times, p50 %.1f ms, p99 %.1f ms, max %.1f ms, %d failed\n", "one host",
-        NR, t[int((NR + 1) / 2)], t[int((NR - 1) * 0.99) + 1], t[NR], bad }'
+  { t[NR] = $1 * 1000; if ($2 != 200) bad++; if ($3 == 0) empty++ }
+  END { if (NR) printf "query about one host: %d times, p50 %.1f ms, p99 %.1f ms, max %.1f ms, %d failed, %d empty\n",
+        NR, t[int((NR + 1) / 2)], t[int((NR - 1) * 0.99) + 1], t[NR], bad, empty }'
