@@ -66,7 +66,7 @@ impl Default for Settings {
             labels_max: 64,
             label_name_bytes_max: 1024,
             label_value_bytes_max: 4096,
-            series_per_tenant_max: 10_000_000,
+            series_per_tenant_max: 20_000_000,
             tenants_max: 10_000,
             exemplars_per_tenant_max: 100_000,
             metadata_per_tenant_max: 100_000,

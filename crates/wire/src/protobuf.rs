@@ -80,6 +80,26 @@ impl<'a> Reader<'a> {
         Ok(Some((field, value)))
     }
 
+    /// The content of the next field if its tag is `tag` (of one byte) and its length takes one or two bytes, as nearly always;
+    /// otherwise `None`, and [`Self::next_field`] is to be asked.
+    #[inline]
+    pub fn usual_bytes(&mut self, tag: u8) -> Option<&'a [u8]> {
+        let (first, rest) = self.rest.split_first()?;
+        if *first != tag {
+            return None;
+        }
+        let (len, rest) = match rest {
+            [len, rest @ ..] if *len < 0x80 => (usize::from(*len), rest),
+            [low, high, rest @ ..] if *high < 0x80 => {
+                (usize::from(*low & 0x7f) | usize::from(*high) << 7, rest)
+            }
+            _ => return None,
+        };
+        let (bytes, rest) = rest.split_at_checked(len)?;
+        self.rest = rest;
+        Some(bytes)
+    }
+
     /// How many bytes are left.
     pub fn len(&self) -> usize {
         self.rest.len()
@@ -344,7 +364,11 @@ mod tests {
             let (_, value) = reader.next_field().expect("sound").expect("there");
             prop_assert_eq!(zigzag_decode(value.varint(2).expect("a number")), signed);
             prop_assert_eq!(reader.next_field(), Ok(Some((3, Value::Fixed64(double)))));
+            let (mut usual, tag) = (reader, 4 << 3 | 2);
+            prop_assert_eq!(usual.usual_bytes(tag + 8), None);
+            prop_assert_eq!(usual.usual_bytes(tag), Some(text.as_bytes()));
             prop_assert_eq!(reader.next_field(), Ok(Some((4, Value::Bytes(text.as_bytes())))));
+            prop_assert_eq!(usual.len(), reader.len());
             if let Some((5, Value::Bytes(packed))) = reader.next_field().expect("sound") {
                 let mut packed = Reader::new(packed);
                 for bits in &numbers {

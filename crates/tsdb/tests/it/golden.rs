@@ -1,4 +1,4 @@
-//! Blocks of each format version that was ever written stay readable, bit for bit.
+//! Blocks and segments of the journal of each format version that was ever written stay readable, bit for bit.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -100,16 +100,20 @@ fn golden() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
 }
 
-#[test]
-fn blocks_of_every_version_are_read() {
+/// Starts an engine on each golden file of a kind, put where `place` says, and compares.
+#[track_caller]
+fn check_all(extension: &str, place: &str) {
     let mut count = 0;
     for entry in std::fs::read_dir(golden()).expect("listed") {
         let path = entry.expect("listed").path();
+        if path.extension().is_none_or(|found| found != extension) {
+            continue;
+        }
         let bed = Testbed::new();
         bed.kill();
-        let directory = bed.settings.directory.join("tenants/anonymous");
-        std::fs::create_dir_all(&directory).expect("created");
-        std::fs::copy(&path, directory.join("000000000001.block")).expect("copied");
+        let to = bed.settings.directory.join(place);
+        std::fs::create_dir_all(to.parent().expect("in a directory")).expect("created");
+        std::fs::copy(&path, to).expect("copied");
         bed.start();
         assert!(read(&bed) == content(), "{}", path.display());
         count += 1;
@@ -118,28 +122,63 @@ fn blocks_of_every_version_are_read() {
 }
 
 #[test]
-fn the_version_that_is_written_has_a_golden_file() {
-    let bed = Testbed::new();
+fn blocks_of_every_version_are_read() {
+    check_all("block", "tenants/anonymous/000000000001.block");
+}
+
+#[test]
+fn segments_of_every_version_are_read() {
+    check_all("wal", "wal/000000000001.wal");
+}
+
+/// Writes [`content`] in two batches; the second one defines no series.
+fn write_content(bed: &Testbed) {
     let mut batch = WriteBatch::new();
-    for (labels, (floats, histograms)) in content() {
-        let number = batch.add_series(labels.as_ref());
-        for (timestamp_ms, start_ms, bits) in floats {
-            batch.add_float_since(number, timestamp_ms, f64::from_bits(bits), start_ms);
+    for is_first in [true, false] {
+        batch.clear();
+        for (labels, (floats, histograms)) in content() {
+            let number = batch.add_series(labels.as_ref());
+            for (timestamp_ms, start_ms, bits) in floats {
+                if (timestamp_ms < START_MS + 1_000_000) == is_first {
+                    batch.add_float_since(number, timestamp_ms, f64::from_bits(bits), start_ms);
+                }
+            }
+            for (timestamp_ms, start_ms, histogram) in histograms {
+                if (timestamp_ms < START_MS + 100_000) == is_first {
+                    batch.add_histogram_since(number, timestamp_ms, histogram, start_ms);
+                }
+            }
         }
-        for (timestamp_ms, start_ms, histogram) in histograms {
-            batch.add_histogram_since(number, timestamp_ms, histogram, start_ms);
-        }
+        let appended = bed.tsdb().append_durably(&TenantId::anonymous(), &batch).expect("written");
+        assert_eq!(appended.rejected, []);
     }
-    let appended = bed.tsdb().append_durably(&TenantId::anonymous(), &batch).expect("written");
-    assert_eq!(appended.rejected, []);
-    bed.tsdb().flush().expect("flushed");
-    assert_eq!(read(&bed), content());
-    let blocks = bed.files(".block");
-    let [block] = blocks.as_slice() else { panic!("one block was expected: {blocks:?}") };
-    let magic = std::fs::read(block).expect("read")[..8].to_vec();
-    let path = golden().join(String::from_utf8(magic).expect("text")).with_extension("block");
+    assert_eq!(read(bed), content());
+}
+
+/// Keeps the file if there is none of its version yet.
+#[track_caller]
+fn keep(files: &[PathBuf], extension: &str) {
+    let [file] = files else { panic!("one file was expected: {files:?}") };
+    let magic = std::fs::read(file).expect("read")[..8].to_vec();
+    let path = golden().join(String::from_utf8(magic).expect("text")).with_extension(extension);
     if !path.exists() {
-        std::fs::copy(block, &path).expect("copied");
+        std::fs::copy(file, &path).expect("copied");
         panic!("a new version of the format: {} was made, and is to be committed", path.display());
     }
+}
+
+#[test]
+fn the_version_that_is_written_has_a_golden_block() {
+    let bed = Testbed::new();
+    write_content(&bed);
+    bed.tsdb().flush().expect("flushed");
+    assert_eq!(read(&bed), content());
+    keep(&bed.files(".block"), "block");
+}
+
+#[test]
+fn the_version_that_is_written_has_a_golden_segment() {
+    let bed = Testbed::new();
+    write_content(&bed);
+    keep(&bed.files(".wal"), "wal");
 }

@@ -6,7 +6,7 @@ use model::labels::LEN_MAX;
 use model::{Exemplar, LabelsRef, METRIC_NAME, Metadata, MetricType};
 
 use super::{Place, RejectedReason, RejectedSeries, RemoteWriteError, Visitor, histogram};
-use crate::protobuf::{ProtobufError, Reader};
+use crate::protobuf::{ProtobufError, Reader, Value};
 
 /// Hands everything in `request` (decompressed) to `visitor`.
 ///
@@ -18,6 +18,9 @@ pub fn decode(request: &[u8], visitor: &mut impl Visitor) -> Result<(), RemoteWr
     walk(request, visitor, |message, _, number, visitor| series(message, number, &mut scratch, visitor))
 }
 
+/// Tag of `WriteRequest.timeseries`.
+const SERIES_TAG: u8 = 1 << 3 | 2;
+
 /// Hands each series of a request to `take_series`, with its place in the request and its number.
 pub(super) fn walk<'a, V: Visitor>(
     request: &'a [u8],
@@ -28,7 +31,13 @@ pub(super) fn walk<'a, V: Visitor>(
     let (mut series_count, mut metadata_count) = (0, 0);
     loop {
         let at = |place| move |error| RemoteWriteError::Protobuf { place, error };
-        let Some((field, value)) = reader.next_field().map_err(at(Place::Request))? else { return Ok(()) };
+        let (field, value) = match reader.usual_bytes(SERIES_TAG) {
+            Some(message) => (1, Value::Bytes(message)),
+            None => match reader.next_field().map_err(at(Place::Request))? {
+                Some(field) => field,
+                None => return Ok(()),
+            },
+        };
         match field {
             1 => {
                 series_count += 1;
