@@ -181,3 +181,49 @@ fn what_is_older_than_the_retention_or_too_much_goes() {
     assert!(after["blockBytesAfter"].as_u64().expect("a size") < bytes, "{after}");
     assert_eq!(days(), "1 5", "the oldest went");
 }
+
+#[test]
+fn each_tenant_keeps_as_long_and_as_much_as_the_file_says() {
+    let config = |tenants: &str| {
+        format!(
+            "global: {{scrape_interval: 1h}}\nstorage:\n  tsdb: {{retention: {{time: 30d}}}}\n  tenants: {{{tenants}}}\n"
+        )
+    };
+    let kymo = Kymo::start_configured(&config(""));
+    let t = now_ms();
+    let send = |tenant: &str, days: i64| {
+        let samples: Vec<(i64, f64)> = (0..500)
+            .map(|s| (t - days * DAY + s * 1000, f64::from((s * 7919 % 104_729) as i32).sqrt()))
+            .collect();
+        let series = Series::new(&[("__name__", "kept_test"), ("i", &days.to_string())], &samples);
+        push::send_as(&kymo.url(), tenant, &[series]).expect("answered").status
+    };
+    for tenant in ["long", "short", "small"] {
+        assert!([20, 10, 5, 1].iter().all(|days| send(tenant, *days) == 204));
+    }
+    let size = compact(&kymo)["blockBytesAfter"].as_u64().expect("a size") / 3;
+    let kept = |tenant: &str| {
+        let headers = [("Content-Type", "application/x-www-form-urlencoded"), ("X-Scope-OrgID", tenant)];
+        let body = b"query=count(last_over_time(kept_test[40d]))";
+        let answer = http::post(&format!("{}/api/v1/query", kymo.url()), &headers, body).expect("answered");
+        answer.json()["data"]["result"][0]["value"][1].as_str().unwrap_or("0").to_owned()
+    };
+    assert_eq!(["long", "short", "small"].map(kept), ["4", "4", "4"]);
+    let reload = |tenants: &str| {
+        kymo.write_config(&config(tenants));
+        let answer = post(&kymo, "/-/reload");
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        compact(&kymo);
+    };
+    let own = format!("short: {{retention: {{time: 7d}}}}, small: {{retention: {{size: {}B}}}}", size / 2);
+    reload(&own);
+    assert_eq!(["long", "short", "small"].map(kept), ["4", "2", "2"]);
+    assert_eq!([send("long", 25), send("short", 10), send("small", 25)], [204, 400, 204]);
+    reload("long: {retention: {time: 2d}}");
+    assert_eq!(["long", "short"].map(kept), ["1", "2"]);
+    // A fault changes nothing.
+    kymo.write_config(&config("short: {retention: {size: -1B}}"));
+    let answer = post(&kymo, "/-/reload");
+    assert!(answer.status != 200 && answer.text().contains("size"), "{}", answer.text());
+    assert_eq!(send("long", 10), 400);
+}

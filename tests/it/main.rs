@@ -5,6 +5,7 @@ mod browser;
 mod crash;
 mod deletes;
 mod differential;
+mod disk;
 mod first_start;
 mod malformed_queries;
 mod node_exporter;

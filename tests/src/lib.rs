@@ -1,10 +1,11 @@
 //! Black-box tests of Kymo: starts the real binary beside real peers and looks at it from outside.
 //!
 //! Map: [`server`] the binary under test · [`peer`] node_exporter and Prometheus · [`http`] requests ·
-//! [`poll`] waiting with a deadline instead of sleeping · [`push`] a remote-write client ·
+//! [`poll`] waiting with a deadline instead of sleeping · [`push`] a remote-write client · [`disk`] a small disk ·
 //! [`paths`] where things are · [`random`] choices that a seed repeats.
 //! The suites themselves are in `it/`.
 
+pub mod disk;
 pub mod http;
 pub mod paths;
 pub mod peer;

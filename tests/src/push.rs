@@ -72,9 +72,19 @@ pub const HEADERS: [(&str, &str); 3] = [
 /// # Errors
 /// If there is no answer.
 pub fn send(base: &str, all: &[Series]) -> Result<Response, String> {
+    send_as(base, "anonymous", all)
+}
+
+/// Sends series of a tenant and returns the answer.
+///
+/// # Errors
+/// If there is no answer.
+pub fn send_as(base: &str, tenant: &str, all: &[Series]) -> Result<Response, String> {
     let body =
         snap::raw::Encoder::new().compress_vec(&write_request(all)).map_err(|error| error.to_string())?;
-    http::post(&format!("{base}/api/v1/write"), &HEADERS, &body)
+    let mut headers = HEADERS.to_vec();
+    headers.push(("X-Scope-OrgID", tenant));
+    http::post(&format!("{base}/api/v1/write"), &headers, &body)
 }
 
 /// Now, in milliseconds.

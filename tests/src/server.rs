@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::disk::Disk;
 use crate::process::{Process, free_port};
 use crate::{http, paths, poll};
 
@@ -14,6 +15,8 @@ use crate::{http, paths, poll};
 #[derive(Debug)]
 pub struct Kymo {
     process: Process,
+    /// Unmounted after the process has ended, before the folder goes.
+    _disk: Option<Disk>,
     folder: TempDir,
     port: u16,
     arguments: Vec<String>,
@@ -28,11 +31,28 @@ impl Kymo {
     /// Starts Kymo with a configuration file and waits until it is ready. `{port}` stands for its own port.
     pub fn start_configured(config: &str) -> Self {
         let folder = tempfile::tempdir().expect("temporary directory");
+        Self::launch_configured(folder, None, config)
+    }
+
+    /// As [`Self::start_configured`], with its data on a disk of so many bytes. `None`, and a line that says so, where tests may
+    /// not mount one.
+    pub fn start_on_disk_of(bytes: u64, config: &str) -> Option<Self> {
+        let folder = tempfile::tempdir().expect("temporary directory");
+        let disk = Disk::mount(&folder.path().join("data"), bytes);
+        if disk.is_none() {
+            use std::io::Write;
+            let _ =
+                writeln!(std::io::stderr(), "no disk can be mounted here: a test of full disks is left out");
+        }
+        disk.map(|disk| Self::launch_configured(folder, Some(disk), config))
+    }
+
+    fn launch_configured(folder: TempDir, disk: Option<Disk>, config: &str) -> Self {
         let port = free_port();
         let path = folder.path().join("kymo.yml");
         write(&path, &config.replace("{port}", &port.to_string()));
         let arguments = vec!["--config".to_owned(), path.display().to_string()];
-        Self::launch(folder, port, arguments).ready()
+        Self { _disk: disk, ..Self::launch(folder, port, arguments) }.ready()
     }
 
     /// Starts Kymo with more arguments of `serve` and waits until it is ready.
@@ -43,7 +63,7 @@ impl Kymo {
 
     fn launch(folder: TempDir, port: u16, arguments: Vec<String>) -> Self {
         let process = Self::spawn(folder.path(), port, &arguments);
-        Self { process, folder, port, arguments }
+        Self { process, _disk: None, folder, port, arguments }
     }
 
     fn spawn(folder: &Path, port: u16, arguments: &[String]) -> Process {

@@ -10,7 +10,8 @@ const LEN_MAX: usize = 150;
 
 /// A tenant's name: 1 to 150 characters of `a-z A-Z 0-9 ! - _ . * ' ( )`, not `.` or `..`, so that it can be
 /// a directory name. The rules are those of Mimir and Cortex.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Deserialize)]
+#[serde(try_from = "String")]
 pub struct TenantId(Arc<str>);
 
 /// A name that cannot be a tenant's.
@@ -42,6 +43,14 @@ impl TenantId {
     /// The name.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl TryFrom<String> for TenantId {
+    type Error = InvalidTenantId;
+
+    fn try_from(name: String) -> Result<Self, InvalidTenantId> {
+        Self::new(&name)
     }
 }
 

@@ -119,7 +119,7 @@ impl Appender for Tsdb {
         let mut scratch = self.take_scratch();
         let (outcome, releases) = (Outcome::default(), tenant.head.releases());
         let mut append = Append { tsdb: self, tenant: &tenant, batch, limits, releases, ticket, outcome };
-        append.deal(&mut scratch, self.bounds());
+        append.deal(&mut scratch, self.bounds(&append.tenant.id));
         // Writers that go through the shards in the same order would wait for one another at each.
         scratch.first_shard = (scratch.first_shard + SHARDS / 2 + 1) % SHARDS;
         for at in 0..SHARDS {
@@ -158,11 +158,11 @@ impl Tsdb {
         }
     }
 
-    fn bounds(&self) -> Bounds {
+    fn bounds(&self, tenant: &TenantId) -> Bounds {
         let now_ms = self.deps.clock.now_ms();
         let limit_ms = chunk::TIMESTAMP_MS_ABS_MAX;
         Bounds {
-            oldest_ms: now_ms.saturating_sub(self.retention.read().retention_ms).max(-limit_ms),
+            oldest_ms: self.oldest_kept_ms(tenant).max(-limit_ms),
             newest_ms: now_ms.saturating_add(self.settings.future_ms_max).min(limit_ms),
         }
     }

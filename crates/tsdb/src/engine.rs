@@ -53,6 +53,7 @@ pub(crate) struct Parts {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) block_env: Arc<BlockEnv>,
     pub(crate) journal: Journal,
+    pub(crate) flushing: Arc<Schedule>,
     pub(crate) memory: HeadMemory,
     pub(crate) tenants: HashMap<TenantId, Arc<Tenant>>,
     pub(crate) next_tenant: u32,
@@ -64,6 +65,7 @@ impl Tsdb {
         let retention = Retention {
             retention_ms: parts.settings.retention_ms,
             retention_bytes: parts.settings.retention_bytes,
+            of_tenants: parts.settings.retention_of_tenants.clone(),
         };
         Arc::new(Self {
             settings: parts.settings,
@@ -78,7 +80,7 @@ impl Tsdb {
             scratches: Mutex::new(Vec::new()),
             flush_turn: Mutex::new(()),
             compaction_turn: Mutex::new(()),
-            flushing: Arc::default(),
+            flushing: parts.flushing,
             compacting: Arc::default(),
             threads: Mutex::new(Vec::new()),
             lock: Mutex::new(Some(parts.lock)),
@@ -116,6 +118,11 @@ impl Tsdb {
     #[doc(hidden)]
     pub fn quiesce(&self) {
         self.journal.quiesce();
+    }
+
+    /// Samples of a tenant before this are not kept.
+    pub(crate) fn oldest_kept_ms(&self, tenant: &TenantId) -> i64 {
+        self.deps.clock.now_ms().saturating_sub(self.retention.read().ms_of(tenant))
     }
 
     /// Who is known by this id.

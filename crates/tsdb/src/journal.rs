@@ -28,6 +28,7 @@ use stdx::clock::Clock;
 use stdx::fs::Fs;
 use storage::{CommitGroup, Durability, Error, ErrorKind};
 
+use crate::maintain::Schedule;
 use crate::metrics::Metrics;
 use crate::settings::FsyncPolicy;
 
@@ -44,6 +45,8 @@ pub(crate) struct JournalConfig {
     pub(crate) segment_bytes_max: u64,
     pub(crate) queue_bytes_max: usize,
     pub(crate) fsync: FsyncPolicy,
+    /// Who flushes the head when records were lost.
+    pub(crate) flushing: Arc<Schedule>,
 }
 
 /// A segment on disk, and whose records it holds.

@@ -38,5 +38,5 @@ pub mod verify;
 
 pub use engine::Tsdb;
 pub use maintain::Compacted;
-pub use settings::{Deps, FsyncPolicy, ReplayProgress, Retention, Settings};
+pub use settings::{Deps, FsyncPolicy, ReplayProgress, Retention, Settings, TenantRetention};
 pub use stats::{BlockStats, TsdbStats};

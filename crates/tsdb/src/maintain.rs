@@ -155,6 +155,9 @@ fn run_flushes(weak: &Weak<Tsdb>, schedule: &Schedule, mut window: i64) {
                 Err(error) => {
                     tracing::error!(%error, "the flush failed and will be tried again");
                     (timeout, minimum) = (RETRY, RETRY);
+                    if requested {
+                        schedule.request_flush();
+                    }
                 }
             }
         }

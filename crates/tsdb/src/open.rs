@@ -24,6 +24,9 @@ use crate::settings::{Deps, Settings};
 use crate::tenant::{BLOCK_SUFFIX, EXTRAS_FILE, Tenant};
 use crate::tombstones::{TOMBSTONES_FILE, TombstoneFile};
 
+/// Name of the file that is locked.
+pub(crate) const LOCK_FILE: &str = "lock";
+
 /// Where a tenant's blocks are.
 pub(crate) fn tenant_directory(directory: &Path, tenant: &TenantId) -> PathBuf {
     directory.join("tenants").join(tenant.as_str())
@@ -46,16 +49,7 @@ impl Tsdb {
         for path in [&wal, &tenants] {
             create_durably(&*fs, path).map_err(at(path))?;
         }
-        let lock = fs.lock(&directory.join("lock")).map_err(|e| match e.kind() {
-            io::ErrorKind::WouldBlock => {
-                let path = directory.display();
-                Error::new(
-                    ErrorKind::Unavailable,
-                    format!("data directory {path} is in use by another process; stop that, or use another directory"),
-                )
-            }
-            _ => at(&directory)(e),
-        })?;
+        let lock = lock(&*fs, &directory)?;
         let metrics = Arc::new(Metrics::register(&deps.registry)?);
         let block_env = Arc::new(BlockEnv {
             fs: Arc::clone(&fs),
@@ -79,6 +73,7 @@ impl Tsdb {
             tenants: &mut tenants,
         };
         let (segments, first) = replay.run(&wal).map_err(at(&wal))?;
+        let flushing = Arc::default();
         let config = JournalConfig {
             fs,
             clock: Arc::clone(&deps.clock),
@@ -87,11 +82,23 @@ impl Tsdb {
             segment_bytes_max: settings.wal_segment_bytes_max,
             queue_bytes_max: settings.wal_queue_bytes_max,
             fsync: settings.fsync,
+            flushing: Arc::clone(&flushing),
         };
         let journal = Journal::start(config, segments, first)?;
         metrics.tenants.set(tenants.len() as i64);
         let next_tenant = tenants.len() as u32;
-        let parts = Parts { settings, deps, metrics, block_env, journal, memory, tenants, next_tenant, lock };
+        let parts = Parts {
+            settings,
+            deps,
+            metrics,
+            block_env,
+            journal,
+            flushing,
+            memory,
+            tenants,
+            next_tenant,
+            lock,
+        };
         let tsdb = Self::assemble(parts);
         tsdb.publish_blocks();
         tsdb.start_maintenance()?;
@@ -114,6 +121,36 @@ pub(crate) fn create_durably(fs: &dyn stdx::fs::Fs, path: &Path) -> io::Result<(
         }
     }
     Ok(())
+}
+
+/// Takes the data directory for this process.
+fn lock(fs: &dyn stdx::fs::Fs, directory: &Path) -> Result<Box<dyn stdx::fs::FileLock>, Error> {
+    let path = directory.display();
+    fs.lock(&directory.join(LOCK_FILE)).map_err(|e| {
+        let message = match e.kind() {
+            io::ErrorKind::WouldBlock => format!(
+                "data directory {path} is in use by another process; stop that, or use another directory"
+            ),
+            _ => format!("data directory {path}: {e}"),
+        };
+        Error::new(ErrorKind::Unavailable, message)
+    })
+}
+
+/// Whether the data directory is the one that was opened: its lock is in it. If somebody deleted or replaced it, somebody else may
+/// use what is there now, and nothing must be written to it.
+pub(crate) fn check_data_directory(fs: &dyn stdx::fs::Fs, data: &Path) -> io::Result<()> {
+    if fs.exists(&data.join(LOCK_FILE)) {
+        return Ok(());
+    }
+    let error = deleted(data);
+    Err(io::Error::new(error.kind(), format!("{error}; put it back, or restart the server")))
+}
+
+/// Somebody deleted what is ours.
+pub(crate) fn deleted(path: &Path) -> io::Error {
+    let message = format!("{} was deleted or moved while the server runs", path.display());
+    io::Error::new(io::ErrorKind::NotFound, message)
 }
 
 struct Opener<'a> {

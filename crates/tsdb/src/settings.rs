@@ -1,9 +1,11 @@
 //! What can be set about the engine, and what it is given.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use model::TenantId;
 use stdx::clock::Clock;
 use stdx::fs::Fs;
 use stdx::memory::Budget;
@@ -18,6 +20,8 @@ pub struct Settings {
     pub retention_ms: i64,
     /// How much blocks and journal together may take before the oldest blocks are deleted; no limit if absent.
     pub retention_bytes: Option<u64>,
+    /// What is different for some tenants.
+    pub retention_of_tenants: BTreeMap<TenantId, TenantRetention>,
     /// The time span of a fresh block, to whose multiples blocks are aligned.
     pub block_span_ms: i64,
     /// A segment of the journal is ended at this many bytes of samples before compression (more if definitions of series
@@ -57,6 +61,7 @@ impl Default for Settings {
             directory: PathBuf::from("data"),
             retention_ms: 15 * 86_400_000,
             retention_bytes: None,
+            retention_of_tenants: BTreeMap::new(),
             block_span_ms: 2 * 3_600_000,
             wal_segment_bytes_max: 16 << 20,
             wal_bytes_max: 2 << 30,
@@ -87,12 +92,36 @@ pub enum FsyncPolicy {
 }
 
 /// The settings that can change while the engine runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Retention {
     /// See [`Settings::retention_ms`].
     pub retention_ms: i64,
     /// See [`Settings::retention_bytes`].
     pub retention_bytes: Option<u64>,
+    /// See [`Settings::retention_of_tenants`].
+    pub of_tenants: BTreeMap<TenantId, TenantRetention>,
+}
+
+/// How long and how much of one tenant is kept.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TenantRetention {
+    /// Instead of [`Settings::retention_ms`]; as there if absent.
+    pub retention_ms: Option<i64>,
+    /// How much the tenant's blocks may take before its oldest ones are deleted; beside what all may take together.
+    pub retention_bytes: Option<u64>,
+}
+
+impl Retention {
+    /// How long samples of a tenant are kept.
+    pub(crate) fn ms_of(&self, tenant: &TenantId) -> i64 {
+        self.of_tenants.get(tenant).and_then(|own| own.retention_ms).unwrap_or(self.retention_ms)
+    }
+
+    /// How much the blocks of a tenant may take.
+    pub(crate) fn bytes_of(&self, tenant: &TenantId) -> Option<u64> {
+        self.of_tenants.get(tenant).and_then(|own| own.retention_bytes)
+    }
 }
 
 /// What the engine is given.

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use storage::{Error, ErrorKind};
 
 use crate::engine::Tsdb;
-use crate::open::create_durably;
+use crate::open::{check_data_directory, create_durably};
 use crate::tenant::{EXTRAS_FILE, Tenant};
 use crate::tombstones::TOMBSTONES_FILE;
 
@@ -58,6 +58,7 @@ impl Tsdb {
 
     fn take_snapshot(&self, directory: &Path, path: &Path) -> io::Result<()> {
         let fs = &*self.deps.fs;
+        check_data_directory(fs, &self.settings.directory)?;
         create_durably(fs, directory)?;
         for entry in fs.read_dir(directory)? {
             let other = directory.join(&entry.name);

@@ -114,7 +114,10 @@ impl Tenant {
 
     /// Makes the directory, if need be, and its name durable.
     pub(crate) fn make_directory(&self, fs: &dyn Fs) -> std::io::Result<()> {
-        if !self.is_directory_durable.load(Ordering::Acquire) {
+        if !self.is_directory_durable.load(Ordering::Acquire) || !fs.exists(&self.directory) {
+            if let Some(data) = self.directory.ancestors().nth(2) {
+                crate::open::check_data_directory(fs, data)?;
+            }
             fs.create_dir_all(&self.directory)?;
             fs.sync_dir(self.directory.parent().unwrap_or_else(|| Path::new(".")))?;
             self.is_directory_durable.store(true, Ordering::Release);

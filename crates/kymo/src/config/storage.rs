@@ -1,6 +1,9 @@
 //! `storage`: how long and how much is kept.
 
+use std::collections::BTreeMap;
+
 use http_client::InvalidSettings;
+use model::TenantId;
 use model::size::{format_size_bytes, parse_size_bytes};
 use model::time::DurationMs;
 use serde::{Deserialize, Deserializer};
@@ -14,6 +17,8 @@ pub struct StorageConfig {
     pub retention_bytes: Option<u64>,
     /// How much of the disk may be used, in percent.
     pub retention_percentage: Option<f64>,
+    /// What is different for some tenants.
+    pub retention_of_tenants: BTreeMap<TenantId, tsdb::TenantRetention>,
     /// The most exemplars that are kept; 0: none.
     pub exemplars_max: Option<usize>,
 }
@@ -24,6 +29,22 @@ pub struct StorageConfig {
 pub(super) struct Storage {
     tsdb: Tsdb,
     exemplars: Exemplars,
+    /// Kymo's own.
+    tenants: BTreeMap<TenantId, Tenant>,
+}
+
+/// What is different for one tenant.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Tenant {
+    retention: TenantRetention,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct TenantRetention {
+    time: DurationMs,
+    size: SignedSize,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -76,6 +97,15 @@ impl<'de> Deserialize<'de> for SignedSize {
     }
 }
 
+impl TenantRetention {
+    fn own(&self) -> tsdb::TenantRetention {
+        tsdb::TenantRetention {
+            retention_ms: (self.time.0 > 0).then_some(self.time.0),
+            retention_bytes: (self.size.bytes > 0).then_some(self.size.bytes),
+        }
+    }
+}
+
 impl Storage {
     pub(super) fn check(&self) -> Result<(), InvalidSettings> {
         let retention = &self.tsdb.retention;
@@ -85,6 +115,16 @@ impl Storage {
                 format_size_bytes(retention.size.bytes)
             );
             return Err(InvalidSettings::at(["tsdb", "retention", "size"], message));
+        }
+        for (tenant, own) in &self.tenants {
+            if own.retention.size.negative {
+                let message = format!(
+                    "the size that is kept of a tenant must be greater than or equal to 0, got -{}",
+                    format_size_bytes(own.retention.size.bytes)
+                );
+                let place = ["tenants", tenant.as_str(), "retention", "size"];
+                return Err(InvalidSettings::at(place, message));
+            }
         }
         if !(0.0..=100.0).contains(&retention.percentage) {
             let message = format!(
@@ -107,6 +147,11 @@ impl Storage {
             retention_ms: (retention.time.0 > 0).then_some(retention.time.0),
             retention_bytes: (retention.size.bytes > 0).then_some(retention.size.bytes),
             retention_percentage: (retention.percentage > 0.0).then_some(retention.percentage),
+            retention_of_tenants: self
+                .tenants
+                .iter()
+                .map(|(id, own)| (id.clone(), own.retention.own()))
+                .collect(),
             exemplars_max: self.exemplars.max_exemplars.map(|max| usize::try_from(max).unwrap_or(0)),
         }
     }

@@ -112,12 +112,13 @@ impl Server {
 
     pub(super) fn tsdb(&self) -> (tsdb::Settings, tsdb::Deps) {
         let config = self.config();
-        let Retention { retention_ms, retention_bytes } = self.retention(&config);
+        let Retention { retention_ms, retention_bytes, of_tenants } = self.retention(&config);
         let defaults = tsdb::Settings::default();
         let settings = tsdb::Settings {
             directory: self.options.data.clone(),
             retention_ms,
             retention_bytes,
+            retention_of_tenants: of_tenants,
             exemplars_per_tenant_max: config
                 .storage
                 .exemplars_max
@@ -151,11 +152,12 @@ impl Server {
                 .into_iter()
                 .chain(of_disk)
                 .min(),
+            of_tenants: storage.retention_of_tenants.clone(),
         }
     }
 
     pub(super) fn retention_text(&self) -> String {
-        let Retention { retention_ms, retention_bytes } = self.retention(&self.config());
+        let Retention { retention_ms, retention_bytes, .. } = self.retention(&self.config());
         match retention_bytes {
             Some(bytes) => format!("{} or {}", format_duration_ms(retention_ms), format_size_bytes(bytes)),
             None => format_duration_ms(retention_ms),

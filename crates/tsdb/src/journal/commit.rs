@@ -8,6 +8,7 @@ use storage::CommitGroup;
 
 use super::segment::SegmentWriter;
 use super::{Pending, Shared, unavailable};
+use crate::open::{check_data_directory, create_durably, deleted};
 use crate::settings::FsyncPolicy;
 
 /// How long a commit waits for batches that are being written; then it goes without them.
@@ -120,6 +121,11 @@ impl Committer {
             let took = config.clock.monotonic().saturating_sub(start);
             config.metrics.wal_fsync_seconds.observe(took.as_secs_f64());
         }
+        // Writing works on in a file that was deleted, or whose directory was moved: no restart would find it.
+        let path = super::segment::path(self.shared.directory(), pending.segment);
+        if !config.fs.exists(&path) {
+            return Err(deleted(&path));
+        }
         Ok(writer.len())
     }
 
@@ -129,6 +135,10 @@ impl Committer {
         let config = &self.shared.config;
         config.metrics.wal_failures.inc();
         tracing::error!(segment = failed.segment, %error, "the journal could not be written; writes are refused");
+        if error.kind() == std::io::ErrorKind::NotFound {
+            // Somebody deleted records that were acknowledged: now only the head has what they say.
+            config.flushing.request_flush();
+        }
         let why = error.to_string();
         let mut groups: Vec<Arc<CommitGroup>> = vec![Arc::clone(&failed.group)];
         {
@@ -159,10 +169,20 @@ impl Committer {
         self.recover();
     }
 
+    /// A journal that was deleted can begin anew. A data directory that was not what it was cannot: somebody else may use what
+    /// is there now.
+    fn restore_directory(&self) -> std::io::Result<()> {
+        let (fs, directory) = (&*self.shared.config.fs, self.shared.directory());
+        check_data_directory(fs, directory.parent().unwrap_or(directory))?;
+        if fs.exists(directory) { Ok(()) } else { create_durably(fs, directory) }
+    }
+
     /// Begins a new segment; if that works, so will writing again.
     fn recover(&mut self) {
         let number = self.shared.queue.lock().segment + 1;
-        let made = SegmentWriter::create(&*self.shared.config.fs, self.shared.directory(), number)
+        let made = self
+            .restore_directory()
+            .and_then(|()| SegmentWriter::create(&*self.shared.config.fs, self.shared.directory(), number))
             .and_then(|mut writer| writer.sync().map(|()| writer));
         let mut queue = self.shared.queue.lock();
         match made {

@@ -141,7 +141,7 @@ impl Tsdb {
         let meta = Meta { id, age, level, journal_before, replaces: ids.clone(), ..Meta::default() };
         let mut writer = BlockWriter::create(&*self.deps.fs, &path, meta).map_err(unavailable)?;
         let tombstones = tenant.tombstones();
-        let oldest_ms = self.deps.clock.now_ms().saturating_sub(self.retention.read().retention_ms);
+        let oldest_ms = self.oldest_kept_ms(&tenant.id);
         let mut cursors: Vec<Cursor<'_>> = inputs.iter().map(|block| Cursor::new(block)).collect();
         let (mut samples, mut scratch) = (SeriesSamples::default(), DecodeScratch::default());
         loop {

@@ -10,39 +10,45 @@ use crate::engine::Tsdb;
 use crate::tenant::Tenant;
 
 impl Tsdb {
-    /// Deletes blocks that are older than the retention, then the oldest ones until the rest fits.
+    /// Deletes blocks that are older than the retention, then the oldest ones of each tenant that takes more than it may, then
+    /// the oldest ones of all until the rest fits.
     ///
     /// # Errors
     /// None at the moment: a file that cannot be deleted is reported and tried again at the next start.
     pub fn enforce_retention(&self) -> Result<(), Error> {
         let _one_at_a_time = self.compaction_turn.lock();
-        let retention = *self.retention.read();
-        let oldest_ms = self.deps.clock.now_ms().saturating_sub(retention.retention_ms);
-        for tenant in self.all_tenants() {
+        let retention = self.retention.read().clone();
+        let tenants = self.all_tenants();
+        for tenant in &tenants {
+            let oldest_ms = self.oldest_kept_ms(&tenant.id);
             let old: Vec<Arc<Block>> =
                 tenant.blocks().iter().filter(|b| b.meta().max_ms < oldest_ms).map(Arc::clone).collect();
-            self.delete_blocks(&tenant, &old, "too_old");
+            self.delete_blocks(tenant, &old, "too_old");
+            if let Some(bytes_max) = retention.bytes_of(&tenant.id) {
+                self.enforce_size(std::slice::from_ref(tenant), 0, bytes_max, "too_much_of_tenant");
+            }
         }
         if let Some(bytes_max) = retention.retention_bytes {
-            self.enforce_size(bytes_max);
+            self.enforce_size(&tenants, self.journal.bytes(), bytes_max, "too_much");
         }
         self.publish_blocks();
         Ok(())
     }
 
-    fn enforce_size(&self, bytes_max: u64) {
-        let mut all: Vec<(Arc<Tenant>, Arc<Block>)> = Vec::new();
-        for tenant in self.all_tenants() {
-            all.extend(tenant.blocks().iter().map(|block| (Arc::clone(&tenant), Arc::clone(block))));
+    /// Deletes the oldest blocks until the rest and `other_bytes` fit.
+    fn enforce_size(&self, tenants: &[Arc<Tenant>], other_bytes: u64, bytes_max: u64, reason: &str) {
+        let mut all: Vec<(&Tenant, Arc<Block>)> = Vec::new();
+        for tenant in tenants {
+            all.extend(tenant.blocks().iter().map(|block| (&**tenant, Arc::clone(block))));
         }
-        let mut bytes = self.journal.bytes() + all.iter().map(|(_, b)| b.len_bytes()).sum::<u64>();
+        let mut bytes = other_bytes + all.iter().map(|(_, b)| b.len_bytes()).sum::<u64>();
         all.sort_by_key(|(_, block)| block.meta().max_ms);
         for (tenant, block) in all {
             if bytes <= bytes_max {
                 break;
             }
             bytes -= block.len_bytes();
-            self.delete_blocks(&tenant, &[block], "too_much");
+            self.delete_blocks(tenant, &[block], reason);
         }
     }
 

@@ -1,5 +1,6 @@
 //! Limits, retention, compaction, snapshots, and many threads at once.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -11,7 +12,7 @@ use storage::{
     Appender, ErrorKind, LabelRequest, Querier, QueryContext, RejectReason, SelectHints, SelectRequest,
     SeriesSamples, WriteBatch,
 };
-use tsdb::Retention;
+use tsdb::{Retention, TenantRetention};
 
 use crate::testbed::{Testbed, series};
 
@@ -115,6 +116,36 @@ fn labels_over_their_limits_are_refused() {
     check(&Labels::empty(), false);
 }
 
+fn keep(retention_ms: i64, retention_bytes: Option<u64>) -> Retention {
+    Retention { retention_ms, retention_bytes, of_tenants: BTreeMap::new() }
+}
+
+#[test]
+fn each_tenant_keeps_as_long_and_as_much_as_it_may() {
+    let bed = Testbed::new();
+    let tenants = ["long", "short", "small"].map(|name| TenantId::new(name).expect("valid"));
+    let write = |tenant: &TenantId, days: i64| {
+        let mut batch = WriteBatch::new();
+        let series = batch.add_series(series("a", "1").as_ref());
+        batch.add_float(series, NEWEST_MS - days * DAY, 1.0);
+        bed.tsdb().append_durably(tenant, &batch).expect("written").rejected.len()
+    };
+    for days in [8, 5, 2, 1] {
+        assert!(tenants.iter().all(|tenant| write(tenant, days) == 0));
+        bed.tsdb().flush().expect("flushed");
+    }
+    let blocks_of = |tenant: &TenantId| bed.tsdb().stats(tenant, 0).blocks.len();
+    let bytes = bed.tsdb().stats(&tenants[2], 0).blocks.iter().map(|block| block.bytes).sum::<u64>();
+    let own = |retention_ms, retention_bytes| TenantRetention { retention_ms, retention_bytes };
+    let of_tenants = [own(Some(20 * DAY), None), own(Some(3 * DAY), None), own(None, Some(bytes / 2))];
+    let of_tenants = tenants.iter().cloned().zip(of_tenants).collect();
+    bed.tsdb().reload(Retention { of_tenants, ..keep(6 * DAY, None) });
+    bed.tsdb().enforce_retention().expect("enforced");
+    assert_eq!(tenants.each_ref().map(|tenant| blocks_of(tenant)), [4, 2, 2]);
+    assert_eq!(tenants.each_ref().map(|tenant| write(tenant, 10)), [0, 1, 1]);
+    assert_eq!(tenants.each_ref().map(|tenant| write(tenant, 4)), [0, 1, 0]);
+}
+
 #[test]
 fn blocks_older_than_the_retention_go_and_a_reload_changes_it() {
     let bed = Testbed::new();
@@ -125,7 +156,7 @@ fn blocks_older_than_the_retention_go_and_a_reload_changes_it() {
     bed.tsdb().flush().expect("flushed");
     bed.tsdb().enforce_retention().expect("enforced");
     assert_eq!(bed.all()[&a].len(), 3);
-    bed.tsdb().reload(Retention { retention_ms: 6 * DAY, retention_bytes: None });
+    bed.tsdb().reload(keep(6 * DAY, None));
     bed.tsdb().enforce_retention().expect("enforced");
     assert_eq!(bed.all()[&a], [(NEWEST_MS - 5 * DAY, 5.0), (NEWEST_MS - DAY, 1.0)]);
     assert_eq!(bed.files(".block").len(), 2);
@@ -144,7 +175,7 @@ fn the_oldest_blocks_go_until_the_rest_fits() {
         bed.tsdb().flush().expect("flushed");
     }
     let bytes = bed.bytes(".block");
-    bed.tsdb().reload(Retention { retention_ms: 15 * DAY, retention_bytes: Some(bytes / 2) });
+    bed.tsdb().reload(keep(15 * DAY, Some(bytes / 2)));
     bed.tsdb().enforce_retention().expect("enforced");
     assert!(bed.bytes(".block") <= bytes / 2);
     assert_eq!(bed.all()[&a], [(NEWEST_MS - 2 * DAY, 2.0), (NEWEST_MS - DAY, 1.0)]);
@@ -193,7 +224,7 @@ fn a_selection_outlives_flush_compaction_and_deletion() {
     let set = tsdb.select(&TenantId::anonymous(), &request, &QueryContext::unlimited()).expect("selected");
     tsdb.flush().expect("flushed");
     tsdb.compact().expect("compacted");
-    tsdb.reload(Retention { retention_ms: 1, retention_bytes: None });
+    tsdb.reload(keep(1, None));
     tsdb.enforce_retention().expect("enforced");
     assert_eq!(bed.files(".block").len(), 0);
     let mut samples = SeriesSamples::default();
