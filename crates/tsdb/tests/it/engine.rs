@@ -141,7 +141,7 @@ fn each_tenant_keeps_as_long_and_as_much_as_it_may() {
     let of_tenants = tenants.iter().cloned().zip(of_tenants).collect();
     bed.tsdb().reload(Retention { of_tenants, ..keep(6 * DAY, None) });
     bed.tsdb().enforce_retention().expect("enforced");
-    assert_eq!(tenants.each_ref().map(|tenant| blocks_of(tenant)), [4, 2, 2]);
+    assert_eq!(tenants.each_ref().map(blocks_of), [4, 2, 2]);
     assert_eq!(tenants.each_ref().map(|tenant| write(tenant, 10)), [0, 1, 1]);
     assert_eq!(tenants.each_ref().map(|tenant| write(tenant, 4)), [0, 1, 0]);
 }
