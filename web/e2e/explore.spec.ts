@@ -38,6 +38,21 @@ test.describe('Explore', () => {
     await expect(page.getByRole('option', { name: 'user' })).toBeVisible();
   });
 
+  test('knows what Kymo adds to the language', async ({ page }) => {
+    await page.goto('/explore?range=5m');
+    await editor(page).click();
+    await page.keyboard.type('increase_ex');
+    await expect(page.getByRole('option', { name: /increase_exact/ })).toBeVisible();
+    await editor(page).fill('WITH (l = node_load1) l default node_load5 default 1.5Ki');
+    await editor(page).press('Escape');
+    await editor(page).press('Enter');
+    await expect.poll(() => drawnPixels(page)).toBeGreaterThan(50);
+    // What the grammar of the editor takes for a fault, the server does not.
+    await expect(page.locator('.cm-lintRange-error')).toHaveCount(0);
+    await editor(page).fill('node_load1 defaut 1');
+    await expect(page.locator('.cm-lintRange-error')).not.toHaveCount(0);
+  });
+
   test('a shared link shows the same', async ({ page, context }) => {
     await page.goto(explore([CPU, 'node_load1'], { range: '15m', stacked: '1', step: '5s' }));
     await expect.poll(() => drawnPixels(page)).toBeGreaterThan(50);

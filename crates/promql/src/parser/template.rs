@@ -232,12 +232,18 @@ impl Parser<'_> {
         let end = self.matchers(&mut sets)?;
         let called = quoted(name.text(self.query));
         match &mut expr.kind {
-            ExprKind::VectorSelector(selector) if sets.len() == 1 && selector.alternatives.is_empty() => {
-                add_matchers(selector, sets.pop().unwrap_or_default());
+            ExprKind::VectorSelector(selector) if sets.len() == 1 || selector.alternatives.is_empty() => {
+                let copies = sets.len().max(selector.alternatives.len() + 1);
+                self.expanded = self.expanded.saturating_add(copies.saturating_mul(selector.matchers.len()));
+                if self.expanded > EXPANDED_MAX {
+                    let message = format!("templates expand to more than {EXPANDED_MAX} parts");
+                    return Err(self.refused(name.span(), message));
+                }
+                add_sets(selector, sets);
                 Ok(())
             }
             ExprKind::VectorSelector(_) => {
-                let message = format!("alternatives with \"or\" cannot be added to template {called}");
+                let message = format!("template {called} has alternatives already");
                 Err(self.refused(start..end, message))
             }
             _ => {
@@ -268,9 +274,27 @@ impl Parser<'_> {
 }
 
 /// Adds matchers in front of that of the name, which stands last.
-fn add_matchers(selector: &mut VectorSelector, matchers: Vec<Matcher>) {
-    let at = selector.matchers.len() - usize::from(selector.name.is_some());
-    selector.matchers.splice(at..at, matchers);
+fn add_matchers(selector: &mut VectorSelector, matchers: &[Matcher]) {
+    let named = usize::from(selector.name.is_some());
+    for set in std::iter::once(&mut selector.matchers).chain(&mut selector.alternatives) {
+        let at = set.len() - named;
+        set.splice(at..at, matchers.iter().cloned());
+    }
+}
+
+/// Adds one set of matchers to all that the selector has, or several to the one that it has.
+fn add_sets(selector: &mut VectorSelector, sets: Vec<Vec<Matcher>>) {
+    if let [matchers] = &sets[..] {
+        return add_matchers(selector, matchers);
+    }
+    let base = selector.clone();
+    let mut all = sets.into_iter().map(|matchers| {
+        let mut one = base.clone();
+        add_matchers(&mut one, &matchers);
+        one.matchers
+    });
+    selector.matchers = all.next().unwrap_or_default();
+    selector.alternatives = all.collect();
 }
 
 /// The parameter that an expression stands for, or that it selects from.
@@ -336,6 +360,9 @@ fn fill_parameter(place: &Expr, arg: &Expr) -> Result<Expr, String> {
         ExprKind::MatrixSelector(matrix) => &matrix.selector,
         _ => return Ok(arg.clone()),
     };
+    if !added.alternatives.is_empty() {
+        return Err("alternatives with \"or\" cannot be added to an argument".to_owned());
+    }
     let is_bare = added.matchers.len() == 1
         && added.time == TimeModifiers::default()
         && added.offset_expr.is_none()
@@ -348,10 +375,7 @@ fn fill_parameter(place: &Expr, arg: &Expr) -> Result<Expr, String> {
     };
     let mut selector = selector.clone();
     let extra = added.matchers.split_last().map_or(&[][..], |(_, extra)| extra);
-    if !selector.alternatives.is_empty() && !extra.is_empty() {
-        return Err("an argument with alternatives takes no more matchers".to_owned());
-    }
-    add_matchers(&mut selector, extra.to_vec());
+    add_matchers(&mut selector, extra);
     if added.time != TimeModifiers::default() || added.offset_expr.is_some() {
         if selector.time != TimeModifiers::default() || selector.offset_expr.is_some() {
             return Err("offset and @ may be set in the template or in its argument, not in both".to_owned());

@@ -102,6 +102,9 @@ fn templates_are_put_in() {
     prints("WITH (f(x) = -x, g(x) = f(x) ^ 2) g(y)", "((-y) ^ 2)");
     prints("with + with{with=\"a\"}", "with + with{with=\"a\"}");
     prints("WITH (f() = 1) f()", "1");
+    prints(r#"WITH (a = b{c="d"}) a{e="f" or g="h"}"#, r#"b{c="d",e="f" or c="d",g="h"}"#);
+    prints(r#"WITH (a = b{c="d" or e="f"}) a{g="h"}"#, r#"b{c="d",g="h" or e="f",g="h"}"#);
+    prints(r#"WITH (f(x) = x{g="h"}) f(b{c="d" or e="f"})"#, r#"b{c="d",g="h" or e="f",g="h"}"#);
 }
 
 #[test]
