@@ -11,6 +11,7 @@ mod malformed_queries;
 mod node_exporter;
 mod prometheus;
 mod promtool;
+mod queries_of_death;
 mod recorded;
 mod reload;
 mod remote_read;

@@ -46,6 +46,27 @@ fn too_many_samples_are_refused_in_prometheus_words() {
 }
 
 #[test]
+fn labels_that_are_made_of_labels_do_not_grow_without_bound() {
+    let doubled = |times: usize| {
+        (0..times).fold("a".to_owned(), |inner, _| {
+            format!("label_replace({inner}, \"n\", \"x$1$1\", \"n\", \"(.*)\")")
+        })
+    };
+    let asked = with(Settings::default());
+    assert!(asked.instant(&doubled(10), MINUTE_MS).is_ok());
+    check_error(
+        asked.instant(&doubled(40), MINUTE_MS),
+        "a value of label n would be longer than 1048576 bytes",
+    );
+    let joined =
+        (0..40).fold("a".to_owned(), |inner, _| format!("label_join({inner}, \"n\", \"-\", \"n\", \"n\")"));
+    check_error(asked.instant(&joined, MINUTE_MS), "a value of label n would be longer than 1048576 bytes");
+    // Shorter ones are charged.
+    let asked = Asked::new(storage_of(&many(10)), Settings::default(), Budget::root("queries", 1 << 20));
+    check_error(asked.instant(&doubled(18), MINUTE_MS), "memory limit");
+}
+
+#[test]
 fn a_query_beyond_its_budget_is_refused_and_gives_everything_back() {
     let budget = Budget::root("queries", 40_000);
     let asked = Asked::new(storage_of(&many(50)), Settings::default(), budget.clone());

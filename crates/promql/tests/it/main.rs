@@ -2,7 +2,7 @@
 //!
 //! Map: `scripts` Prometheus' test scripts and our own · `agreement` instant and range queries give the same ·
 //! `coverage` and `docs` scripts and documentation cover the whole language ·
-//! `names` when the names of metrics are dropped · `limits` what a query may use, and how it is stopped · `governance` who may run what ·
+//! `reference` a plain evaluator gives the same · `names` when the names of metrics are dropped · `limits` what a query may use, and how it is stopped · `governance` who may run what ·
 //! `threads` however many threads help · `cached` kept results · `explained` what a query costs · `data` storage filled for tests.
 
 mod agreement;
@@ -14,5 +14,6 @@ mod explained;
 mod governance;
 mod limits;
 mod names;
+mod reference;
 mod scripts;
 mod threads;

@@ -98,7 +98,7 @@ impl Evaluator<'_> {
         let mut builder = model::LabelsBuilder::new();
         for one in &mut series {
             for pair in texts.chunks_exact(2) {
-                relabel(one, &pair[0], &pair[1], &mut builder);
+                relabel(one, &pair[0], &pair[1], &mut builder)?;
             }
         }
         emit(series, sink)
@@ -117,7 +117,7 @@ impl Evaluator<'_> {
                 continue;
             }
             if let Some(new) = map.get(one.labels.get(&label).unwrap_or("")) {
-                relabel(one, &label, new, &mut builder);
+                relabel(one, &label, new, &mut builder)?;
             }
         }
         emit(series, sink)

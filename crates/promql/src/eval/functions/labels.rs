@@ -25,11 +25,12 @@ impl Evaluator<'_> {
         let mut series = self.collect(&call.args[0], grid)?;
         let mut builder = LabelsBuilder::new();
         let mut value = String::new();
-        for one in &mut series {
+        for (at, one) in series.iter_mut().enumerate() {
+            self.check_at(at)?;
             let captures = regex.captures(one.labels.get(&source).unwrap_or(""));
             if let Some(captures) = captures {
                 replacement.expand(&captures, &mut value);
-                relabel(one, &destination, &value, &mut builder);
+                relabel(one, &destination, &value, &mut builder)?;
             }
         }
         emit(series, sink)
@@ -50,21 +51,44 @@ impl Evaluator<'_> {
         let mut series = self.collect(&call.args[0], grid)?;
         let mut builder = LabelsBuilder::new();
         let mut value = String::new();
-        for one in &mut series {
+        for (at, one) in series.iter_mut().enumerate() {
+            self.check_at(at)?;
             value.clear();
             for (at, source) in sources.iter().enumerate() {
+                if value.len() > VALUE_BYTES_MAX {
+                    break;
+                }
                 if at > 0 {
                     value.push_str(&separator);
                 }
                 value.push_str(one.labels.get(source).unwrap_or(""));
             }
-            relabel(one, &destination, &value, &mut builder);
+            relabel(one, &destination, &value, &mut builder)?;
         }
         emit(series, sink)
     }
 }
 
-pub(super) fn relabel(series: &mut Series, name: &str, value: &str, builder: &mut LabelsBuilder) {
+/// The longest value that a query may give a label. Values that are made of values grow exponentially.
+const VALUE_BYTES_MAX: usize = 1 << 20;
+
+/// Gives a series a label, of which the memory is charged.
+///
+/// # Errors
+/// If the value is longer than allowed, or it would be more memory than the query may hold.
+pub(super) fn relabel(
+    series: &mut Series,
+    name: &str,
+    value: &str,
+    builder: &mut LabelsBuilder,
+) -> Result<(), QueryError> {
+    if value.len() > VALUE_BYTES_MAX {
+        let text = format!("a value of label {name} would be longer than {VALUE_BYTES_MAX} bytes");
+        return Err(QueryError::Execution(text));
+    }
+    if let Some(charge) = &mut series.charge {
+        charge.grow(value.len() as u64)?;
+    }
     builder.reset_to(series.labels.as_ref());
     builder.set(name, value);
     series.labels = builder.build();
@@ -72,6 +96,7 @@ pub(super) fn relabel(series: &mut Series, name: &str, value: &str, builder: &mu
     if name == METRIC_NAME {
         series.drop_name = false;
     }
+    Ok(())
 }
 
 pub(super) fn emit(series: Vec<Series>, sink: &mut Sink<'_>) -> Result<(), QueryError> {
@@ -133,6 +158,10 @@ impl Replacement {
                 Part::Named(name) => captures.name(name).map(|found| found.as_str()),
             };
             into.push_str(text.unwrap_or(""));
+            if into.len() > VALUE_BYTES_MAX {
+                // Far too long already; whoever asked refuses it.
+                return;
+            }
         }
     }
 }
@@ -184,9 +213,9 @@ mod tests {
     #[test]
     fn a_name_given_on_purpose_stays() {
         let mut series = Series { drop_name: true, ..Series::default() };
-        relabel(&mut series, "a", "1", &mut LabelsBuilder::new());
+        relabel(&mut series, "a", "1", &mut LabelsBuilder::new()).expect("short");
         assert!(series.drop_name);
-        relabel(&mut series, METRIC_NAME, "m", &mut LabelsBuilder::new());
+        relabel(&mut series, METRIC_NAME, "m", &mut LabelsBuilder::new()).expect("short");
         assert!(!series.drop_name);
         assert_eq!(series.labels, Labels::from_pairs([("__name__", "m"), ("a", "1")]));
     }
