@@ -65,6 +65,20 @@ test.describe('Explore', () => {
     await expect(other.locator('figure')).toHaveCount(2);
   });
 
+  test('shows the plan of a query as a tree, with what each part did', async ({ page }) => {
+    await page.goto(explore(CPU, { range: '5m' }));
+    await page.getByRole('tab', { name: 'Plan' }).click();
+    await expect(page).toHaveURL(/tab=plan/);
+    const tree = page.getByRole('tree', { name: 'Plan of the query' });
+    const parts = tree.getByRole('treeitem');
+    await expect(parts).toHaveCount(3);
+    await expect(parts.nth(0)).toContainText('sum by (mode)');
+    await expect(parts.nth(1)).toContainText('rate');
+    await expect(parts.nth(2)).toContainText(/select range 1m.*read \d+ series, \d+ samples?/);
+    await expect(parts.nth(2)).toContainText('node_cpu_seconds_total[1m]');
+    await expectNoSideScroll(page);
+  });
+
   test('Back brings the query before', async ({ page }) => {
     await page.goto(explore('node_load1', { range: '5m' }));
     await editor(page).fill('node_load5');

@@ -308,22 +308,7 @@ impl Engine {
         let started = Instant::now();
         let mut evaluator = self.evaluator(querier, listed, settings, when, options)?;
         let of_scalars = evaluator.ledger.take_scratch(grid.count)?;
-        let is_cacheable = self.cache.is_on()
-            && when.range_times().is_some()
-            && grid.count > 1
-            && plan.value_type == ValueType::Vector
-            && !(options.no_cache || options.per_step_stats);
-        let question = is_cacheable
-            .then(|| {
-                Question::new(
-                    (&listed.tenant, &listed.query),
-                    &expr,
-                    &grid,
-                    evaluator.lookback_ms,
-                    settings.subquery_step_ms,
-                )
-            })
-            .flatten();
+        let question = self.question(listed, &expr, &plan, &grid, evaluator.lookback_ms, (settings, options));
         if question.as_ref().is_none_or(|question| self.cache.get(question).is_none()) {
             price::check(&evaluator, &plan, &grid, listed.memory.limit_bytes())?;
         }
@@ -363,6 +348,27 @@ impl Engine {
             kept_steps: share.kept_steps,
         };
         Ok(QueryResult { value, warnings, infos, stats, held: Held::new(held), plan: explained })
+    }
+
+    /// What to ask the cache, if the query may be answered from it.
+    fn question(
+        &self,
+        listed: &Listed<'_>,
+        expr: &Expr,
+        plan: &Node,
+        grid: &Grid,
+        lookback_ms: i64,
+        (settings, options): (&Settings, &QueryOptions),
+    ) -> Option<Question> {
+        let is_cacheable = self.cache.is_on()
+            && listed.range.is_some()
+            && grid.count > 1
+            && plan.value_type == ValueType::Vector
+            && !(options.no_cache || options.per_step_stats);
+        if !is_cacheable {
+            return None;
+        }
+        Question::new((&listed.tenant, &listed.query), expr, grid, lookback_ms, settings.subquery_step_ms)
     }
 
     /// What evaluates a query.

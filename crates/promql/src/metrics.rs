@@ -74,9 +74,14 @@ impl Metrics {
                 .expect(NAMES),
             cache_entries: IntGauge::new("kymo_promql_result_cache_entries", "Kept results.").expect(NAMES),
         };
+        metrics.show_all();
+        metrics
+    }
+
+    fn show_all(&self) {
         // All series exist from the start, so that rates over them are right from the first event.
         for kind in ["instant", "range"] {
-            metrics.queries.with_label_values(&[kind]);
+            self.queries.with_label_values(&[kind]);
         }
         for kind in [
             "parse",
@@ -89,20 +94,19 @@ impl Metrics {
             "cancelled",
             "storage",
         ] {
-            metrics.errors.with_label_values(&[kind]);
+            self.errors.with_label_values(&[kind]);
         }
         for result in ["hit", "partial", "miss", "off"] {
-            metrics.cache_requests.with_label_values(&[result]);
+            self.cache_requests.with_label_values(&[result]);
         }
         for source in ["kept", "evaluated"] {
-            metrics.cache_steps.with_label_values(&[source]);
+            self.cache_steps.with_label_values(&[source]);
         }
         for class in Class::ALL {
-            metrics.duration.with_label_values(&[class.as_str()]);
-            metrics.queue_duration.with_label_values(&[class.as_str()]);
-            metrics.shed.with_label_values(&[class.as_str()]);
+            self.duration.with_label_values(&[class.as_str()]);
+            self.queue_duration.with_label_values(&[class.as_str()]);
+            self.shed.with_label_values(&[class.as_str()]);
         }
-        metrics
     }
 
     pub(crate) fn register(&self, registry: &Registry) -> Result<(), prometheus::Error> {

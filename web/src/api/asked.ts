@@ -97,6 +97,23 @@ export function useRangeQueries(
   );
 }
 
+/** Range queries evaluated anew, with what each part of their plans did. */
+export function useTracedQueries(
+  queries: readonly string[],
+  range: TimeRange,
+  stepMs: number,
+  enabled: boolean,
+): Asked<RangeAnswer>[] {
+  return useAsked(
+    queries.map((query) => ({
+      query: enabled ? query : '',
+      key: ['trace', query, range, stepMs],
+      run: (signal) => askRange(query, range, stepMs, signal, { trace: '1', nocache: '1' }),
+    })),
+    0,
+  );
+}
+
 export function useInstantQueries(
   queries: readonly string[],
   range: TimeRange,

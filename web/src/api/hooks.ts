@@ -39,12 +39,13 @@ export async function askRange(
   range: TimeRange,
   stepMs: number,
   signal?: AbortSignal,
+  more: Record<string, string> = {},
 ): Promise<RangeAnswer> {
   const wanted = resolveRange(range, Date.now());
   const { startMs, endMs } = alignInterval(wanted.startMs, wanted.endMs, stepMs);
   const answer = await ask<RangeResult>(
     '/query_range',
-    { query, start: startMs / 1_000, end: endMs / 1_000, step: stepMs / 1_000 },
+    { query, start: startMs / 1_000, end: endMs / 1_000, step: stepMs / 1_000, ...more },
     signal,
   );
   return { frame: toFrame(answer.data.result, startMs, endMs, stepMs), answer, startMs, endMs };

@@ -18,6 +18,31 @@ export type InstantResult =
 export interface RangeResult {
   resultType: 'matrix';
   result: RawSeries[];
+  /** What each part did, if `trace=1` was asked for; Kymo's own. */
+  plan?: PlanNode;
+  keptSteps?: number;
+}
+
+/** A part of a query's plan; Kymo's own. */
+export interface PlanNode {
+  operator: string;
+  text: string;
+  fixed: boolean;
+  estimate?: { series: number; samples: number };
+  measured?: { evaluations: number; series: number; samples: number; seconds: number };
+  reading?: {
+    seriesSelected: number;
+    series: number;
+    samples: number;
+    bytes: number;
+    seconds: number;
+    headSeries: number;
+    blocks: number;
+    chunks: number;
+    framesCached: number;
+    framesRead: number;
+  };
+  children: PlanNode[];
 }
 
 export interface MetricMetadata {

@@ -1,7 +1,7 @@
 // What Explore shows, as the URL says it. The URL is the state: what you see is what you share.
 import { formatDuration, parseDuration } from './time';
 
-export type ExploreTab = 'graph' | 'table' | 'json';
+export type ExploreTab = 'graph' | 'table' | 'json' | 'plan';
 
 export interface ExploreState {
   queries: string[];
@@ -20,7 +20,7 @@ export function exploreFromParams(params: URLSearchParams): ExploreState {
   const step = parseDuration(params.get('step') ?? '');
   return {
     queries: queries.length === 0 ? [''] : queries,
-    tab: tab === 'table' || tab === 'json' ? tab : 'graph',
+    tab: tab === 'table' || tab === 'json' || tab === 'plan' ? tab : 'graph',
     stacked: params.get('stacked') === '1',
     stepMs: step !== null && step > 0 ? step : 0,
   };

@@ -59,7 +59,7 @@ impl Drop for Counted {
 }
 
 impl Counted {
-    pub(crate) fn new(
+    pub(crate) fn over(
         set: Box<dyn SeriesSet>,
         progress: Arc<Progress>,
         read: Option<Arc<ReadCount>>,

@@ -213,7 +213,7 @@ impl Evaluator<'_> {
         }
         let read = self.trace.as_ref().zip(started);
         let read = read.map(|(trace, started)| trace.select(select, set.len() as u64, started.elapsed()));
-        Ok(Counted::new(set, Arc::clone(&self.progress), read))
+        Ok(Counted::over(set, Arc::clone(&self.progress), read))
     }
 }
 

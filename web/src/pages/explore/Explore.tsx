@@ -22,11 +22,12 @@ import {
 } from '../../lib/urlState';
 import { Examples } from './Examples';
 import { HistoryMenu } from './HistoryMenu';
+import { PlanTree } from './PlanTree';
 import { QueryRow } from './QueryRow';
 import { RawJson } from './RawJson';
 import { ResultGraphs } from './ResultGraphs';
 import { ResultTable } from './ResultTable';
-import { useInstantQueries, useRangeQueries } from '../../api/asked';
+import { useInstantQueries, useRangeQueries, useTracedQueries } from '../../api/asked';
 import { useMemory } from './useMemory';
 import './explore.css';
 
@@ -89,13 +90,19 @@ function Questions() {
   const autoStepMs = chooseStep(spanMs, widthPx);
   const stepMs = state.stepMs > 0 ? limitStep(state.stepMs, spanMs) : autoStepMs;
   const graphs = useRangeQueries(state.queries, range, stepMs, refreshMs, state.tab === 'graph');
-  const tables = useInstantQueries(state.queries, range, refreshMs, state.tab !== 'graph');
-  const shown = state.tab === 'graph' ? graphs : tables;
+  const tables = useInstantQueries(
+    state.queries,
+    range,
+    refreshMs,
+    state.tab === 'table' || state.tab === 'json',
+  );
+  const plans = useTracedQueries(state.queries, range, stepMs, state.tab === 'plan');
+  const shown = { graph: graphs, table: tables, json: tables, plan: plans }[state.tab];
   const anything = state.queries.some((query) => query.trim() !== '');
 
   const curl = (query: string) => {
     const { startMs, endMs } = resolveRange(range, Date.now());
-    return state.tab === 'graph'
+    return state.tab === 'graph' || state.tab === 'plan'
       ? asCurl(window.location.origin, '/api/v1/query_range', {
           query,
           start: String(startMs / 1_000),
@@ -174,6 +181,7 @@ function Questions() {
               <Tabs.Tab value="graph">Graph</Tabs.Tab>
               <Tabs.Tab value="table">Table</Tabs.Tab>
               <Tabs.Tab value="json">JSON</Tabs.Tab>
+              <Tabs.Tab value="plan">Plan</Tabs.Tab>
             </Tabs.List>
             {state.tab === 'graph' ? (
               <Group gap="md">
@@ -218,6 +226,9 @@ function Questions() {
           </Tabs.Panel>
           <Tabs.Panel value="json">
             <RawJson results={tables} />
+          </Tabs.Panel>
+          <Tabs.Panel value="plan">
+            <PlanTree results={plans} />
           </Tabs.Panel>
         </Tabs>
       ) : (

@@ -20,12 +20,14 @@ import { useTime } from '../../app/timeControl';
 import { readableSpan } from '../../lib/time';
 import { formatValue, fullValue, type Unit } from '../../lib/units';
 import { yamlTokens } from '../../lib/yaml';
+import { ActiveQueries } from './ActiveQueries';
 import './status.css';
 
 const PARTS: [string, string][] = [
   ['server', 'Server'],
   ['storage', 'Storage'],
   ['memory', 'Memory'],
+  ['queries', 'Queries'],
   ['cardinality', 'Cardinality'],
   ['flags', 'Flags'],
   ['config', 'Configuration'],
@@ -53,6 +55,7 @@ export default function Status() {
         <ErrorNote title="Kymo’s own status could not be asked for" error={own.error} kept={own.stale} />
       ) : null}
       {own.data ? <Memory status={own.data} /> : null}
+      <ActiveQueries refreshMs={refreshMs} />
       <Cardinality refreshMs={refreshMs} />
       <Flags />
       <Config />
