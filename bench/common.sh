@@ -11,7 +11,7 @@ work=${OUT:-$(mktemp -d)}
 mkdir -p "$work"
 pid=
 cleanup() {
-  [[ -z $pid ]] || kill -9 "$pid" 2>/dev/null || true
+  [[ -z $pid ]] || kill_server || true
   wait
   [[ -n ${OUT:-} ]] || rm -rf "$work"
 }
