@@ -38,6 +38,12 @@ pub(crate) fn write_string_html(out: &mut Vec<u8>, text: &str) {
 fn write_escaped(out: &mut Vec<u8>, text: &str, needs_escape: impl Fn(u8) -> bool) {
     out.push(b'"');
     let bytes = text.as_bytes();
+    // Without a way out of the loop, so that it looks at many bytes at a time: most texts need no escape.
+    if !bytes.iter().fold(false, |any, byte| any | needs_escape(*byte)) {
+        out.extend_from_slice(bytes);
+        out.push(b'"');
+        return;
+    }
     let mut start = 0;
     for (at, byte) in bytes.iter().enumerate() {
         if needs_escape(*byte) {

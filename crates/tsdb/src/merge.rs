@@ -26,6 +26,16 @@ impl<'a> Merger<'a> {
         Self { into, start_ms, end_ms, holes: Vec::new(), scratch: FloatColumn::default() }
     }
 
+    /// Takes room for pieces that cannot be decoded in place, so that not every series allocates it anew.
+    pub(crate) fn lend(&mut self, scratch: FloatColumn) {
+        self.scratch = scratch;
+    }
+
+    /// Gives that room back.
+    pub(crate) fn give_back(&mut self) -> FloatColumn {
+        std::mem::take(&mut self.scratch)
+    }
+
     /// From now on, what is in `holes` is left out. They are sorted and disjoint.
     pub(crate) fn set_holes(&mut self, holes: Vec<Hole>) {
         self.holes = holes;

@@ -452,6 +452,36 @@ struct Selection {
     _memory: Reservation,
 }
 
+impl Selection {
+    /// Adds what is in these chunks of blocks, then what is in the head.
+    fn read_pieces(
+        &self,
+        series: &SelectedSeries,
+        chunks: &[BlockChunk],
+        scratch: &mut DecodeScratch,
+        merger: &mut Merger<'_>,
+    ) -> Result<(), Error> {
+        for chunks in chunks.chunk_by(|a, b| a.block == b.block) {
+            let block = &self.blocks[chunks[0].block as usize];
+            if !self.tombstones.is_empty() {
+                merger.set_holes(holes(&self.tombstones, block.meta().age, &series.labels));
+            }
+            chunks.iter().try_for_each(|place| block.read_chunk(&place.chunk, scratch, merger))?;
+        }
+        merger.set_holes(Vec::new());
+        match &series.head {
+            HeadPart::Nothing => Ok(()),
+            HeadPart::Newest(timestamp_ms, value) => {
+                merger.add_floats(&[*timestamp_ms], &[*value], &[]);
+                Ok(())
+            }
+            HeadPart::Samples(head) => {
+                head.read(merger).map_err(|e| Error::new(ErrorKind::Corrupt, format!("head chunk: {e}")))
+            }
+        }
+    }
+}
+
 impl SeriesSet for Selection {
     fn len(&self) -> usize {
         self.series.len()
@@ -470,27 +500,16 @@ impl SeriesSet for Selection {
         let needed = all_chunks.iter().any(|place| place.chunk.max_ms >= newest_ms);
         let chunks = if needed { all_chunks } else { &[] };
         let mut merger = Merger::new(into, self.start_ms, self.end_ms);
-        if !chunks.is_empty() {
-            let mut scratch = self.scratches.lock().pop().unwrap_or_default();
-            let result = chunks.chunk_by(|a, b| a.block == b.block).try_for_each(|chunks| {
-                let block = &self.blocks[chunks[0].block as usize];
-                if !self.tombstones.is_empty() {
-                    merger.set_holes(holes(&self.tombstones, block.meta().age, &series.labels));
-                }
-                chunks.iter().try_for_each(|place| block.read_chunk(&place.chunk, &mut scratch, &mut merger))
-            });
-            merger.set_holes(Vec::new());
-            self.scratches.lock().push(scratch);
-            result?;
+        if let (HeadPart::Newest(timestamp_ms, value), []) = (&series.head, chunks) {
+            merger.add_floats(&[*timestamp_ms], &[*value], &[]);
+            return Ok(());
         }
-        match &series.head {
-            HeadPart::Nothing => {}
-            HeadPart::Newest(timestamp_ms, value) => merger.add_floats(&[*timestamp_ms], &[*value], &[]),
-            HeadPart::Samples(head) => head
-                .read(&mut merger)
-                .map_err(|e| Error::new(ErrorKind::Corrupt, format!("head chunk: {e}")))?,
-        }
-        Ok(())
+        let mut scratch = self.scratches.lock().pop().unwrap_or_default();
+        merger.lend(std::mem::take(&mut scratch.pieces));
+        let result = self.read_pieces(series, chunks, &mut scratch, &mut merger);
+        scratch.pieces = merger.give_back();
+        self.scratches.lock().push(scratch);
+        result
     }
 
     fn sources(&self) -> ReadSources {

@@ -16,7 +16,7 @@ use model::{Labels, LabelsRef};
 use parking_lot::Mutex;
 use roaring::RoaringBitmap;
 use stdx::fs::{File, Fs};
-use storage::{Error, ErrorKind};
+use storage::{Error, ErrorKind, FloatColumn};
 
 use super::cache::{Cached, FrameCache, FrameKey};
 use super::format::{
@@ -80,6 +80,8 @@ pub(crate) struct DecodeScratch {
     times: hashbrown::HashMap<(u64, Place, u32), Range<usize>>,
     values: Vec<f64>,
     starts_ms: Vec<i64>,
+    /// Pieces on their way into a series.
+    pub(crate) pieces: FloatColumn,
     /// Frames that were in the cache, of those that were needed beside the last one.
     pub(crate) frames_cached: u64,
     /// Frames that were read from disk.
