@@ -7,6 +7,7 @@ mod deletes;
 mod differential;
 mod disk;
 mod first_start;
+mod governance;
 mod malformed_queries;
 mod node_exporter;
 mod prometheus;
