@@ -18,6 +18,7 @@ mod reload;
 mod remote_read;
 mod search;
 mod snapshots;
+mod start_timestamps;
 
 /// Every file beside this one is a module here; a forgotten one would never run.
 #[test]

@@ -36,6 +36,8 @@ pub struct Options {
     pub retention_ms: i64,
     /// How much disk to use, unless the file says; `None`: no limit.
     pub retention_bytes: Option<u64>,
+    /// Whether scrapes take `_created` as start timestamps.
+    pub start_timestamps: bool,
     /// Limits of queries.
     pub query: promql::Settings,
     /// How to listen.

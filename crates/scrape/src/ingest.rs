@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use model::{LabelsRef, METRIC_NAME, Metadata, MetricType, STALE_NAN};
+use model::{LabelsRef, METRIC_NAME, Metadata, MetricType, STALE_NAN, UNKNOWN_START_MS};
 use storage::{BatchSeries, Durability, Rejected};
 use wire::exposition::{Entry, ExemplarText, Format, Parser, Series};
 use xxhash_rust::xxh3::xxh3_64;
@@ -171,9 +171,14 @@ impl Scrape<'_> {
             limit_error: None,
             family: None,
         };
-        let mut parser = Parser::new(input, negotiated.format);
+        let wants_starts = self.recipe.job.start_timestamps;
+        let mut parser = Parser::new(input, negotiated.format).suppress_created(wants_starts);
         while let Some(entry) = parser.next_entry()? {
-            reading.entry(entry)?;
+            let start_ms = match &entry {
+                Entry::Series(series) if wants_starts => parser.start_timestamp_ms(series),
+                _ => None,
+            };
+            reading.entry(entry, start_ms.unwrap_or(UNKNOWN_START_MS))?;
         }
         reading.finish()
     }
@@ -317,9 +322,10 @@ struct Reading<'a, 's> {
 }
 
 impl<'a> Reading<'a, '_> {
-    fn entry(&mut self, entry: Entry<'a>) -> Result<(), ScrapeError> {
+    /// `start_ms` is when the counter of a series began.
+    fn entry(&mut self, entry: Entry<'a>, start_ms: i64) -> Result<(), ScrapeError> {
         match entry {
-            Entry::Series(series) => return self.series(&series),
+            Entry::Series(series) => return self.series(&series, start_ms),
             Entry::Type { name, metric_type } => self.family(name).metric_type = metric_type,
             Entry::Help { name, text } => self.family(name).help = text,
             Entry::Unit { name, unit } => self.family(name).unit = unit,
@@ -357,7 +363,7 @@ impl<'a> Reading<'a, '_> {
         }
     }
 
-    fn series(&mut self, series: &Series<'a>) -> Result<(), ScrapeError> {
+    fn series(&mut self, series: &Series<'a>, start_ms: i64) -> Result<(), ScrapeError> {
         self.counts.scraped += 1;
         let at = match self.cache.find(series.raw) {
             Lookup::Known(at) => at,
@@ -389,7 +395,7 @@ impl<'a> Reading<'a, '_> {
         let timestamp_ms = own_ms.unwrap_or(self.scrape.timestamp_ms);
         let batch = &mut self.scratch.batch;
         let in_batch = self.cache.add_to(batch, at);
-        batch.add_float(in_batch, timestamp_ms, series.value);
+        batch.add_float_since(in_batch, timestamp_ms, series.value, start_ms);
         self.scratch.cached_at.resize(in_batch as usize, NOT_CACHED);
         self.scratch.cached_at.push(at);
         if let Some(exemplar) = &series.exemplar {

@@ -66,7 +66,7 @@ pub struct Arguments {
     /// How far a query looks back for the last sample of a series.
     #[arg(long, alias = "query.lookback-delta", value_name = "DURATION", default_value = "5m", value_parser = parse_ms)]
     query_lookback: i64,
-    /// Prometheus' features that are off because they change what some queries mean.
+    /// Prometheus' features that are off because they change what some queries or scrapes mean.
     #[arg(long, value_name = "NAME", value_delimiter = ',', value_parser = parse_feature)]
     enable_feature: Vec<String>,
     /// How log lines look.
@@ -85,8 +85,15 @@ enum LogFormat {
     Json,
 }
 
+/// Prometheus' name of the feature that keeps start timestamps of scraped counters.
+const START_TIMESTAMPS: &str = "st-storage";
+
 fn parse_feature(text: &str) -> Result<String, String> {
-    promql::features::effect_of(text).map(|_| text.to_owned())
+    if text == START_TIMESTAMPS {
+        return Ok(text.to_owned());
+    }
+    let effect = promql::features::effect_of(text);
+    effect.map(|_| text.to_owned()).map_err(|error| format!("{error}; and {START_TIMESTAMPS} of scraping"))
 }
 
 /// Default settings with these features switched on.
@@ -165,6 +172,7 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<Outcome> {
         memory_limit_bytes,
         retention_ms: arguments.retention,
         retention_bytes: (arguments.retention_size > 0).then_some(arguments.retention_size),
+        start_timestamps: arguments.enable_feature.iter().any(|name| name == START_TIMESTAMPS),
         query: promql::Settings {
             lookback_ms: arguments.query_lookback,
             limits: promql::Limits {

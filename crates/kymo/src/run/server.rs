@@ -165,7 +165,14 @@ impl Server {
     }
 
     pub(super) fn scrape_settings(&self) -> scrape::Settings {
-        self.config().scrape.clone()
+        self.scrape_settings_of(&self.config())
+    }
+
+    /// What the file says, and what the command line adds.
+    fn scrape_settings_of(&self, config: &Config) -> scrape::Settings {
+        let mut settings = config.scrape.clone();
+        settings.jobs.iter_mut().for_each(|job| job.start_timestamps = self.options.start_timestamps);
+        settings
     }
 
     /// Kymo watches itself unless a configuration file says what to watch.
@@ -198,7 +205,7 @@ impl Server {
         let config = read(self.options.config.as_deref())?;
         // Scraping is the only part that may refuse, and then goes on as before; so all changes or nothing.
         self.runtime
-            .block_on(opened.scrape.reload(config.scrape.clone()))
+            .block_on(opened.scrape.reload(self.scrape_settings_of(&config)))
             .map_err(|error| error.to_string())?;
         opened.tsdb.reload(self.retention(&config));
         opened.engine.reload(self.query_settings(&config));

@@ -114,6 +114,9 @@ pub struct Job {
     pub convert_to_nhcb: bool,
     /// Add `scrape_timeout_seconds`, `scrape_sample_limit`, `scrape_body_size_bytes`.
     pub extra_metrics: bool,
+    /// Take `_created` of OpenMetrics as start timestamps of the samples they are about, not as series. A feature of the process:
+    /// no file says it.
+    pub start_timestamps: bool,
     /// File that lists failed scrapes; empty: none.
     pub failure_log_file: String,
     /// Ask for compressed answers.
@@ -230,6 +233,7 @@ impl ScrapeConfig {
             convert_to_nhcb: self
                 .convert_classic_histograms_to_nhcb
                 .unwrap_or(global.convert_classic_histograms_to_nhcb),
+            start_timestamps: false,
             extra_metrics: self.extra_scrape_metrics.or(global.extra_scrape_metrics).unwrap_or(false),
             failure_log_file: if self.scrape_failure_log_file.is_empty() {
                 global.scrape_failure_log_file.clone()
