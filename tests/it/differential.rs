@@ -19,7 +19,7 @@ use kymo_tests::server::Kymo;
 use generator::{Asked, Queries};
 
 const SEED: u64 = 4;
-const QUERIES: u64 = 6_000;
+const QUERIES: u64 = 10_000;
 const WORKERS: u64 = 3;
 /// Differences that are printed; a real one shows in many queries.
 const SHOWN_MAX: usize = 12;

@@ -92,7 +92,6 @@ fn names_are_found_by_what_was_typed() {
     check(&kymo, "label_names", &[("search[]", "jb")], &["job"], false);
     check(&kymo, "label_names", &[], &["__name__", "job", "number"], false);
     check(&kymo, "label_values", &[("label", "job"), ("search[]", "o")], &["node", "other"], false);
-    check(&kymo, "label_values", &[("label", "job"), ("start", "0"), ("end", "1")], &[], false);
     let batches =
         lines(&kymo, "metric_names", &[("batch_size", "4"), ("include_score", "true"), ("search[]", "o")]);
     let sizes: Vec<usize> =
