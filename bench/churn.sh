@@ -23,7 +23,10 @@ for ((hour = 0; hour < HOURS; hour++)); do
   "$SIDEBENCH" gen --hosts "$HOSTS" --series-per-host "$SERIES" --interval "$INTERVAL" --churn "$CHURN" \
     --seed "$((hour + 1))" --start "$((start_s + hour * 3600))" --duration 3540s --out "$work/bodies" >/dev/null
   "$SIDEBENCH" ingest --file "$work/bodies" --url "$base/api/v1/write" --pid "$pid" --settle 2s >"$work/hour.txt"
-  curl --silent --fail --max-time 300 -X POST "$base/api/v1/admin/tsdb/compact" >/dev/null || true
+  if ! curl --silent --show-error --fail-with-body --max-time 300 -X POST "$base/api/v1/admin/tsdb/compact" >"$work/compact.txt"; then
+    echo "FAILED: the compaction: $(cat "$work/compact.txt")"
+    exit 1
+  fi
   mb=$(rss_mb)
   echo "hour $((hour + 1)): $(grep -F 'samples accepted' "$work/hour.txt" | tr -d '|')," \
     "head $(metric kymo_tsdb_head_series) series in $(($(metric kymo_tsdb_head_bytes) >> 20)) MiB," \

@@ -110,6 +110,23 @@ impl FrameCache {
         state.queue.push_back(key);
         state.frames.insert(key, Entry { frame, used: false });
     }
+
+    /// Drops the frames of a block that is gone.
+    pub(crate) fn forget(&self, block: u64) {
+        let State { frames, queue, bytes, reservation } = &mut *self.state.lock();
+        let before = *bytes;
+        frames.retain(|key, entry| {
+            let stays = key.block != block;
+            *bytes -= if stays { 0 } else { entry.frame.size_bytes() };
+            stays
+        });
+        if *bytes < before {
+            queue.retain(|key| key.block != block);
+            reservation.shrink((before - *bytes) as u64);
+            frames.shrink_to_fit();
+            queue.shrink_to_fit();
+        }
+    }
 }
 
 impl State {

@@ -72,6 +72,8 @@ pub(crate) struct BlockSeries {
 /// often what is needed next: it is kept here, where no lock is in the way.
 #[derive(Debug, Default)]
 pub(crate) struct DecodeScratch {
+    /// Whether frames are read once only: they are not put into the cache.
+    is_passing: bool,
     /// The last frame of each kind of column, with its block and number.
     frames: [Option<RecentFrame>; FrameKind::ALL.len()],
     /// Decoded columns of timestamps, one after the other.
@@ -88,11 +90,24 @@ pub(crate) struct DecodeScratch {
     pub(crate) frames_read: u64,
 }
 
+impl DecodeScratch {
+    /// For reading a whole block from its beginning to its end.
+    pub(crate) fn passing() -> Self {
+        Self { is_passing: true, ..Self::default() }
+    }
+}
+
 /// Block, number and content of a frame.
 type RecentFrame = (u64, u32, Arc<Vec<u8>>);
 
 /// Decoded timestamps that are kept at most.
 const TIMES_MAX: usize = 64 << 10;
+
+impl Drop for Block {
+    fn drop(&mut self) {
+        self.env.cache.forget(self.key);
+    }
+}
 
 impl Block {
     /// Opens a block and reads its directory.
@@ -174,12 +189,30 @@ impl Block {
         }
     }
 
+    /// As [`Self::raw`], without keeping it.
+    fn raw_once(&self, kind: FrameKind, number: u32) -> Result<Option<Arc<Vec<u8>>>, Error> {
+        match self.find_frame(kind, number, |raw| Ok(Cached::Raw(raw)), false)? {
+            Some(Cached::Raw(raw)) => Ok(Some(raw)),
+            _ => Ok(None),
+        }
+    }
+
     /// A frame from the cache or the disk; `None` if it was set aside before.
     fn frame(
         &self,
         kind: FrameKind,
         number: u32,
         parse: impl FnOnce(Arc<Vec<u8>>) -> Result<Cached, Corrupt>,
+    ) -> Result<Option<Cached>, Error> {
+        self.find_frame(kind, number, parse, true)
+    }
+
+    fn find_frame(
+        &self,
+        kind: FrameKind,
+        number: u32,
+        parse: impl FnOnce(Arc<Vec<u8>>) -> Result<Cached, Corrupt>,
+        is_kept: bool,
     ) -> Result<Option<Cached>, Error> {
         let key = FrameKey { block: self.key, kind, number };
         if let Some(frame) = self.env.cache.get(key) {
@@ -193,7 +226,9 @@ impl Block {
             info.ok_or(ReadError::Corrupt(Corrupt("it does not exist"))).and_then(|info| self.read(info));
         match read.and_then(|raw| parse(Arc::new(raw)).map_err(ReadError::Corrupt)) {
             Ok(frame) => {
-                self.env.cache.insert(key, frame.clone());
+                if is_kept {
+                    self.env.cache.insert(key, frame.clone());
+                }
                 Ok(Some(frame))
             }
             Err(ReadError::Corrupt(corrupt)) => Err(self.corrupt(kind, number, corrupt)),
@@ -319,6 +354,7 @@ impl Block {
         number: u32,
         scratch: &mut DecodeScratch,
     ) -> Result<Option<Arc<Vec<u8>>>, Error> {
+        let is_passing = scratch.is_passing;
         let last = &mut scratch.frames[kind as usize];
         if let Some((block, last_number, raw)) = last
             && (*block, *last_number) == (self.key, number)
@@ -330,7 +366,7 @@ impl Block {
         } else {
             scratch.frames_read += 1;
         }
-        let raw = self.raw(kind, number)?;
+        let raw = if is_passing { self.raw_once(kind, number)? } else { self.raw(kind, number)? };
         *last = raw.as_ref().map(|raw| (self.key, number, Arc::clone(raw)));
         Ok(raw)
     }

@@ -15,7 +15,7 @@ use parking_lot::{RwLock, RwLockReadGuard};
 use xxhash_rust::xxh3::xxh3_64;
 
 /// What a pair costs besides its text: the text's counters, its places here and in the index.
-const PAIR_BYTES: usize = 24 + size_of::<Option<Pair>>() + 8 + 72;
+const PAIR_BYTES: usize = 24 + size_of::<Option<Pair>>() + 8 + 48;
 
 /// Pairs of one tenant's series.
 #[derive(Debug, Default)]

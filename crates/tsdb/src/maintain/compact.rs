@@ -143,7 +143,7 @@ impl Tsdb {
         let tombstones = tenant.tombstones();
         let oldest_ms = self.oldest_kept_ms(&tenant.id);
         let mut cursors: Vec<Cursor<'_>> = inputs.iter().map(|block| Cursor::new(block)).collect();
-        let (mut samples, mut scratch) = (SeriesSamples::default(), DecodeScratch::default());
+        let mut samples = SeriesSamples::default();
         loop {
             if self.compacting.is_stopping() {
                 return Err(Error::new(ErrorKind::Unavailable, "the engine is stopping"));
@@ -160,7 +160,7 @@ impl Tsdb {
                 if !tombstones.is_empty() {
                     merger.set_holes(holes(&tombstones, cursor.block.meta().age, &labels));
                 }
-                cursor.read_if(&labels, &mut scratch, &mut merger)?;
+                cursor.read_if(&labels, &mut merger)?;
             }
             writer.add(labels.as_ref(), &samples).map_err(unavailable)?;
         }
@@ -208,6 +208,8 @@ struct Cursor<'a> {
     block: &'a Block,
     next: u32,
     buffer: VecDeque<BlockSeries>,
+    /// Its own, because series of several blocks are read by turns.
+    scratch: DecodeScratch,
 }
 
 /// Series that are decoded at once.
@@ -215,7 +217,7 @@ const BATCH: u32 = 512;
 
 impl<'a> Cursor<'a> {
     fn new(block: &'a Block) -> Self {
-        Self { block, next: 0, buffer: VecDeque::new() }
+        Self { block, next: 0, buffer: VecDeque::new(), scratch: DecodeScratch::passing() }
     }
 
     fn peek(&mut self) -> Result<Option<&BlockSeries>, Error> {
@@ -235,16 +237,12 @@ impl<'a> Cursor<'a> {
     }
 
     /// Reads and passes the next series if it has these labels.
-    fn read_if(
-        &mut self,
-        labels: &model::Labels,
-        scratch: &mut DecodeScratch,
-        merger: &mut Merger<'_>,
-    ) -> Result<(), Error> {
+    fn read_if(&mut self, labels: &model::Labels, merger: &mut Merger<'_>) -> Result<(), Error> {
         if self.buffer.front().is_none_or(|series| series.labels != *labels) {
             return Ok(());
         }
         let Some(series) = self.buffer.pop_front() else { return Ok(()) };
+        let scratch = &mut self.scratch;
         series.chunks.iter().try_for_each(|chunk| self.block.read_chunk(chunk, scratch, merger))
     }
 }

@@ -1,6 +1,6 @@
 //! What the head takes for each series, and that series which stopped are released.
 
-use model::{Labels, TenantId};
+use model::{Labels, STALE_NAN, TenantId};
 use storage::conformance::NEWEST_MS;
 
 use crate::testbed::Testbed;
@@ -17,7 +17,7 @@ fn pod_series(generation: i64, i: usize) -> Labels {
         ("le", format!("0.{}", i % 10)),
         ("method", "GET".to_owned()),
         ("namespace", "shop".to_owned()),
-        ("path", format!("/api/v1/orders/{i}")),
+        ("path", format!("/api/v1/orders/{}", i % 40)),
         ("pod", format!("checkout-{generation:08x}-{:05x}", i / 50)),
         ("status", "200".to_owned()),
     ])
@@ -29,18 +29,66 @@ fn write_all(bed: &Testbed, all: &[Labels], at_ms: i64) {
     assert_eq!(bed.write(&samples).rejected.len(), 0);
 }
 
+fn head_bytes(bed: &Testbed) -> u64 {
+    bed.tsdb().stats(&TenantId::anonymous(), 0).head_bytes
+}
+
+/// All in: labels, the open chunk, index, tables, and half an hour of samples that change.
 #[test]
 fn a_series_takes_few_bytes() {
     let bed = Testbed::new();
-    let all: Vec<Labels> = (0..10_000).map(|i| pod_series(0, i)).collect();
-    for round in 0..3 {
-        write_all(&bed, &all, NEWEST_MS + round * 15_000);
+    let all: Vec<Labels> = (0..5_000).map(|i| pod_series(0, i)).collect();
+    write_all(&bed, &all, NEWEST_MS);
+    let idle = head_bytes(&bed) / 5_000;
+    assert!(idle < 280, "{idle} bytes a series with one sample");
+    for round in 1..=30 {
+        let at_ms = NEWEST_MS + round * 15_000 + round % 7;
+        bed.clock.set_ms(at_ms);
+        let samples: Vec<(&Labels, i64, f64)> =
+            (0..).zip(&all).map(|(i, labels)| (labels, at_ms, (i * 1_000 + round * 31) as f64)).collect();
+        assert_eq!(bed.write(&samples).rejected.len(), 0);
     }
-    let stats = bed.tsdb().stats(&TenantId::anonymous(), 0);
-    assert_eq!((stats.series_count, stats.sample_count), (10_000, 30_000));
-    let label_bytes: usize = all.iter().map(|labels| labels.packed().len()).sum();
-    let besides = (stats.head_bytes as usize - label_bytes) / all.len();
-    assert!(besides <= 340, "{besides} bytes besides the labels of each series");
+    let active = head_bytes(&bed) / 5_000;
+    assert!(active < 400, "{active} bytes a series");
+}
+
+#[test]
+fn what_is_counted_for_a_series_goes_with_it() {
+    let bed = Testbed::new();
+    for generation in 0..3 {
+        let all: Vec<Labels> = (0..2_000).map(|i| pod_series(generation, i)).collect();
+        write_all(&bed, &all, NEWEST_MS + generation * 60 * MINUTE_MS);
+    }
+    bed.clock.set_ms(NEWEST_MS + 300 * MINUTE_MS);
+    bed.tsdb().flush().expect("flushed");
+    assert_eq!(head_bytes(&bed), 0);
+}
+
+#[test]
+fn series_that_stopped_are_released_without_a_flush_of_the_others() {
+    let bed = Testbed::new();
+    let [gone, stale, alive] =
+        [0, 1, 2].map(|generation| (0..2_000).map(|i| pod_series(generation, i)).collect::<Vec<Labels>>());
+    let count = || bed.tsdb().stats(&TenantId::anonymous(), 0).series_count;
+    for all in [&gone, &stale, &alive] {
+        write_all(&bed, all, NEWEST_MS);
+    }
+    let markers: Vec<(&Labels, i64, f64)> =
+        stale.iter().map(|labels| (labels, NEWEST_MS + 1, STALE_NAN)).collect();
+    assert_eq!(bed.write(&markers).rejected.len(), 0);
+    let mut counts = Vec::new();
+    for minute in 1..=7 {
+        write_all(&bed, &alive, NEWEST_MS + minute * MINUTE_MS);
+        bed.tsdb().release_stopped().expect("written");
+        counts.push(count());
+    }
+    assert_eq!(counts, [6_000, 4_000, 4_000, 4_000, 4_000, 2_000, 2_000]);
+    assert_eq!(bed.tsdb().stats(&TenantId::anonymous(), 0).sample_count, 16_000, "the others' samples stay");
+    let found = || bed.all().values().map(Vec::len).sum::<usize>();
+    assert_eq!(found(), 2_000 + 4_000 + 16_000, "and nothing is lost");
+    bed.kill();
+    bed.start();
+    assert_eq!(found(), 2_000 + 4_000 + 16_000, "nor when the journal brings them back");
 }
 
 #[test]
