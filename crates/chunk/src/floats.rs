@@ -170,8 +170,13 @@ fn bit_count(numbers: &[u64]) -> u64 {
     numbers.iter().map(|n| u64::from(64 - n.leading_zeros())).sum()
 }
 
-/// What one number kept aside costs in the choice of a width, in bytes.
-const OUTLIER_BYTES: usize = 6;
+/// What a number that is kept aside costs at least, in the choice of a width, in bytes.
+const OUTLIER_BYTES_MIN: usize = 6;
+
+/// What a number kept aside takes, in bytes: its place, and seven bits a byte.
+fn outlier_bytes(width: usize) -> usize {
+    (1 + (width * 8).div_ceil(7)).max(OUTLIER_BYTES_MIN)
+}
 
 /// Writes a width, the numbers that do not fit it, and one plane of bytes for each byte of the width.
 fn write_planes(numbers: &mut [u64], out: &mut Vec<u8>) {
@@ -179,11 +184,11 @@ fn write_planes(numbers: &mut [u64], out: &mut Vec<u8>) {
     for number in numbers.iter() {
         widths[byte_width(*number)] += 1;
     }
-    let mut outliers = 0;
+    let mut outliers_cost = 0;
     let (mut width, mut cost_min) = (8, numbers.len() * 8);
     for candidate in (0..8).rev() {
-        outliers += widths[candidate + 1];
-        let cost = numbers.len() * candidate + outliers * OUTLIER_BYTES;
+        outliers_cost += widths[candidate + 1] * outlier_bytes(candidate + 1);
+        let cost = numbers.len() * candidate + outliers_cost;
         if cost < cost_min {
             (width, cost_min) = (candidate, cost);
         }
@@ -494,6 +499,15 @@ mod tests {
         check(&seldom, 30);
         let gauge: Vec<f64> = (0..480).map(|i| f64::from(2000 + i * 7919 % 200) / 100.0).collect();
         check(&gauge, 500);
+    }
+
+    #[test]
+    fn noise_costs_eight_bytes_and_no_more() {
+        let noise = |i: u64| {
+            (i + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(23).wrapping_mul(0xbf58_476d_1ce4_e5b9)
+        };
+        let values: Vec<f64> = (0..480).map(|i| f64::from_bits(noise(i) >> 2)).collect();
+        check(&values, 480 * 8 + 20);
     }
 
     #[test]
