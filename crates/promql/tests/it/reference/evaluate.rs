@@ -88,10 +88,11 @@ impl Evaluation<'_> {
         let mut out = Vector::new();
         for (labels, samples) in self.selected(select) {
             let last = samples.iter().rev().find(|(at, _)| *at <= time_ms);
-            if let Some((at, value)) = last {
-                if *at > time_ms - self.lookback_ms && !is_stale(*value) {
-                    out.insert(labels.clone(), *value);
-                }
+            if let Some((at, value)) = last
+                && *at > time_ms - self.lookback_ms
+                && !is_stale(*value)
+            {
+                out.insert(labels.clone(), *value);
             }
         }
         out
@@ -298,10 +299,11 @@ fn extrapolation(samples: &[(i64, f64)], start_ms: i64, end_ms: i64, counter_cha
     let interval_s = sampled_s / (samples.len() - 1) as f64;
     let reach = |edge_s: f64| if edge_s >= interval_s * 1.1 { interval_s / 2.0 } else { edge_s };
     let (mut before_s, after_s) = (reach(seconds(first.0 - start_ms)), reach(seconds(end_ms - last.0)));
-    if let Some(change) = counter_change {
-        if change > 0.0 && first.1 >= 0.0 {
-            before_s = before_s.min(sampled_s * (first.1 / change));
-        }
+    if let Some(change) = counter_change
+        && change > 0.0
+        && first.1 >= 0.0
+    {
+        before_s = before_s.min(sampled_s * (first.1 / change));
     }
     (sampled_s + before_s + after_s) / sampled_s
 }
