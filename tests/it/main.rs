@@ -6,6 +6,7 @@ mod crash;
 mod deletes;
 mod differential;
 mod disk;
+mod features;
 mod first_start;
 mod governance;
 mod malformed_queries;

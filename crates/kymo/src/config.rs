@@ -16,6 +16,7 @@ use model::Labels;
 use scrape::settings::{Global, Job, ScrapeConfig};
 use yaml::Document;
 
+use crate::features::Features;
 use file::File;
 
 mod alerting;
@@ -43,8 +44,8 @@ pub struct Config {
     pub scrape: scrape::Settings,
     /// How long and how much is stored, if the file says.
     pub storage: StorageConfig,
-    /// Features of the query language that are switched on.
-    pub promql_features: Vec<::promql::features::Effect>,
+    /// Features that are switched on.
+    pub features: Features,
     /// Limits of queries, if the file says.
     pub query: QueryConfig,
     /// What the file asks for and will not happen, one sentence each.
@@ -82,14 +83,22 @@ impl fmt::Display for ConfigError {
 impl std::error::Error for ConfigError {}
 
 /// Reads and checks a file and those that it names in `scrape_config_files`. Relative paths in a file are
-/// relative to its folder. `variable` looks up environment variables.
+/// relative to its folder. `variable` looks up environment variables. `features` are on whatever the file says.
 ///
 /// # Errors
 /// The first fault, with file, line, keys and remedy.
-pub fn load(path: &Path, variable: &dyn Fn(&str) -> Option<String>) -> Result<Config, ConfigError> {
+pub fn load(
+    path: &Path,
+    variable: &dyn Fn(&str) -> Option<String>,
+    mut features: Features,
+) -> Result<Config, ConfigError> {
     let (document, mut file): (_, File) = read(path)?;
     let fault = |error: InvalidSettings| ConfigError::new(path, document.fault(&error.path, error.message));
     file.check().map_err(fault)?;
+    let mut warnings = features.enable(&file.promql.enable_features);
+    if features.extra_scrape_metrics {
+        file.global.extra_scrape_metrics.get_or_insert(true);
+    }
     let directory = path.parent().unwrap_or(Path::new(""));
     let mut jobs = resolve_jobs(path, &document, std::mem::take(&mut file.scrape_configs), &file.global)?;
     for (i, pattern) in file.scrape_config_files.iter().enumerate() {
@@ -100,16 +109,18 @@ pub fn load(path: &Path, variable: &dyn Fn(&str) -> Option<String>) -> Result<Co
         }
     }
     refuse_same_names(&jobs)?;
-    let warnings = warnings(&file, jobs.iter().map(|job| &job.job));
+    warnings.extend(unheeded(&file, jobs.iter().map(|job| &job.job)));
     let external_labels = expand::expand(&file.global.external_labels, variable);
     Ok(Config {
         external_labels: Labels::from_pairs(external_labels),
         scrape: scrape::Settings {
             jobs: jobs.into_iter().map(|job| job.job).collect(),
             host_collector: file.host_collector.settings(&file.global),
+            type_and_unit_labels: features.type_and_unit_labels,
+            start_timestamps: features.start_timestamps,
         },
         storage: file.storage.config(),
-        promql_features: file.promql.effects(),
+        features,
         query: file.query.config(),
         global: file.global,
         warnings,
@@ -121,16 +132,19 @@ pub fn load(path: &Path, variable: &dyn Fn(&str) -> Option<String>) -> Result<Co
 ///
 /// # Errors
 /// None; the text is ours.
-pub fn without_file() -> Result<Config, ConfigError> {
+pub fn without_file(features: Features) -> Result<Config, ConfigError> {
     let text = "global:\n  scrape_interval: 15s\nhost_collector:\n  enabled: true\n";
-    let read = || {
+    let read = move || {
         let document = Document::parse(text)?;
         let file: File = document.read()?;
         Ok(Config {
             scrape: scrape::Settings {
                 jobs: Vec::new(),
                 host_collector: file.host_collector.settings(&file.global),
+                type_and_unit_labels: features.type_and_unit_labels,
+                start_timestamps: features.start_timestamps,
             },
+            features,
             global: file.global,
             redacted: document.print_redacted(),
             ..Config::default()
@@ -211,7 +225,8 @@ fn matching_files(directory: &Path, pattern: &str) -> Result<Vec<PathBuf>, Strin
     paths.map(|found| found.map_err(|error| format!("cannot read: {error}"))).collect()
 }
 
-fn warnings<'a>(file: &File, jobs: impl Iterator<Item = &'a Job>) -> Vec<String> {
+/// What the file asks for and will not happen.
+fn unheeded<'a>(file: &File, jobs: impl Iterator<Item = &'a Job>) -> Vec<String> {
     let mut warnings = Vec::new();
     let mut warn = |really: bool, text: &str| {
         if really {

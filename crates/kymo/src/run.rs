@@ -20,6 +20,7 @@ mod signals;
 mod storage_admin;
 mod welcome;
 
+use crate::features::Features;
 use memory_limit::Budgets;
 use server::{Opened, Server};
 
@@ -36,10 +37,10 @@ pub struct Options {
     pub retention_ms: i64,
     /// How much disk to use, unless the file says; `None`: no limit.
     pub retention_bytes: Option<u64>,
-    /// Whether scrapes take `_created` as start timestamps.
-    pub start_timestamps: bool,
     /// Limits of queries.
     pub query: promql::Settings,
+    /// Features that the command line switches on.
+    pub features: Features,
     /// How to listen.
     pub api: api::Settings,
     /// Every flag with its value, for the status page.

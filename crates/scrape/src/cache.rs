@@ -122,9 +122,9 @@ impl SeriesCache {
         self.began_with = (self.raw.len(), self.series.len(), self.packed.len());
     }
 
-    /// Looks a raw text up.
-    pub(crate) fn find(&mut self, raw: &str) -> Lookup {
-        let hash = xxh3_128_with_seed(raw.as_bytes(), self.seed);
+    /// Looks a raw text up. `tag` is what else decides what it becomes; 0 for nothing.
+    pub(crate) fn find(&mut self, raw: &str, tag: u64) -> Lookup {
+        let hash = xxh3_128_with_seed(raw.as_bytes(), self.seed ^ tag);
         let hash = RawHash([hash as u64, (hash >> 64) as u64]);
         let at = if self.raw.get(self.expected).is_some_and(|entry| entry.hash == hash) {
             self.expected

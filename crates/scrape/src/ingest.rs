@@ -16,6 +16,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::body::Body;
 use crate::cache::{Lookup, Noted, RawHash, SeriesAt, SeriesCache};
+use crate::described::Described;
 use crate::env::{Env, Scratch};
 use crate::error::ScrapeError;
 use crate::recipe::Recipe;
@@ -170,6 +171,7 @@ impl Scrape<'_> {
             appended_count: 0,
             limit_error: None,
             family: None,
+            described: Described::default(),
         };
         let wants_starts = self.recipe.job.start_timestamps;
         let mut parser = Parser::new(input, negotiated.format).suppress_created(wants_starts);
@@ -319,6 +321,8 @@ struct Reading<'a, 's> {
     /// Set once `sample_limit` is exceeded; the rest is only counted.
     limit_error: Option<ScrapeError>,
     family: Option<Family<'a>>,
+    /// Says nothing unless the job wants type and unit as labels.
+    described: Described<'a>,
 }
 
 impl<'a> Reading<'a, '_> {
@@ -326,9 +330,19 @@ impl<'a> Reading<'a, '_> {
     fn entry(&mut self, entry: Entry<'a>, start_ms: i64) -> Result<(), ScrapeError> {
         match entry {
             Entry::Series(series) => return self.series(&series, start_ms),
-            Entry::Type { name, metric_type } => self.family(name).metric_type = metric_type,
+            Entry::Type { name, metric_type } => {
+                if self.scrape.recipe.job.type_and_unit_labels {
+                    self.described.set_type(&name, metric_type);
+                }
+                self.family(name).metric_type = metric_type;
+            }
             Entry::Help { name, text } => self.family(name).help = text,
-            Entry::Unit { name, unit } => self.family(name).unit = unit,
+            Entry::Unit { name, unit } => {
+                if self.scrape.recipe.job.type_and_unit_labels {
+                    self.described.set_unit(&name, unit);
+                }
+                self.family(name).unit = unit;
+            }
             Entry::Comment(_) => {}
         }
         Ok(())
@@ -365,7 +379,7 @@ impl<'a> Reading<'a, '_> {
 
     fn series(&mut self, series: &Series<'a>, start_ms: i64) -> Result<(), ScrapeError> {
         self.counts.scraped += 1;
-        let at = match self.cache.find(series.raw) {
+        let at = match self.cache.find(series.raw, self.described.tag()) {
             Lookup::Known(at) => at,
             Lookup::Dropped => return Ok(()),
             Lookup::Unknown(hash) => match self.new_series(series, hash)? {
@@ -422,6 +436,7 @@ impl<'a> Reading<'a, '_> {
         }
         let labels = &mut self.scratch.labels;
         series.pack_labels(labels).map_err(|e| bad_line(self.input, series.raw, &e.to_string()))?;
+        self.described.label(labels);
         let kept = series_labels::finish(labels, series.raw, target.spec.labels.as_ref(), &recipe.job);
         let kept = kept.map_err(|refused| match refused {
             Refused::Names(reason) => bad_line(self.input, series.raw, &reason),

@@ -4,7 +4,7 @@
 //! `pool` the targets of a job: follows discovery, starts and retires loops · `target` what discovery and relabelling
 //! make a target · `scrape_loop` the life of one target · `schedule` its slots · `recipe` how a pool's targets are
 //! scraped · `fetch` and `body` getting an answer, bounded · `failure_log` failed scrapes in a file · `ingest` parse, relabel, batch, staleness, report ·
-//! `series_labels` a series' labels and their limits · `cache` what is known of a target's series · [`collector`] and
+//! `described` labels from an answer's comments · `series_labels` a series' labels and their limits · `cache` what is known of a target's series · [`collector`] and
 //! [`host`] targets within this process · [`status`] what can be asked about targets · `env` what all share.
 //!
 //! Invariants: a scrape is stored whole or not at all. A target has one loop at a time, in one task. Buffers for
@@ -19,6 +19,7 @@ pub mod status;
 
 mod body;
 mod cache;
+mod described;
 mod env;
 mod error;
 mod failure_log;

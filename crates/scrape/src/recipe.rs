@@ -101,6 +101,7 @@ impl Recipe {
                 job.label_name_length_limit,
                 job.label_value_length_limit,
                 job.validation,
+                job.type_and_unit_labels,
             )
         };
         decisive(&self.job) == decisive(&other.job) && self.job.metric_relabel == other.job.metric_relabel

@@ -160,6 +160,10 @@ impl Handle {
             (id, job, None)
         });
         wanted.extend(configured);
+        for (_, job, _) in &mut wanted {
+            job.type_and_unit_labels = settings.type_and_unit_labels;
+            job.start_timestamps = settings.start_timestamps;
+        }
         wanted
     }
 }

@@ -18,6 +18,10 @@ pub struct Settings {
     pub jobs: Vec<Job>,
     /// Collect metrics of the machine; `None`: no.
     pub host_collector: Option<HostCollector>,
+    /// Series get `__type__` and `__unit__` labels from what exporters say about them.
+    pub type_and_unit_labels: bool,
+    /// `_created` of OpenMetrics are start timestamps of the samples they are about, not series.
+    pub start_timestamps: bool,
 }
 
 /// How the machine itself is watched.

@@ -3,6 +3,7 @@
 //! What depends on time runs in virtual time against targets within the process ([`virtual_time`]); what depends
 //! on HTTP runs in real time against servers on local ports ([`exporter`]), and waits for what should happen.
 
+mod described;
 mod exporter;
 mod garbage;
 mod http;

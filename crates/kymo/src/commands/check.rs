@@ -8,6 +8,7 @@ use clap::{Args, Subcommand};
 
 use crate::cli::Outcome;
 use crate::config;
+use crate::features::Features;
 
 mod metrics;
 
@@ -59,7 +60,7 @@ pub(crate) fn run(arguments: Arguments, out: &mut dyn Write, err: &mut dyn Write
 fn check_configs(files: &[PathBuf], out: &mut dyn Write, err: &mut dyn Write) -> anyhow::Result<Outcome> {
     let mut outcome = Outcome::Success;
     for file in files {
-        match config::load(file, &|name| std::env::var(name).ok()) {
+        match config::load(file, &|name| std::env::var(name).ok(), Features::default()) {
             Ok(config) => {
                 let count = config.scrape.jobs.len();
                 let jobs =

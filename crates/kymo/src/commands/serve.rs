@@ -11,6 +11,7 @@ use model::size::{format_size_bytes, parse_size_bytes};
 use model::time::{format_duration_ms, parse_duration_ms};
 
 use crate::cli::{Outcome, UsageError};
+use crate::features::Features;
 use crate::run::{self, Options, memory_limit};
 
 const EXAMPLES: &str = "\
@@ -66,8 +67,8 @@ pub struct Arguments {
     /// How far a query looks back for the last sample of a series.
     #[arg(long, alias = "query.lookback-delta", value_name = "DURATION", default_value = "5m", value_parser = parse_ms)]
     query_lookback: i64,
-    /// Prometheus' features that are off because they change what some queries or scrapes mean.
-    #[arg(long, value_name = "NAME", value_delimiter = ',', value_parser = parse_feature)]
+    /// Prometheus' features that are off because they change what some queries or scrapes mean. Unknown names are warned of.
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
     enable_feature: Vec<String>,
     /// How log lines look.
     #[arg(long, value_enum, default_value = "text", env = "KYMO_LOG_FORMAT")]
@@ -83,26 +84,6 @@ enum LogFormat {
     Text,
     /// One JSON object a line.
     Json,
-}
-
-/// Prometheus' name of the feature that keeps start timestamps of scraped counters.
-const START_TIMESTAMPS: &str = "st-storage";
-
-fn parse_feature(text: &str) -> Result<String, String> {
-    if text == START_TIMESTAMPS {
-        return Ok(text.to_owned());
-    }
-    let effect = promql::features::effect_of(text);
-    effect.map(|_| text.to_owned()).map_err(|error| format!("{error}; and {START_TIMESTAMPS} of scraping"))
-}
-
-/// Default settings with these features switched on.
-fn features(names: &[String]) -> promql::Settings {
-    let mut settings = promql::Settings::default();
-    for effect in names.iter().filter_map(|name| promql::features::effect_of(name).ok()) {
-        settings.enable(effect);
-    }
-    settings
 }
 
 fn parse_size(text: &str) -> Result<u64, String> {
@@ -165,6 +146,10 @@ fn parse_memory_limit(text: &str) -> Result<u64, String> {
 pub(crate) fn run(arguments: Arguments) -> anyhow::Result<Outcome> {
     start_logging(&arguments)?;
     let memory_limit_bytes = arguments.memory_limit.unwrap_or_else(memory_limit::default_bytes);
+    let mut features = Features::default();
+    for warning in features.enable(&arguments.enable_feature) {
+        tracing::warn!("--enable-feature: {warning}");
+    }
     let options = Options {
         flags: arguments.flags(memory_limit_bytes),
         config: arguments.config,
@@ -172,7 +157,6 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<Outcome> {
         memory_limit_bytes,
         retention_ms: arguments.retention,
         retention_bytes: (arguments.retention_size > 0).then_some(arguments.retention_size),
-        start_timestamps: arguments.enable_feature.iter().any(|name| name == START_TIMESTAMPS),
         query: promql::Settings {
             lookback_ms: arguments.query_lookback,
             limits: promql::Limits {
@@ -181,8 +165,9 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<Outcome> {
                 ..promql::Limits::default()
             },
             concurrent_max: usize::try_from(arguments.query_concurrency).unwrap_or(usize::MAX),
-            ..features(&arguments.enable_feature)
+            ..promql::Settings::default()
         },
+        features,
         api: api::Settings {
             listen: arguments.listen,
             lookback_ms: arguments.query_lookback,

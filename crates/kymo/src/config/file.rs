@@ -75,7 +75,6 @@ impl File {
         self.alerting.check().map_err(|e| e.within("alerting"))?;
         self.storage.check().map_err(|e| e.within("storage"))?;
         self.query.check().map_err(|e| e.within("query"))?;
-        self.promql.check().map_err(|e| e.within("promql"))?;
         if let Some(tracing) = &self.tracing {
             tracing.check().map_err(|e| e.within("tracing"))?;
         }

@@ -1,7 +1,6 @@
 //! What is running: answers how it is, and reads its configuration again.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 
 use api::{BuildInfo, Control, MemoryUse, ReplayProgress, RuntimeInfo, StatusView, StorageInfo, TsdbStats};
@@ -56,7 +55,7 @@ impl Server {
         registry: Registry,
         budgets: Budgets,
     ) -> anyhow::Result<Arc<Self>> {
-        let config = read(options.config.as_deref()).map_err(UsageError)?;
+        let config = read(&options).map_err(UsageError)?;
         let metrics = ConfigMetrics::register(&registry)?;
         let started_ms = clock.now_ms();
         metrics.successful.set(1);
@@ -95,7 +94,7 @@ impl Server {
         let subquery_step_ms = config.global.evaluation_interval_ms();
         let mut settings =
             config.query.apply(promql::Settings { subquery_step_ms, ..self.options.query.clone() });
-        config.promql_features.iter().for_each(|effect| settings.enable(*effect));
+        config.features.promql.iter().for_each(|effect| settings.enable(*effect));
         settings
     }
 
@@ -165,14 +164,7 @@ impl Server {
     }
 
     pub(super) fn scrape_settings(&self) -> scrape::Settings {
-        self.scrape_settings_of(&self.config())
-    }
-
-    /// What the file says, and what the command line adds.
-    fn scrape_settings_of(&self, config: &Config) -> scrape::Settings {
-        let mut settings = config.scrape.clone();
-        settings.jobs.iter_mut().for_each(|job| job.start_timestamps = self.options.start_timestamps);
-        settings
+        self.config().scrape.clone()
     }
 
     /// Kymo watches itself unless a configuration file says what to watch.
@@ -202,10 +194,10 @@ impl Server {
     fn try_reload(&self) -> Result<(), String> {
         let opened =
             self.opened.read().clone().ok_or("the server is starting or stopping; try again later")?;
-        let config = read(self.options.config.as_deref())?;
+        let config = read(&self.options)?;
         // Scraping is the only part that may refuse, and then goes on as before; so all changes or nothing.
         self.runtime
-            .block_on(opened.scrape.reload(self.scrape_settings_of(&config)))
+            .block_on(opened.scrape.reload(config.scrape.clone()))
             .map_err(|error| error.to_string())?;
         opened.tsdb.reload(self.retention(&config));
         opened.engine.reload(self.query_settings(&config));
@@ -215,9 +207,13 @@ impl Server {
 }
 
 /// Reads the configuration, or makes the one for "no file"; logs what it asks for and will not happen.
-fn read(path: Option<&Path>) -> Result<Config, String> {
+fn read(options: &Options) -> Result<Config, String> {
     let variable = |name: &str| std::env::var(name).ok();
-    let config = path.map_or_else(config::without_file, |path| config::load(path, &variable));
+    let features = options.features.clone();
+    let config = match &options.config {
+        Some(path) => config::load(path, &variable, features),
+        None => config::without_file(features),
+    };
     let config = config.map_err(|error| error.to_string())?;
     for warning in &config.warnings {
         tracing::warn!("{warning}");

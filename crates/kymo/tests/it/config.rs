@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use kymo::config::{Config, load};
+use kymo::features::Features;
 
 /// Writes a file of a test.
 pub(crate) fn write(path: &Path, text: &str) {
@@ -15,7 +16,7 @@ fn load_text(text: &str) -> Result<Config, String> {
     let path = directory.path().join("kymo.yml");
     write(&path, text);
     let variable = |name: &str| (name == "ZONE").then(|| "eu-1".to_owned());
-    load(&path, &variable)
+    load(&path, &variable, Features::default())
         .map_err(|error| error.to_string().replace(&format!("{}/", directory.path().display()), ""))
 }
 
@@ -74,15 +75,37 @@ fn the_host_collector_is_off_unless_it_is_switched_on() {
 }
 
 #[test]
-fn features_of_the_query_language_have_prometheus_names() {
-    let config = loads("promql: {enable_features: [use-start-timestamps, promql-duration-expr]}");
+fn features_have_prometheus_names() {
+    let text =
+        "promql: {enable_features: [use-start-timestamps, promql-duration-expr, type-and-unit-labels]}";
+    let config = loads(text);
     let effects = [promql::features::Effect::UseStartTimestamps, promql::features::Effect::AlwaysOn];
-    assert_eq!(config.promql_features, effects);
-    assert!(loads("").promql_features.is_empty());
-    let error = load_text("promql:\n  enable_features:\n  - none\n").expect_err("is no feature");
-    let want =
-        "kymo.yml:3:5: promql.enable_features[0]: \"none\" is no feature of the query language; there are";
-    assert!(error.starts_with(want), "{error}");
+    assert_eq!(config.features.promql, effects);
+    assert!(config.scrape.type_and_unit_labels && config.warnings.is_empty());
+    let config = loads("");
+    assert!(config.features == Features::default() && !config.scrape.type_and_unit_labels);
+    let config = loads("promql: {enable_features: [none, old-ui]}");
+    assert_eq!(
+        config.warnings,
+        [
+            "unknown feature \"none\"; docs/user/configuration.md lists those there are",
+            "feature \"old-ui\" does nothing here: there is one UI",
+        ],
+        "as Prometheus: an unknown feature keeps no server from starting"
+    );
+}
+
+#[test]
+fn a_feature_changes_the_default_of_a_setting() {
+    let jobs = "scrape_configs: [{job_name: a}, {job_name: b, extra_scrape_metrics: false}]";
+    let extra = |before: &str| {
+        let config = loads(&format!("{before}\n{jobs}\n"));
+        config.scrape.jobs.iter().map(|job| job.extra_metrics).collect::<Vec<_>>()
+    };
+    assert_eq!(extra(""), [false, false]);
+    assert_eq!(extra("promql: {enable_features: [extra-scrape-metrics]}"), [true, false]);
+    let no = "global: {extra_scrape_metrics: false}\npromql: {enable_features: [extra-scrape-metrics]}";
+    assert_eq!(extra(no), [false, false]);
 }
 
 #[test]
@@ -127,7 +150,7 @@ fn relative_paths_are_relative_to_their_file() {
         "scrape_configs: [{job_name: b, file_sd_configs: [{files: [t.json, /abs/t.yml]}]}]",
     );
     write(&jobs.join("a.yml"), "scrape_configs: [{job_name: a, tls_config: {ca_file: ca.pem}}]");
-    let config = load(&directory.path().join("kymo.yml"), &|_| None).expect("valid");
+    let config = load(&directory.path().join("kymo.yml"), &|_| None, Features::default()).expect("valid");
     let names: Vec<&str> = config.scrape.jobs.iter().map(|job| job.name.as_str()).collect();
     assert_eq!(names, ["a", "b"]);
     assert_eq!(config.scrape.jobs[0].http.tls_config.ca_file, jobs.join("ca.pem").to_string_lossy());
@@ -207,7 +230,9 @@ fn faults_name_file_line_column_keys_and_remedy() {
 
 #[test]
 fn a_file_that_is_not_there_is_named() {
-    let error = load(Path::new("/no/such/file.yml"), &|_| None).expect_err("nothing there").to_string();
+    let error = load(Path::new("/no/such/file.yml"), &|_| None, Features::default())
+        .expect_err("nothing there")
+        .to_string();
     assert!(error.starts_with("/no/such/file.yml: cannot read the file: "), "{error}");
 }
 

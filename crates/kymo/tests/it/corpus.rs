@@ -6,6 +6,8 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
+use kymo::features::Features;
+
 fn corpus() -> Option<PathBuf> {
     let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/corpus");
     let root = std::env::var_os("KYMO_CORPUS").map_or(beside, PathBuf::from);
@@ -43,7 +45,7 @@ fn every_file_of_the_corpus_loads_or_is_refused_as_expected() {
         let (name, want) = (columns.next().unwrap_or(""), columns.next().unwrap_or(""));
         let reason = columns.next().unwrap_or("");
         count += 1;
-        let result = kymo::config::load(&copy.path().join(name), &|_| None);
+        let result = kymo::config::load(&copy.path().join(name), &|_| None, Features::default());
         match (result, want) {
             (Ok(_), "ok") => {}
             (Err(error), "refused") => {

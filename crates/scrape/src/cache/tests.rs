@@ -14,7 +14,7 @@ fn see(cache: &mut SeriesCache, raw: &[&str], becomes: impl Fn(&str) -> Option<S
     cache.begin();
     let mut noted = Vec::new();
     for text in raw {
-        let at = match cache.find(text) {
+        let at = match cache.find(text, 0) {
             Lookup::Known(at) => at,
             Lookup::Dropped => continue,
             Lookup::Unknown(hash) => match becomes(text) {
@@ -115,8 +115,8 @@ fn dropped_texts_are_remembered_as_dropped() {
 fn untracked_samples_are_not_ended_and_refused_ones_do_not_live() {
     let mut cache = SeriesCache::new(7);
     see_plain(&mut cache, &["timed", "refused"]);
-    let Lookup::Known(timed) = cache.find("timed") else { panic!("known") };
-    let Lookup::Known(refused) = cache.find("refused") else { panic!("known") };
+    let Lookup::Known(timed) = cache.find("timed", 0) else { panic!("known") };
+    let Lookup::Known(refused) = cache.find("refused", 0) else { panic!("known") };
     cache.commit();
     cache.begin();
     assert_eq!(cache.note(timed, true, false), Noted::Known);

@@ -114,9 +114,11 @@ pub struct Job {
     pub convert_to_nhcb: bool,
     /// Add `scrape_timeout_seconds`, `scrape_sample_limit`, `scrape_body_size_bytes`.
     pub extra_metrics: bool,
-    /// Take `_created` of OpenMetrics as start timestamps of the samples they are about, not as series. A feature of the process:
-    /// no file says it.
+    /// Take `_created` of OpenMetrics as start timestamps of the samples they are about, not as series.
+    /// [`Settings`](super::Settings) says so, for all jobs.
     pub start_timestamps: bool,
+    /// Series get `__type__` and `__unit__` labels; [`Settings`](super::Settings) says so, for all jobs.
+    pub type_and_unit_labels: bool,
     /// File that lists failed scrapes; empty: none.
     pub failure_log_file: String,
     /// Ask for compressed answers.
@@ -235,6 +237,7 @@ impl ScrapeConfig {
                 .unwrap_or(global.convert_classic_histograms_to_nhcb),
             start_timestamps: false,
             extra_metrics: self.extra_scrape_metrics.or(global.extra_scrape_metrics).unwrap_or(false),
+            type_and_unit_labels: false,
             failure_log_file: if self.scrape_failure_log_file.is_empty() {
                 global.scrape_failure_log_file.clone()
             } else {

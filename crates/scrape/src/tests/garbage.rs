@@ -25,9 +25,12 @@ proptest! {
     #[test]
     fn any_answer_is_stored_whole_or_not_at_all(
         answers in proptest::collection::vec((proptest::collection::vec(piece(), 0..8), any::<bool>()), 1..6),
-        honor_labels in any::<bool>()) {
+        honor_labels in any::<bool>(), type_and_unit_labels in any::<bool>()) {
         let bench = Bench::new();
-        let job = job("h:1", |job| job.honor_labels = honor_labels);
+        let job = job("h:1", |job| {
+            job.honor_labels = honor_labels;
+            job.type_and_unit_labels = type_and_unit_labels;
+        });
         let group = discovery::TargetGroup::of_addresses("g".into(), ["h:1"], &Default::default());
         let Built::Target(spec) = build(&group.targets[0], &group, &job).expect("built") else { panic!("kept") };
         let target = Target::new(spec, TargetState::new(1));

@@ -26,7 +26,7 @@ pub(super) struct Server {
 
 impl Server {
     pub(super) async fn start(jobs: Vec<Job>) -> Self {
-        Self::start_with(Settings { jobs, host_collector: None }, |_| {}).await
+        Self::start_with(Settings { jobs, host_collector: None, ..Settings::default() }, |_| {}).await
     }
 
     async fn start_with(settings: Settings, change: impl FnOnce(&mut Deps)) -> Self {
@@ -70,7 +70,7 @@ pub(super) fn active(server: &Server) -> ActiveTarget {
 }
 
 fn settings(jobs: Vec<Job>) -> Settings {
-    Settings { jobs, host_collector: None }
+    Settings { jobs, host_collector: None, ..Settings::default() }
 }
 
 fn named(name: &str, address: &str, change: impl FnOnce(&mut Job)) -> Job {
@@ -160,7 +160,7 @@ async fn the_machine_and_kymo_itself_are_built_in_targets() {
     exposed.set("kymo_something 1\n");
     // Hours between slots: what is seen is the scrape at once.
     let host = HostCollector { job: "node".into(), interval_ms: 86_400_000 };
-    let all = Settings { jobs: vec![], host_collector: Some(host) };
+    let all = Settings { jobs: vec![], host_collector: Some(host), ..Settings::default() };
     let server = Server::start_with(all, |deps| deps.self_metrics = Some(exposed)).await;
     let view = server.handle.targets();
     eventually("both are up", || {
