@@ -168,7 +168,22 @@ pub(crate) struct View<'a> {
     pub(crate) step: usize,
 }
 
-impl View<'_> {
+impl<'a> View<'a> {
+    /// The samples from position `at` on; of the kind there is, as nobody asks where there are both.
+    pub(crate) fn from(&self, at: usize) -> View<'a> {
+        let (floats, histograms) = (at.min(self.floats.len()), at.min(self.histograms.len()));
+        View {
+            float_ms: &self.float_ms[floats..],
+            floats: &self.floats[floats..],
+            histogram_ms: &self.histogram_ms[histograms..],
+            histograms: &self.histograms[histograms..],
+            float_starts: self.float_starts.get(floats..).unwrap_or_default(),
+            histogram_starts: self.histogram_starts.get(histograms..).unwrap_or_default(),
+            first_float: self.first_float + floats,
+            ..*self
+        }
+    }
+
     /// The window's width in seconds.
     pub(crate) fn range_s(&self) -> f64 {
         (self.end_ms - self.start_ms) as f64 / 1000.0

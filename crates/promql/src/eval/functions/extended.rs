@@ -44,6 +44,11 @@ pub(super) fn kernel(name: &str, extended: Extended) -> Result<Kernel, QueryErro
     })
 }
 
+/// What Kymo's exact counters are where nothing is known of their starts.
+pub(super) fn exact(view: &View<'_>, state: &mut KernelState, is_rate: bool) -> Out {
+    change(view, state, if is_rate { Change::RATE } else { Change::INCREASE })
+}
+
 /// Calls a kernel with the samples of the range and the last one before it.
 fn from_anchor(view: &View<'_>, state: &mut KernelState, kernel: Kernel) -> Out {
     let before = |timestamps_ms: &[i64]| timestamps_ms.partition_point(|t| *t <= view.start_ms);

@@ -153,7 +153,7 @@ impl Evaluator<'_> {
         let span = &call.args[0].span;
         let split = self.split(ranges.len(), grid, ranges.samples_guess(window, grid))?;
         let (check, ledger, per_step) = (self.checker(), self.ledger.clone(), self.stats.is_per_step());
-        let uses_starts = self.uses_starts && window.extended.is_none();
+        let uses_starts = (self.uses_starts && window.extended.is_none()) || starts::is_exact(call.name);
         let name = call.name;
         let job = Job { name, uses_starts, function, kernel, columns, window, reach, grid, params: &params };
         parallel::in_order(

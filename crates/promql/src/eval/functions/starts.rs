@@ -2,7 +2,7 @@
 //!
 //! A start later than the sample before means that the counter began again, even if it is higher than before; a
 //! start within the range is where the counter was zero, so that nothing is extrapolated on that side. In force with
-//! Prometheus' feature `use-start-timestamps`.
+//! Prometheus' feature `use-start-timestamps`; for Kymo's exact counters always.
 
 use model::{FloatHistogram, UNKNOWN_START_MS};
 use storage::SeriesSamples;
@@ -16,7 +16,7 @@ use crate::histogram_math;
 use crate::plan::{Kind, Node};
 
 use super::range::{Kernel, KernelState, Out};
-use super::{over_time, rates};
+use super::{extended, over_time, rates};
 
 /// The kernel of a function for a series with starts; `None` if it has none, or the function does not look at them.
 pub(super) fn kernel(name: &str, samples: &SeriesSamples) -> Option<Kernel> {
@@ -28,9 +28,16 @@ pub(super) fn kernel(name: &str, samples: &SeriesSamples) -> Option<Kernel> {
         "increase" => |view, state| change(view, state, false),
         "irate" => irate,
         "resets" => resets,
+        "rate_exact" => |view, state| exact(view, state, true),
+        "increase_exact" => |view, state| exact(view, state, false),
         _ => return None,
     };
     Some(kernel)
+}
+
+/// Whether a function looks at starts even without the feature: no query of Prometheus has it.
+pub(super) fn is_exact(name: &str) -> bool {
+    matches!(name, "rate_exact" | "increase_exact")
 }
 
 /// Times and starts of samples of one kind. Starts behind the last known one are left out.
@@ -137,6 +144,57 @@ fn change(view: &View<'_>, state: &mut KernelState, is_rate: bool) -> Out {
         Rise::Histogram(Some(rise)) => Out::Histogram(Box::new(histogram_math::multiply(&rise, factor))),
         Rise::Histogram(None) => Out::Nothing,
     }
+}
+
+/// Without a sample before the range, a counter that began within it counted from zero.
+fn exact(view: &View<'_>, state: &mut KernelState, is_rate: bool) -> Out {
+    let Some(rise) = exact_rise(view, state) else {
+        return extended::exact(view, state, is_rate);
+    };
+    let divisor = if is_rate { view.range_s() } else { 1.0 };
+    match rise {
+        Rise::Float(rise) => Out::Float(rise / divisor),
+        Rise::Histogram(Some(rise)) => {
+            let mut rise = histogram_math::divide(&histogram_math::compact(&rise), divisor);
+            rise.counter_reset_hint = model::CounterResetHint::Gauge;
+            Out::Histogram(Box::new(rise))
+        }
+        Rise::Histogram(None) => Out::Nothing,
+    }
+}
+
+/// The rise over the range since the last sample before it. `None` if starts say nothing that values do not.
+fn exact_rise(view: &View<'_>, state: &mut KernelState) -> Option<Rise> {
+    if !view.floats.is_empty() && !view.histograms.is_empty() {
+        return None;
+    }
+    let is_float = !view.floats.is_empty();
+    let times_ms = if is_float { view.float_ms } else { view.histogram_ms };
+    let first = times_ms.partition_point(|t| *t <= view.start_ms).saturating_sub(1);
+    let view = view.from(first);
+    let starts = if is_float { of_floats(&view) } else { of_histograms(&view) };
+    let (first_ms, last_ms) = (*starts.times_ms.first()?, *starts.times_ms.last()?);
+    if last_ms <= view.start_ms {
+        return None;
+    }
+    let start = starts.get(0);
+    let from_zero = start != UNKNOWN_START_MS && start >= view.start_ms && start < first_ms;
+    if !from_zero && !(1..starts.times_ms.len()).any(|at| starts.is_reset(at)) {
+        return None;
+    }
+    let mut rise = if is_float {
+        Rise::Float(float_rise(view.floats, &starts))
+    } else if let [_, _, ..] = view.histograms {
+        let is_reset = |at| starts.is_reset(at);
+        Rise::Histogram(rates::histogram_change(view.histograms, true, &is_reset, &mut state.notes))
+    } else {
+        Rise::Histogram(None)
+    };
+    let failed = matches!(rise, Rise::Histogram(None)) && view.histograms.len() > 1;
+    if from_zero && !failed && !add_first(&mut rise, &view, state) {
+        rise = Rise::Histogram(None);
+    }
+    Some(rise)
 }
 
 fn float_rise(values: &[f64], starts: &Starts<'_>) -> f64 {
