@@ -19,7 +19,7 @@ fuzz_target!(|text: &[u8]| {
         return;
     }
     std::fs::write(&FILE.1, text).expect("written");
-    match kymo::config::load(&FILE.1, &|_| None) {
+    match kymo::config::load(&FILE.1, &|_| None, kymo::features::Features::default()) {
         Ok(config) => assert!(!config.redacted.contains("hunter2"), "secrets are hidden"),
         Err(error) => assert!(!error.to_string().is_empty()),
     }

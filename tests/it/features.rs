@@ -57,6 +57,8 @@ fn type_and_unit_become_labels_where_the_file_asks_for_them() {
         "the old series has ended"
     );
     assert_eq!(labels(&kymo, "up"), [[Value::Null, Value::Null]]);
+    let features = http::api(&kymo.url(), "/api/v1/features", &[]).expect("answered");
+    assert_eq!(features["scrape"]["type_and_unit_labels"], true, "{features}");
     // As the name: gone where a function makes something else of the metric.
     assert_eq!(labels(&kymo, "size_bytes * 2"), [[Value::Null, Value::Null]]);
 }

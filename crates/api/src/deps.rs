@@ -58,6 +58,8 @@ pub trait StatusView: Send + Sync + 'static {
     /// # Errors
     /// `Unavailable` while storage is not open.
     fn tsdb_stats(&self, tenant: &TenantId, limit: usize) -> Result<TsdbStats, storage::Error>;
+    /// Features that are no business of the API's: category and name, as Prometheus calls them, and whether they are on.
+    fn features(&self) -> Vec<(&'static str, &'static str, bool)>;
     /// How far the journal has been replayed.
     fn replay_progress(&self) -> ReplayProgress;
     /// Who may use how much memory, and does. The first is the whole process.

@@ -100,7 +100,14 @@ pub(crate) async fn features(Extract(state): Extract<Arc<State>>) -> Response {
     ];
     let operators = OPERATORS.iter().map(|name| ("promql_operators", *name, true));
     let functions = promql::functions::FUNCTIONS.iter().map(|one| ("promql_functions", one.name, true));
-    for (category, name, has) in FIXED.iter().copied().chain(of_settings).chain(operators).chain(functions) {
+    for (category, name, has) in FIXED
+        .iter()
+        .copied()
+        .chain(of_settings)
+        .chain(state.deps.status.features())
+        .chain(operators)
+        .chain(functions)
+    {
         all.entry(category).or_default().insert(name, has);
     }
     success(|out| {

@@ -27,22 +27,22 @@ pub(crate) struct Described<'a> {
 
 impl<'a> Described<'a> {
     /// A `# TYPE` line.
-    pub(crate) fn set_type(&mut self, family: &Cow<'a, str>, metric_type: MetricType) {
+    pub(crate) fn set_type(&mut self, family: Cow<'a, str>, metric_type: MetricType) {
         self.begin(family);
         self.metric_type = metric_type;
         self.set_tag();
     }
 
     /// A `# UNIT` line.
-    pub(crate) fn set_unit(&mut self, family: &Cow<'a, str>, unit: &'a str) {
+    pub(crate) fn set_unit(&mut self, family: Cow<'a, str>, unit: &'a str) {
         self.begin(family);
         self.unit = unit;
         self.set_tag();
     }
 
-    fn begin(&mut self, family: &Cow<'a, str>) {
-        if self.family != *family {
-            *self = Self { family: family.clone(), ..Self::default() };
+    fn begin(&mut self, family: Cow<'a, str>) {
+        if self.family != family {
+            *self = Self { family, ..Self::default() };
         }
     }
 
@@ -111,9 +111,9 @@ mod tests {
     #[track_caller]
     fn check(family: &str, metric_type: MetricType, unit: &'static str, labels: &str, want: &str) {
         let mut described = Described::default();
-        described.set_unit(&Cow::Borrowed("another"), "bytes");
-        described.set_type(&Cow::Borrowed(family), metric_type);
-        described.set_unit(&Cow::Borrowed(family), unit);
+        described.set_unit(Cow::Borrowed("another"), "bytes");
+        described.set_type(Cow::Borrowed(family), metric_type);
+        described.set_unit(Cow::Borrowed(family), unit);
         let pairs = |text: &str| {
             Labels::from_pairs(
                 text.split(' ')

@@ -332,14 +332,14 @@ impl<'a> Reading<'a, '_> {
             Entry::Series(series) => return self.series(&series, start_ms),
             Entry::Type { name, metric_type } => {
                 if self.scrape.recipe.job.type_and_unit_labels {
-                    self.described.set_type(&name, metric_type);
+                    self.described.set_type(name.clone(), metric_type);
                 }
                 self.family(name).metric_type = metric_type;
             }
             Entry::Help { name, text } => self.family(name).help = text,
             Entry::Unit { name, unit } => {
                 if self.scrape.recipe.job.type_and_unit_labels {
-                    self.described.set_unit(&name, unit);
+                    self.described.set_unit(name.clone(), unit);
                 }
                 self.family(name).unit = unit;
             }

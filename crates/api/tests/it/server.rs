@@ -222,6 +222,10 @@ impl StatusView for FakeStatus {
         ])
     }
 
+    fn features(&self) -> Vec<(&'static str, &'static str, bool)> {
+        vec![("scrape", "type_and_unit_labels", false)]
+    }
+
     fn runtime_info(&self) -> RuntimeInfo {
         RuntimeInfo {
             start_ms: NOW_MS - 3_600_000,

@@ -259,6 +259,14 @@ impl StatusView for Server {
         self.options.flags.clone()
     }
 
+    fn features(&self) -> Vec<(&'static str, &'static str, bool)> {
+        vec![
+            // A setting, which no feature needs to allow.
+            ("scrape", "extra_scrape_metrics", true),
+            ("scrape", "type_and_unit_labels", self.config().features.type_and_unit_labels),
+        ]
+    }
+
     fn runtime_info(&self) -> RuntimeInfo {
         let directory = std::env::current_dir().map(|path| path.display().to_string());
         let threads = procfs::process::Process::myself().and_then(|process| process.stat());
