@@ -6,6 +6,9 @@ use serde_json::{Value, json};
 /// A plan, with what was estimated and what was measured.
 pub(crate) fn plan_tree(node: &PlanNode) -> Value {
     let mut tree = json!({"operator": node.operator, "text": node.text, "fixed": node.is_fixed});
+    if node.is_shared {
+        tree["shared"] = json!(true);
+    }
     if let Some(estimate) = node.estimate {
         tree["estimate"] = json!({"series": estimate.series_count, "samples": estimate.sample_count});
     }

@@ -23,7 +23,7 @@ pub(crate) enum Level {
 pub(crate) type Annotation = (Level, String, usize);
 
 /// What a query gathers.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Annotations {
     seen: HashSet<Annotation>,
     ordered: Vec<Annotation>,
@@ -60,6 +60,20 @@ impl Annotations {
     /// Says again what was said about a kept result.
     pub(crate) fn repeat(&mut self, annotation: &Annotation) {
         self.insert(annotation.clone());
+    }
+
+    /// The same about an equal part elsewhere: what stood at `from` stands at `to` there.
+    pub(crate) fn moved(&self, from: usize, to: usize) -> Self {
+        let place = |position: usize| position.wrapping_sub(from).wrapping_add(to);
+        let mut moved = Self::default();
+        for (level, text, position) in &self.ordered {
+            moved.insert((*level, text.clone(), place(*position)));
+        }
+        moved.monotonicity = self.monotonicity.clone();
+        for repaired in &mut moved.monotonicity {
+            repaired.position = place(repaired.position);
+        }
+        moved
     }
 
     /// Adds those of another part of the query.

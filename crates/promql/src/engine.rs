@@ -29,6 +29,7 @@ use crate::eval::grid::Grid;
 use crate::eval::ledger::Ledger;
 use crate::eval::merge::METADATA_LABELS;
 use crate::eval::parallel::Helpers;
+use crate::eval::shared::SharedResults;
 use crate::eval::stats::SampleStats;
 use crate::metrics::Metrics;
 use crate::parser;
@@ -316,6 +317,7 @@ impl Engine {
             Some(question) => self.cache.answer(&mut evaluator, &plan, &grid, question)?,
             None => (evaluator.evaluate(&plan, &grid)?, Share::default()),
         };
+        evaluator.shared.clear();
         let inner_eval_s = started.elapsed().as_secs_f64();
         let sorting = Instant::now();
         let (value, held) = evaluated.into_value(&grid, when.range_times().is_some(), &evaluator.ledger)?;
@@ -396,6 +398,7 @@ impl Engine {
             helpers: &self.helpers,
             annotations: Annotations::default(),
             stats: SampleStats::new(grid.count, options.per_step_stats),
+            shared: SharedResults::default(),
             trace: options.trace.then(Arc::default),
         })
     }

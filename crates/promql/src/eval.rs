@@ -5,7 +5,7 @@
 //!
 //! Map: [`grid`] points in time · [`column`] a series' result · [`ledger`] what a query holds · [`progress`] how far it is · [`trace`] what each part does · [`select`] instant
 //! selectors · [`alternatives`] those with several sets of matchers · [`smooth`] those with `smoothed` · [`window`] range selectors and subqueries · [`aggregate`] · [`binary`] and [`join`] · [`gaps`] `default`, `if`, `ifnot` · [`functions`]
-//! · [`parallel`] work split over threads · [`merge`] series that end up with the same labels.
+//! · [`parallel`] work split over threads · [`shared`] parts that are there more than once · [`merge`] series that end up with the same labels.
 
 pub(crate) mod aggregate;
 pub(crate) mod alternatives;
@@ -20,6 +20,7 @@ pub(crate) mod merge;
 pub(crate) mod parallel;
 pub(crate) mod progress;
 pub(crate) mod select;
+pub(crate) mod shared;
 pub(crate) mod smooth;
 pub(crate) mod stats;
 pub(crate) mod trace;
@@ -44,6 +45,7 @@ use grid::Grid;
 use ledger::{Charge, Ledger};
 use parallel::{Helpers, Taken, batches_held_max};
 use progress::Progress;
+use shared::SharedResults;
 use stats::SampleStats;
 use trace::Trace;
 
@@ -72,6 +74,7 @@ pub(crate) struct Evaluator<'a> {
     pub(crate) helpers: &'a Helpers,
     pub(crate) annotations: Annotations,
     pub(crate) stats: SampleStats,
+    pub(crate) shared: SharedResults,
     /// Where it is noted what each part does, if that was asked for.
     pub(crate) trace: Option<Arc<Trace>>,
 }
@@ -217,6 +220,14 @@ impl Evaluator<'_> {
         if node.fixed && grid.count > 1 {
             return self.stream_fixed(node, grid, sink);
         }
+        match node.shared.get() {
+            Some(shared) => self.stream_shared(*shared, node, grid, sink),
+            None => self.stream_settled(node, grid, sink),
+        }
+    }
+
+    /// Drops names where they are to be dropped at once.
+    fn stream_settled(&mut self, node: &Node, grid: &Grid, sink: &mut Sink<'_>) -> Result<(), QueryError> {
         if self.drops_names_early && !matches!(node.kind, Kind::Select(_)) {
             return self.stream_kind(node, grid, &mut |series| {
                 merge::settle_name(series);

@@ -1,12 +1,13 @@
 //! What is evaluated: the tree without parentheses, functions resolved, times made absolute, and the largest parts
 //! that do not change from step to step marked.
 //!
-//! Such a fixed part (everything under `@`) is evaluated once and its result repeated.
+//! Such a fixed part (everything under `@`) is evaluated once and its result repeated. So are equal parts ([`share`]).
 
+mod share;
 mod tree;
 
 use std::cell::Cell;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use model::Matcher;
 
@@ -16,6 +17,8 @@ use crate::ast::{
 use crate::error::QueryError;
 use crate::eval::functions::{self, Function};
 use crate::eval::grid::Shift;
+
+pub(crate) use share::Shared;
 
 /// The times of the query, which `start()`, `end()`, `step()` and `range()` stand for.
 #[derive(Debug, Clone, Copy)]
@@ -41,6 +44,14 @@ pub(crate) struct Node {
     pub(crate) value_type: ValueType,
     /// The same at all steps, so that one evaluation is enough.
     pub(crate) fixed: bool,
+    /// Set if there are others that are equal.
+    pub(crate) shared: OnceLock<Shared>,
+}
+
+impl Node {
+    fn new(kind: Kind, span: Span, value_type: ValueType, fixed: bool) -> Self {
+        Self { kind, span, value_type, fixed, shared: OnceLock::new() }
+    }
 }
 
 /// The kinds of parts.
@@ -143,7 +154,9 @@ pub(crate) struct Call {
 /// # Errors
 /// If the query uses a function that the parser knows and the engine does not.
 pub(crate) fn build(expr: &Expr, times: &QueryTimes) -> Result<Node, QueryError> {
-    Builder { times, counts_only: Cell::new(Counts::Unused) }.node(expr, "")
+    let plan = Builder { times, counts_only: Cell::new(Counts::Unused) }.node(expr, "")?;
+    share::mark(&plan);
+    Ok(plan)
 }
 
 struct Builder<'a> {
@@ -201,7 +214,7 @@ impl Builder<'_> {
             ExprKind::Aggregate(aggregate) => self.aggregate(aggregate)?,
             ExprKind::Call(call) => self.call(call)?,
         };
-        Ok(Node { kind, span, value_type, fixed })
+        Ok(Node::new(kind, span, value_type, fixed))
     }
 
     /// Builds a part below something that uses histograms in this way.
@@ -250,7 +263,7 @@ impl Builder<'_> {
         let mut param = aggregate.param.as_ref().map(|param| self.node(param, op.as_str())).transpose()?;
         let op = if op == AggregateOp::Kymo(KymoAggregate::Median) {
             let (kind, span) = (Kind::Number(0.5), aggregate.expr.span.clone());
-            param = Some(Node { kind, span, value_type: ValueType::Scalar, fixed: true });
+            param = Some(Node::new(kind, span, ValueType::Scalar, true));
             AggregateOp::Quantile
         } else {
             op

@@ -28,6 +28,8 @@ export interface PlanNode {
   operator: string;
   text: string;
   fixed: boolean;
+  /** Equal parts stand elsewhere in the query; one is evaluated for all. */
+  shared?: boolean;
   estimate?: { series: number; samples: number };
   measured?: { evaluations: number; series: number; samples: number; seconds: number };
   reading?: {

@@ -21,6 +21,8 @@ pub struct PlanNode {
     pub text: String,
     /// Whether it is evaluated once instead of at each step.
     pub is_fixed: bool,
+    /// Whether equal parts stand elsewhere in the query, so that one of them is evaluated for all.
+    pub is_shared: bool,
     /// Of a selector: what the index says it will find.
     pub estimate: Option<Estimate>,
     /// What it did, if it was traced and evaluated.
@@ -149,6 +151,7 @@ impl Evaluator<'_> {
             operator: operator(node),
             text: query.get(node.span.clone()).unwrap_or_default().to_owned(),
             is_fixed: node.fixed,
+            is_shared: node.shared.get().is_some(),
             estimate: self.estimate(node, &place.grid)?,
             measured: trace.and_then(|trace| trace.of(node)),
             reading: trace.zip(node.selector()).and_then(|(trace, select)| trace.reading(select)),

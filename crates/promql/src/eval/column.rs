@@ -220,6 +220,13 @@ impl Column {
         dropped
     }
 
+    /// Becomes a copy of another column; keeps the allocations.
+    pub(crate) fn copy_from(&mut self, other: &Self) {
+        self.values.clone_from(&other.values);
+        self.present.copy_from(&other.present);
+        self.histograms.clone_from(&other.histograms);
+    }
+
     /// Takes over the filled cells of `other`; the two must have none in common.
     pub(crate) fn absorb(&mut self, other: &Self) {
         for at in other.present.ones() {
@@ -269,6 +276,13 @@ pub(crate) struct Series {
 impl Series {
     /// What an allocation takes beside its content.
     pub(crate) const ALLOCATION_BYTES: usize = 16;
+
+    /// Becomes a copy of another series, but for its charge.
+    pub(crate) fn copy_from(&mut self, other: &Self) {
+        self.labels = other.labels.clone();
+        self.drop_name = other.drop_name;
+        self.column.copy_from(&other.column);
+    }
 
     /// Bytes of a series that is kept: itself in a list that grows by doubling, its columns, and its labels, which are
     /// made anew or outlive the selection they came from.

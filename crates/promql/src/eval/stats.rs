@@ -4,7 +4,7 @@ use super::column::{Column, histogram_samples};
 use super::window::spans::Spans;
 
 /// Samples looked at.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct SampleStats {
     total: u64,
     per_step: Option<Vec<u64>>,
@@ -60,6 +60,12 @@ impl SampleStats {
     /// Sets the counts aside, while a part on another grid is evaluated.
     pub(crate) fn begin(&mut self) -> Self {
         std::mem::take(self)
+    }
+
+    /// Sets the counts aside, while those of a part on the same grid are counted on their own.
+    pub(crate) fn begin_shared(&mut self) -> Self {
+        let per_step = self.per_step.as_ref().map(|per_step| vec![0; per_step.len()]);
+        std::mem::replace(self, Self { total: 0, per_step })
     }
 
     /// Ends a part that was evaluated once instead of at each of `steps`: it counts in each of them.

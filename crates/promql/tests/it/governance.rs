@@ -127,6 +127,16 @@ impl Querier for Endless {
         self.0.select(tenant, request, context)
     }
 
+    /// Does not take for ever: it is evaluating that must be seen and stopped.
+    fn estimate(
+        &self,
+        tenant: &TenantId,
+        request: &SelectRequest<'_>,
+        context: &QueryContext,
+    ) -> Result<storage::Estimate, Error> {
+        self.0.estimate(tenant, request, context)
+    }
+
     fn label_names(
         &self,
         _: &TenantId,

@@ -16,4 +16,5 @@ mod limits;
 mod names;
 mod reference;
 mod scripts;
+mod shared;
 mod threads;

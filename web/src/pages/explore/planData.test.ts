@@ -28,6 +28,7 @@ describe('a plan', () => {
 
   it('says what a part gave and read', () => {
     expect(planNotes(part(1, []))).toEqual(['1 series', '12,000 samples']);
+    expect(planNotes({ ...part(1, []), shared: true })[0]).toBe('shared by equal parts');
     expect(planNotes(leaf)).toEqual(['about 2 series, 40 samples']);
     const reading = {
       seriesSelected: 2,

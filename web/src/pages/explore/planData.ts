@@ -18,6 +18,7 @@ export function planNotes(node: PlanNode): string[] {
   const notes: string[] = [];
   const { measured, reading, estimate } = node;
   if (node.fixed && node.operator !== 'number' && node.operator !== 'string') notes.push('evaluated once');
+  if (node.shared) notes.push('shared by equal parts');
   if (measured) notes.push(count(measured.series, 'series', 'series'), count(measured.samples, 'sample'));
   if (reading) {
     notes.push(
