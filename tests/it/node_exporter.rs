@@ -70,11 +70,13 @@ fn when_the_exporter_is_gone_its_series_end_and_up_is_zero() {
         Some(0),
         "a vanished series must not be looked back at: {load}"
     );
-    let targets = http::api(&kymo.url(), "/api/v1/targets", &[("state", "active")]).expect("answered");
-    let target = &targets["activeTargets"][0];
-    assert_eq!(target["health"], "down", "{target}");
-    let error = target["lastError"].as_str().expect("a text");
-    assert!(error.contains("refused"), "{error}");
+    // The samples of a scrape are there a moment before its outcome is.
+    poll::until("the target to be down", || {
+        let targets = http::api(&kymo.url(), "/api/v1/targets", &[("state", "active")])?;
+        let target = &targets["activeTargets"][0];
+        let error = target["lastError"].as_str().unwrap_or_default();
+        if target["health"] == "down" && error.contains("refused") { Ok(()) } else { Err(target.to_string()) }
+    });
 }
 
 /// Shown by newer versions of node_exporter than Debian's.

@@ -74,7 +74,7 @@ test.describe('Explore', () => {
     await expect(parts).toHaveCount(3);
     await expect(parts.nth(0)).toContainText('sum by (mode)');
     await expect(parts.nth(1)).toContainText('rate');
-    await expect(parts.nth(2)).toContainText(/select range 1m.*read \d+ series, \d+ samples?/);
+    await expect(parts.nth(2)).toContainText(/select range 1m.*read [\d,]+ series, [\d,]+ samples?/);
     await expect(parts.nth(2)).toContainText('node_cpu_seconds_total[1m]');
     await expectNoSideScroll(page);
   });

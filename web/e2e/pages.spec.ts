@@ -135,9 +135,9 @@ test.describe('while the server starts', () => {
       route.fulfill({ json: { status: 'success', data: { min: 1, max: 40, current: 17 } } }),
     );
     await page.goto('/status');
-    await expect(page.getByText('Segment 17 of 40')).toBeVisible();
+    await expect(page.getByText('17 of 40 MiB')).toBeVisible();
     await page.unroute('**/-/ready');
-    await expect(page.getByText('Segment 17 of 40')).toHaveCount(0);
+    await expect(page.getByText('17 of 40 MiB')).toHaveCount(0);
   });
 });
 

@@ -12,7 +12,8 @@ use model::{Labels, Matcher, Metadata, TenantId};
 use promql::{Engine, QueryOptions, Settings};
 use stdx::memory::Budget;
 use storage::{
-    Error, LabelRequest, Querier, QueryContext, SelectRequest, SeriesExemplars, SeriesSamples, SeriesSet,
+    Error, Estimate, LabelRequest, Querier, QueryContext, SelectRequest, SeriesExemplars, SeriesSamples,
+    SeriesSet,
 };
 
 const STEP_MS: i64 = 15_000;
@@ -66,6 +67,10 @@ impl Querier for Shared {
             timestamps_ms: self.timestamps_ms[from..to].to_vec(),
             values: self.values[from..to].to_vec(),
         }))
+    }
+
+    fn estimate(&self, _: &TenantId, _: &SelectRequest<'_>, _: &QueryContext) -> Result<Estimate, Error> {
+        Ok(Estimate::default())
     }
 
     fn label_names(

@@ -9,7 +9,7 @@ use model::{Exemplar, FloatHistogram, Labels, LabelsRef, METRIC_NAME, Matcher, M
 use parking_lot::RwLock;
 
 use crate::{
-    Appended, Appender, ChangeLog, Changes, Durability, Error, LabelRequest, Querier, QueryContext,
+    Appended, Appender, ChangeLog, Changes, Durability, Error, Estimate, LabelRequest, Querier, QueryContext,
     RejectReason, Rejected, SelectRequest, SeriesExemplars, SeriesSamples, SeriesSet, WriteBatch,
 };
 
@@ -161,6 +161,22 @@ impl Querier for MemoryStorage {
             }
         }
         Ok(Box::new(Selected { series }))
+    }
+
+    fn estimate(
+        &self,
+        tenant: &TenantId,
+        request: &SelectRequest<'_>,
+        context: &QueryContext,
+    ) -> Result<Estimate, Error> {
+        let set = self.select(tenant, request, context)?;
+        let mut samples = SeriesSamples::default();
+        let mut estimate = Estimate { series_count: set.len() as u64, sample_count: 0 };
+        for at in 0..set.len() {
+            set.read(at, &mut samples)?;
+            estimate.sample_count += samples.len() as u64;
+        }
+        Ok(estimate)
     }
 
     fn label_names(

@@ -89,16 +89,7 @@ pub trait Querier: Send + Sync + 'static {
         tenant: &TenantId,
         request: &SelectRequest<'_>,
         context: &QueryContext,
-    ) -> Result<Estimate, Error> {
-        let set = self.select(tenant, request, context)?;
-        let mut samples = SeriesSamples::default();
-        let mut estimate = Estimate { series_count: set.len() as u64, sample_count: 0 };
-        for at in 0..set.len() {
-            set.read(at, &mut samples)?;
-            estimate.sample_count += samples.len() as u64;
-        }
-        Ok(estimate)
-    }
+    ) -> Result<Estimate, Error>;
 }
 
 /// How much a selection would find, roughly.

@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 use api::Settings;
 use model::{Matcher, Metadata, TenantId};
 use parking_lot::Mutex;
-use storage::{Error, LabelRequest, Querier, QueryContext, SelectRequest, SeriesExemplars, SeriesSet};
+use storage::{
+    Error, Estimate, LabelRequest, Querier, QueryContext, SelectRequest, SeriesExemplars, SeriesSet,
+};
 
 use crate::client::{PATIENCE, parse, until_closed};
 use crate::server::{TestServer, settings};
@@ -120,6 +122,10 @@ impl Querier for Endless {
         c: &QueryContext,
     ) -> Result<Box<dyn SeriesSet>, Error> {
         self.wait(c)
+    }
+
+    fn estimate(&self, _: &TenantId, _: &SelectRequest<'_>, _: &QueryContext) -> Result<Estimate, Error> {
+        Ok(Estimate::default())
     }
 
     fn label_names(

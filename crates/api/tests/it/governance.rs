@@ -8,7 +8,7 @@ use model::{Matcher, Metadata, TenantId};
 use serde_json::Value;
 use storage::memory::MemoryStorage;
 use storage::{
-    Appender, Error, LabelRequest, Querier, QueryContext, SelectRequest, SeriesExemplars, SeriesSet,
+    Appender, Error, Estimate, LabelRequest, Querier, QueryContext, SelectRequest, SeriesExemplars, SeriesSet,
 };
 
 use crate::client::PATIENCE;
@@ -32,6 +32,15 @@ impl Querier for Endless {
             }
         }
         self.0.select(tenant, request, context)
+    }
+
+    fn estimate(
+        &self,
+        tenant: &TenantId,
+        request: &SelectRequest<'_>,
+        context: &QueryContext,
+    ) -> Result<Estimate, Error> {
+        self.0.estimate(tenant, request, context)
     }
 
     fn label_names(

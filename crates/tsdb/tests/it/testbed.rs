@@ -11,7 +11,7 @@ use stdx::fs::{Fs, RealFs};
 use stdx::memory::Budget;
 use storage::conformance::NEWEST_MS;
 use storage::{
-    Appended, Appender, Error, LabelRequest, Querier, QueryContext, SelectHints, SelectRequest,
+    Appended, Appender, Error, Estimate, LabelRequest, Querier, QueryContext, SelectHints, SelectRequest,
     SeriesExemplars, SeriesSamples, SeriesSet, WriteBatch,
 };
 use tsdb::{Deps, Settings, Tsdb};
@@ -203,6 +203,15 @@ impl Querier for Running {
         context: &QueryContext,
     ) -> Result<Box<dyn SeriesSet>, Error> {
         self.0.tsdb().select(tenant, request, context)
+    }
+
+    fn estimate(
+        &self,
+        tenant: &TenantId,
+        request: &SelectRequest<'_>,
+        context: &QueryContext,
+    ) -> Result<Estimate, Error> {
+        self.0.tsdb().estimate(tenant, request, context)
     }
 
     fn label_names(
