@@ -14,8 +14,8 @@ const XOR: u64 = 2;
 /// Largest magnitude up to which every whole number is a float.
 const WHOLE_MAX: u64 = 1 << 53;
 
-/// An encoder's buffer grows by so many bytes, and by a quarter; doubling would waste up to half of the head's memory.
-const GROW_BYTES: usize = 48;
+/// An encoder's buffer grows by so many bytes, and by an eighth; doubling would waste up to half of the head's memory.
+const GROW_BYTES: usize = 24;
 /// The first buffer of an encoder: what an allocator rounds to anyway.
 const FIRST_BYTES: usize = 40;
 /// An encoder takes no more than so many bytes.
@@ -43,45 +43,45 @@ impl StreamEncoder {
             timestamp_ms.abs() <= TIMESTAMP_MS_ABS_MAX,
             "BUG: timestamps are checked on their way in"
         );
-        if self.buffer.len() - usize::from(self.len) < SAMPLE_BYTES_MAX && !self.grow() {
-            return false;
-        }
-        let Some(out) = self.buffer[usize::from(self.len)..].first_chunk_mut::<SAMPLE_BYTES_MAX>() else {
-            return false;
+        let before = (self.count > 0).then_some((last.0, last.1, self.last_delta_ms));
+        let len = usize::from(self.len);
+        let encoded = match self.buffer[len..].first_chunk_mut::<SAMPLE_BYTES_MAX>() {
+            Some(room) => encode(room, before, timestamp_ms, value),
+            None => self.push_tight(before, timestamp_ms, value),
         };
-        let mut out = Sample { bytes: out, len: 0 };
-        let bits = value.to_bits();
-        if self.count == 0 {
-            out.put_u64(zigzag(timestamp_ms));
-            out.put(&bits.to_le_bytes());
-        } else {
-            debug_assert!(timestamp_ms > last.0, "BUG: samples of a stream must rise in time");
-            let Ok(delta_ms) = u32::try_from(timestamp_ms - last.0) else { return false };
-            let time = zigzag(i64::from(delta_ms) - i64::from(self.last_delta_ms)) << 2;
-            self.last_delta_ms = delta_ms;
-            let last_bits = last.1.to_bits();
-            if bits == last_bits {
-                out.put_u64(time | SAME);
-            } else if let (Some(now), Some(before)) = (whole(bits), whole(last_bits)) {
-                out.put_u64(time | WHOLE);
-                out.put_u64(zigzag(now - before));
-            } else {
-                out.put_u64(time | XOR);
-                out.put_xor(bits ^ last_bits);
-            }
-        }
-        self.len += out.len as u16;
+        let Some((sample_bytes, delta_ms)) = encoded else { return false };
+        self.last_delta_ms = delta_ms;
+        self.len += sample_bytes as u16;
         self.count += 1;
         true
     }
 
-    /// Makes room for one sample at least, if there may be more.
-    fn grow(&mut self) -> bool {
+    /// Writes a sample near the end of the buffer, which grows only if the sample does not fit: most are much smaller than
+    /// they may be, and there are millions of buffers.
+    #[inline(never)]
+    fn push_tight(
+        &mut self,
+        before: Option<(i64, f64, u32)>,
+        timestamp_ms: i64,
+        value: f64,
+    ) -> Option<(usize, u32)> {
+        let mut sample = [0; SAMPLE_BYTES_MAX];
+        let encoded = encode(&mut sample, before, timestamp_ms, value)?;
         let len = usize::from(self.len);
+        let end = len + encoded.0;
+        if end > self.buffer.len() && !self.grow(end) {
+            return None;
+        }
+        self.buffer[len..end].copy_from_slice(&sample[..encoded.0]);
+        Some(encoded)
+    }
+
+    /// Makes room for `end` bytes and some more, if there may be so many.
+    fn grow(&mut self, end: usize) -> bool {
         let want = match self.buffer.len() {
             0 => FIRST_BYTES,
             // A multiple of 16 and 8 more, because allocators keep 8 bytes of each 16 for themselves.
-            _ => ((len + SAMPLE_BYTES_MAX + GROW_BYTES + len / 4) | 15) - 7,
+            _ => ((end + GROW_BYTES + end / 8) | 15) - 7,
         };
         if want > STREAM_BYTES_MAX || self.count == u16::MAX {
             return false;
@@ -117,6 +117,38 @@ impl StreamEncoder {
     pub fn clear(&mut self) {
         *self = Self::default();
     }
+}
+
+/// Writes a sample that comes after `before` (time, value, and how long after its own predecessor). Answers its bytes, and how
+/// long it comes after `before`; `None` if that is too much.
+#[inline]
+fn encode(
+    room: &mut [u8; SAMPLE_BYTES_MAX],
+    before: Option<(i64, f64, u32)>,
+    timestamp_ms: i64,
+    value: f64,
+) -> Option<(usize, u32)> {
+    let mut out = Sample { bytes: room, len: 0 };
+    let bits = value.to_bits();
+    let Some((last_ms, last_value, last_delta_ms)) = before else {
+        out.put_u64(zigzag(timestamp_ms));
+        out.put(&bits.to_le_bytes());
+        return Some((out.len, 0));
+    };
+    debug_assert!(timestamp_ms > last_ms, "BUG: samples of a stream must rise in time");
+    let delta_ms = u32::try_from(timestamp_ms - last_ms).ok()?;
+    let time = zigzag(i64::from(delta_ms) - i64::from(last_delta_ms)) << 2;
+    let last_bits = last_value.to_bits();
+    if bits == last_bits {
+        out.put_u64(time | SAME);
+    } else if let (Some(now), Some(last)) = (whole(bits), whole(last_bits)) {
+        out.put_u64(time | WHOLE);
+        out.put_u64(zigzag(now - last));
+    } else {
+        out.put_u64(time | XOR);
+        out.put_xor(bits ^ last_bits);
+    }
+    Some((out.len, delta_ms))
 }
 
 /// A sample that is being written.

@@ -141,6 +141,30 @@ impl Budget {
     }
 }
 
+/// Gives memory that was freed back to the operating system.
+///
+/// The allocator keeps freed pages that lie between pages in use, so that a process would stay as large as its largest
+/// flush or compaction ever was. To be called after such bursts: it looks through all that is free, which takes a
+/// millisecond or so for a hundred megabytes, while others that allocate wait. Does nothing where the allocator is not glibc's.
+pub fn give_back_free() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    glibc::malloc_trim(0);
+}
+
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+mod glibc {
+    use std::ffi::c_int;
+
+    // SAFETY: glibc, which the standard library links on this target, declares `int malloc_trim(size_t)` in <malloc.h>.
+    // It may be called from any thread at any time: it locks each arena in turn, and only pages of free chunks
+    // are given back, so nothing that is allocated changes. Hence `safe`.
+    #[expect(unsafe_code, reason = "no crate in use wraps malloc_trim")]
+    unsafe extern "C" {
+        /// Keeps `pad` bytes at the end of the heap. Answers whether anything was given back.
+        pub(super) safe fn malloc_trim(pad: usize) -> c_int;
+    }
+}
+
 /// Memory taken from a [`Budget`]; given back when dropped.
 #[derive(Debug)]
 pub struct Reservation {
@@ -206,6 +230,28 @@ mod tests {
         assert_eq!((held.bytes(), process.used_bytes()), (10, 10));
         drop(held);
         assert_eq!((queries.used_bytes(), process.used_bytes(), queries.peak_bytes()), (0, 0, 70));
+    }
+
+    #[test]
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    fn free_memory_between_used_memory_is_given_back() {
+        let resident_bytes = || {
+            let statm = std::fs::read_to_string("/proc/self/statm").expect("Linux has it");
+            let pages: u64 = statm.split(' ').nth(1).expect("second field").parse().expect("a number");
+            pages * 4096
+        };
+        // Small enough to lie in the heap; every eighth stays, so that the heap cannot shrink from its end.
+        let mut pieces: Vec<Vec<u8>> = (0..4096).map(|_| vec![1; 16 << 10]).collect();
+        let mut at = 0;
+        pieces.retain(|_| {
+            at += 1;
+            at % 8 == 0
+        });
+        let before = resident_bytes();
+        give_back_free();
+        let given_back = before.saturating_sub(resident_bytes());
+        assert!(given_back > 32 << 20, "{given_back} of 56 MiB came back");
+        assert!(pieces.iter().all(|piece| piece.iter().all(|byte| *byte == 1)));
     }
 
     #[test]

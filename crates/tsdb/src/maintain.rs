@@ -22,8 +22,8 @@ use storage::{Error, ErrorKind};
 
 use crate::engine::Tsdb;
 
-/// A thread looks around at least this often, because the clock may jump.
-const PERIOD: Duration = Duration::from_secs(30);
+/// A thread looks around at least this often, because the clock may jump, and bursts of writes and queries leave free memory.
+const PERIOD: Duration = Duration::from_secs(10);
 /// After a failed turn, the next comes not before this.
 const RETRY: Duration = Duration::from_secs(5);
 /// How often the head looks for series that stopped.
@@ -168,6 +168,8 @@ fn run_flushes(weak: &Weak<Tsdb>, schedule: &Schedule, mut window: i64) {
                 tracing::error!(%error, "series that stopped cannot be released; this will be tried again");
             }
         }
+        drop(tsdb);
+        stdx::memory::give_back_free();
     }
 }
 

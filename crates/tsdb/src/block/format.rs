@@ -13,7 +13,7 @@ pub(super) const CHUNK_SAMPLES_MAX: usize = 4096;
 /// Frames of columns are ended at about this size before compression.
 pub(super) const COLUMN_FRAME_BYTES: usize = 128 << 10;
 /// Series described by one frame.
-pub(super) const SERIES_PER_FRAME: u32 = 512;
+pub(crate) const SERIES_PER_FRAME: u32 = 512;
 /// No frame is larger after decompression.
 pub(super) const FRAME_BYTES_MAX: usize = 1 << 30;
 

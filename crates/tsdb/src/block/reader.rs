@@ -259,6 +259,24 @@ impl Block {
     pub(crate) fn visit_series(
         &self,
         wanted: &RoaringBitmap,
+        visit: impl FnMut(BlockSeries) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        self.visit_frames(wanted, true, visit)
+    }
+
+    /// As [`Self::visit_series`], without keeping the frames: for reading a whole block in pieces of whole frames.
+    pub(crate) fn visit_series_once(
+        &self,
+        wanted: &RoaringBitmap,
+        visit: impl FnMut(BlockSeries) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        self.visit_frames(wanted, false, visit)
+    }
+
+    fn visit_frames(
+        &self,
+        wanted: &RoaringBitmap,
+        are_kept: bool,
         mut visit: impl FnMut(BlockSeries) -> Result<(), Error>,
     ) -> Result<(), Error> {
         if wanted.is_empty() {
@@ -270,7 +288,12 @@ impl Block {
         while let Some(first) = wanted.peek() {
             let frame_number = first / SERIES_PER_FRAME;
             let mut number = frame_number * SERIES_PER_FRAME;
-            let Some(raw) = self.raw(FrameKind::Series, frame_number)? else {
+            let raw = if are_kept {
+                self.raw(FrameKind::Series, frame_number)?
+            } else {
+                self.raw_once(FrameKind::Series, frame_number)?
+            };
+            let Some(raw) = raw else {
                 while wanted.next_if(|n| n / SERIES_PER_FRAME == frame_number).is_some() {}
                 continue;
             };

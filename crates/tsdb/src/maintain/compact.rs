@@ -11,7 +11,7 @@ use std::sync::Arc;
 use roaring::RoaringBitmap;
 use storage::{Error, ErrorKind, SeriesSamples};
 
-use crate::block::format::Meta;
+use crate::block::format::{Meta, SERIES_PER_FRAME};
 use crate::block::reader::{BlockSeries, DecodeScratch};
 use crate::block::{Block, BlockWriter};
 use crate::engine::Tsdb;
@@ -212,8 +212,8 @@ struct Cursor<'a> {
     scratch: DecodeScratch,
 }
 
-/// Series that are decoded at once.
-const BATCH: u32 = 512;
+/// Series that are decoded at once: those of one frame, which is read once then.
+const BATCH: u32 = SERIES_PER_FRAME;
 
 impl<'a> Cursor<'a> {
     fn new(block: &'a Block) -> Self {
@@ -228,7 +228,7 @@ impl<'a> Cursor<'a> {
             wanted.insert_range(self.next..end);
             self.next = end;
             let buffer = &mut self.buffer;
-            self.block.visit_series(&wanted, |series| {
+            self.block.visit_series_once(&wanted, |series| {
                 buffer.push_back(series);
                 Ok(())
             })?;

@@ -43,6 +43,7 @@ impl Tsdb {
             self.compact_tenant(&tenant).inspect_err(|_| self.metrics.compaction_failures.inc())?;
         }
         self.publish_blocks();
+        stdx::memory::give_back_free();
         let after = self.block_totals();
         Ok(Compacted {
             block_count: (before.0, after.0),
