@@ -14,7 +14,8 @@ HOURS=${HOURS:-3}             # of data
 LIMIT=${LIMIT:-}              # --memory-limit of the server (default: its own default)
 GROWTH_MAX=${GROWTH_MAX:-1.25} # fail if memory grows by more than this factor after the first hour
 
-start_s=$(($(date +%s) - HOURS * 3600 - 60))
+# The last hour ends so long ago that all its series have stopped, as those of the hours before.
+start_s=$(($(date +%s) - HOURS * 3600 - 900))
 start_server ${LIMIT:+--memory-limit "$LIMIT"}
 first_mb=
 failed=0

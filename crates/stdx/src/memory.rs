@@ -110,6 +110,21 @@ impl Budget {
         Ok(Reservation { budget: Arc::clone(self), bytes })
     }
 
+    /// Takes `bytes` even beyond the limit, so that others are refused instead: for work that frees memory or makes
+    /// data safe, and must go on.
+    pub fn reserve_anyway(self: &Arc<Self>, bytes: u64) -> Reservation {
+        self.take_anyway(bytes);
+        Reservation { budget: Arc::clone(self), bytes }
+    }
+
+    fn take_anyway(&self, bytes: u64) {
+        let before = self.used_bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.peak_bytes.fetch_max(before + bytes, Ordering::Relaxed);
+        if let Some(parent) = &self.parent {
+            parent.take_anyway(bytes);
+        }
+    }
+
     fn take(&self, bytes: u64) -> Result<(), MemoryExceeded> {
         let limit_bytes = self.limit_bytes();
         let taken = self.used_bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
@@ -188,6 +203,14 @@ impl Reservation {
         Ok(())
     }
 
+    /// Holds at least `bytes` afterwards, even beyond the limit; see [`Budget::reserve_anyway`].
+    pub fn raise_anyway(&mut self, bytes: u64) {
+        if bytes > self.bytes {
+            self.budget.take_anyway(bytes - self.bytes);
+            self.bytes = bytes;
+        }
+    }
+
     /// Gives part of it back.
     pub fn shrink(&mut self, bytes: u64) {
         let bytes = bytes.min(self.bytes);
@@ -252,6 +275,20 @@ mod tests {
         let given_back = before.saturating_sub(resident_bytes());
         assert!(given_back > 32 << 20, "{given_back} of 56 MiB came back");
         assert!(pieces.iter().all(|piece| piece.iter().all(|byte| *byte == 1)));
+    }
+
+    #[test]
+    fn what_is_taken_anyway_goes_beyond_the_limit_and_leaves_others_less() {
+        let process = Budget::root("process", 100);
+        let (flush, queries) = (process.child("flush", u64::MAX), process.child("queries", 100));
+        let mut held = flush.reserve_anyway(80);
+        assert!(queries.reserve(30).is_err() && queries.reserve(20).is_ok());
+        held.raise_anyway(120);
+        held.raise_anyway(90);
+        assert_eq!((held.bytes(), process.used_bytes(), process.peak_bytes()), (120, 120, 120));
+        assert!(queries.reserve(1).is_err());
+        drop(held);
+        assert_eq!((process.used_bytes(), queries.reserve(100).is_ok()), (0, true));
     }
 
     #[test]

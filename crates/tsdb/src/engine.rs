@@ -158,7 +158,9 @@ impl Tsdb {
         }
         let number = self.next_tenant.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let directory = crate::open::tenant_directory(&self.settings.directory, id);
-        let tenant = Arc::new(Tenant::new(id.clone(), number, directory, Vec::new(), Extras::default()));
+        let extras = Extras::default();
+        let tenant = Tenant::new(&self.deps.budget, id.clone(), number, directory, Vec::new(), extras);
+        let tenant = Arc::new(tenant);
         tenants.insert(id.clone(), Arc::clone(&tenant));
         self.metrics.tenants.set(tenants.len() as i64);
         Ok(tenant)

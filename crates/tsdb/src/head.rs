@@ -26,6 +26,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use hashbrown::HashTable;
 use model::{Labels, LabelsRef};
 use parking_lot::RwLock;
+use stdx::memory::Budget;
 use storage::RejectReason;
 
 use self::index::HeadIndex;
@@ -145,8 +146,9 @@ pub(crate) fn locate(number: u32) -> (usize, usize) {
     (number as usize % SHARDS, (number >> SHARD_BITS) as usize)
 }
 
-impl Default for Head {
-    fn default() -> Self {
+impl Head {
+    /// An empty head. What it keeps of selectors is taken from `budget`; its other memory is the engine's to count.
+    pub(crate) fn new(budget: &Arc<Budget>) -> Self {
         Self {
             shards: std::array::from_fn(|_| RwLock::default()),
             index: RwLock::default(),
@@ -154,12 +156,10 @@ impl Default for Head {
             symbols: Symbols::default(),
             series_count: AtomicUsize::new(0),
             releases: AtomicU64::new(0),
-            selections: SelectionCache::new(SELECTION_BYTES_MAX),
+            selections: SelectionCache::new(budget.reserve_none(), SELECTION_BYTES_MAX),
         }
     }
-}
 
-impl Head {
     /// Series in the head, idle ones included.
     pub(crate) fn series_count(&self) -> usize {
         self.series_count.load(Ordering::Relaxed)

@@ -60,6 +60,7 @@ impl Tsdb {
             ),
             metrics: Arc::clone(&metrics),
             next_key: AtomicU64::new(0),
+            budget: Arc::clone(&deps.budget),
         });
         let mut opener = Opener { deps: &deps, env: &block_env, tenants: HashMap::new() };
         opener.open_tenants(&tenants).map_err(at(&tenants))?;
@@ -169,7 +170,7 @@ impl Opener<'_> {
                 let extras = self.open_extras(&path)?;
                 let number = self.tenants.len() as u32;
                 let tombstones = self.open_tombstones(&path)?;
-                let tenant = Tenant::new(id.clone(), number, path, blocks, extras);
+                let tenant = Tenant::new(&self.deps.budget, id.clone(), number, path, blocks, extras);
                 tenant.restore_tombstones(tombstones);
                 self.tenants.insert(id, Arc::new(tenant));
             }

@@ -257,11 +257,10 @@ impl SegmentReader<'_, '_> {
         let id = TenantId::new(name).map_err(|_| chunk::Corrupt("not the name of a tenant"))?;
         let next = self.replay.tenants.len() as u32;
         let directory = tenant_directory(&self.replay.settings.directory, &id);
-        let tenant = self
-            .replay
-            .tenants
-            .entry(id.clone())
-            .or_insert_with(|| Arc::new(Tenant::new(id, next, directory, Vec::new(), Extras::default())));
+        let budget = &self.replay.deps.budget;
+        let tenant = self.replay.tenants.entry(id.clone()).or_insert_with(|| {
+            Arc::new(Tenant::new(budget, id, next, directory, Vec::new(), Extras::default()))
+        });
         let covered = tenant.journal_before() > self.number;
         self.tenants.insert(entry.tenant, (Arc::clone(tenant), covered));
         Ok(())

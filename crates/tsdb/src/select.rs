@@ -315,7 +315,7 @@ impl Gatherer<'_> {
             end_ms: self.request.end_ms,
             cancel: self.context.cancel.clone(),
             scratches: Mutex::new(Vec::new()),
-            _memory: self.memory,
+            memory: Mutex::new(self.memory),
         })
     }
 
@@ -449,7 +449,8 @@ struct Selection {
     cancel: stdx::cancel::Cancel,
     /// Buffers for decoding, one for each thread that reads at the same time.
     scratches: Mutex<Vec<DecodeScratch>>,
-    _memory: Reservation,
+    /// Of all this, and of the buffers.
+    memory: Mutex<Reservation>,
 }
 
 impl Selection {
@@ -505,10 +506,15 @@ impl SeriesSet for Selection {
             return Ok(());
         }
         let mut scratch = self.scratches.lock().pop().unwrap_or_default();
+        let bytes_before = scratch.size_bytes();
         merger.lend(std::mem::take(&mut scratch.pieces));
         let result = self.read_pieces(series, chunks, &mut scratch, &mut merger);
         scratch.pieces = merger.give_back();
+        let grown_bytes = scratch.size_bytes().saturating_sub(bytes_before);
         self.scratches.lock().push(scratch);
+        if grown_bytes > 0 {
+            self.memory.lock().grow(grown_bytes as u64)?;
+        }
         result
     }
 

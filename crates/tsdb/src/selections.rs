@@ -6,6 +6,7 @@ use std::collections::HashMap;
 
 use model::Matcher;
 use parking_lot::Mutex;
+use stdx::memory::Reservation;
 
 /// Most selectors that are kept.
 const ENTRIES_MAX: usize = 64;
@@ -21,6 +22,8 @@ pub(crate) struct SelectionCache<T> {
 struct State<T> {
     entries: HashMap<Box<[Matcher]>, Entry<T>>,
     cost: usize,
+    /// Of `cost` bytes.
+    memory: Reservation,
     /// Goes up with every question.
     now: u64,
 }
@@ -34,9 +37,9 @@ struct Entry<T> {
 }
 
 impl<T: Clone> SelectionCache<T> {
-    /// Keeps results of at most so many bytes together.
-    pub(crate) fn new(cost_max: usize) -> Self {
-        let state = State { entries: HashMap::new(), cost: 0, now: 0 };
+    /// Keeps results of at most so many bytes together, as far as the budget of `memory` has them.
+    pub(crate) fn new(memory: Reservation, cost_max: usize) -> Self {
+        let state = State { entries: HashMap::new(), cost: 0, memory, now: 0 };
         Self { state: Mutex::new(state), cost_max }
     }
 
@@ -57,23 +60,36 @@ impl<T: Clone> SelectionCache<T> {
             return;
         }
         let state = &mut *self.state.lock();
+        if state.memory.grow(cost as u64).is_err() {
+            // Others need the memory more.
+            return;
+        }
         let entry = Entry { result, version, cost, used_at: state.now };
         state.cost += cost;
         if let Some(before) = state.entries.insert(Box::from(matchers), entry) {
-            state.cost -= before.cost;
+            state.give_up(&before);
         }
         while state.cost > self.cost_max || state.entries.len() > ENTRIES_MAX {
             let oldest = state.entries.iter().min_by_key(|(_, entry)| entry.used_at);
             let Some(key) = oldest.map(|(key, _)| key.clone()) else { return };
             if let Some(gone) = state.entries.remove(&key) {
-                state.cost -= gone.cost;
+                state.give_up(&gone);
             }
         }
     }
 }
 
+impl<T> State<T> {
+    fn give_up(&mut self, gone: &Entry<T>) {
+        self.cost -= gone.cost;
+        self.memory.shrink(gone.cost as u64);
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use stdx::memory::Budget;
+
     use super::*;
 
     fn job(name: &str) -> Vec<Matcher> {
@@ -82,7 +98,7 @@ mod tests {
 
     #[test]
     fn a_result_holds_for_its_version_only() {
-        let cache = SelectionCache::new(1000);
+        let cache = SelectionCache::new(Budget::unlimited().reserve_none(), 1000);
         cache.insert(1, &job("a"), 7, 10);
         assert_eq!(
             (cache.get(1, &job("a")), cache.get(2, &job("a")), cache.get(1, &job("b"))),
@@ -94,7 +110,8 @@ mod tests {
 
     #[test]
     fn what_was_not_asked_for_goes_first_and_bounds_hold() {
-        let cache = SelectionCache::new(1000);
+        let budget = Budget::unlimited();
+        let cache = SelectionCache::new(budget.reserve_none(), 1000);
         for (at, name) in ["a", "b", "c"].into_iter().enumerate() {
             cache.insert(0, &job(name), at, 300 - 68);
             assert_eq!(cache.get(0, &job("a")), Some(0));
@@ -110,5 +127,18 @@ mod tests {
         let state = cache.state.lock();
         assert!(state.entries.len() <= ENTRIES_MAX && state.cost <= 1000);
         assert_eq!(state.cost, state.entries.values().map(|entry| entry.cost).sum::<usize>());
+        assert_eq!(state.cost as u64, budget.used_bytes());
+    }
+
+    #[test]
+    fn nothing_is_kept_that_the_budget_does_not_have_and_all_is_given_back() {
+        let budget = Budget::root("storage", 500);
+        let cache = SelectionCache::new(budget.reserve_none(), 1000);
+        cache.insert(0, &job("a"), 0, 300 - 68);
+        cache.insert(0, &job("b"), 1, 300 - 68);
+        assert_eq!((cache.get(0, &job("a")), cache.get(0, &job("b"))), (Some(0), None));
+        assert_eq!(budget.used_bytes(), 300);
+        drop(cache);
+        assert_eq!(budget.used_bytes(), 0);
     }
 }

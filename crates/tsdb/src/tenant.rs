@@ -8,6 +8,7 @@ use std::time::Duration;
 use model::TenantId;
 use parking_lot::{Mutex, RwLock};
 use stdx::fs::Fs;
+use stdx::memory::Budget;
 use storage::ChangeLog;
 
 use crate::block::Block;
@@ -65,6 +66,7 @@ pub(crate) const BLOCK_SUFFIX: &str = ".block";
 impl Tenant {
     /// A tenant with `blocks`, whose directory exists.
     pub(crate) fn new(
+        budget: &Arc<Budget>,
         id: TenantId,
         number: u32,
         directory: PathBuf,
@@ -78,7 +80,7 @@ impl Tenant {
             id,
             number,
             directory,
-            head: Head::default(),
+            head: Head::new(budget),
             extras: Mutex::new(extras),
             changes: ChangeLog::default(),
             blocks: RwLock::new(Arc::new(blocks)),

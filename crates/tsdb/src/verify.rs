@@ -66,8 +66,9 @@ impl Verifier {
     /// As the file system says.
     pub fn new(fs: Arc<dyn Fs>, directory: &Path) -> Result<Self, Error> {
         let metrics = Arc::new(Metrics::register(&prometheus::Registry::new())?);
-        let cache = FrameCache::new(&Budget::unlimited(), CACHE_BYTES, Arc::clone(&metrics));
-        let env = BlockEnv { fs: Arc::clone(&fs), cache, metrics, next_key: AtomicU64::new(0) };
+        let budget = Budget::unlimited();
+        let cache = FrameCache::new(&budget, CACHE_BYTES, Arc::clone(&metrics));
+        let env = BlockEnv { fs: Arc::clone(&fs), cache, metrics, next_key: AtomicU64::new(0), budget };
         let mut verifier = Self { fs, env: Arc::new(env), files: Vec::new() };
         verifier.list(directory).map_err(|error| {
             let path = directory.display();

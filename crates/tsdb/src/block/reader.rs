@@ -16,6 +16,7 @@ use model::{Labels, LabelsRef};
 use parking_lot::Mutex;
 use roaring::RoaringBitmap;
 use stdx::fs::{File, Fs};
+use stdx::memory::Budget;
 use storage::{Error, ErrorKind, FloatColumn};
 
 use super::cache::{Cached, FrameCache, FrameKey};
@@ -36,6 +37,8 @@ pub(crate) struct BlockEnv {
     pub(crate) metrics: Arc<Metrics>,
     /// Of the next block that is opened.
     pub(crate) next_key: AtomicU64,
+    /// Of the storage: caches, and what it takes to make blocks.
+    pub(crate) budget: Arc<Budget>,
 }
 
 /// An open block.
@@ -95,6 +98,13 @@ impl DecodeScratch {
     pub(crate) fn passing() -> Self {
         Self { is_passing: true, ..Self::default() }
     }
+
+    /// Bytes of its buffers; frames are counted by the cache they come from.
+    pub(crate) fn size_bytes(&self) -> usize {
+        let numbers = self.timestamps_ms.capacity() + self.values.capacity() + self.starts_ms.capacity();
+        let pieces = self.pieces.timestamps_ms.capacity() + self.pieces.values.capacity();
+        (numbers + pieces) * 8 + self.times.capacity() * size_of::<((u64, Place, u32), Range<usize>)>()
+    }
 }
 
 /// Block, number and content of a frame.
@@ -120,7 +130,7 @@ impl Block {
         let directory = read_directory(&*file, len)?;
         let key = env.next_key.fetch_add(1, Ordering::Relaxed);
         let set_aside = Mutex::new(HashSet::new());
-        let selections = SelectionCache::new(SELECTION_BYTES_MAX);
+        let selections = SelectionCache::new(env.budget.reserve_none(), SELECTION_BYTES_MAX);
         Ok(Self {
             env: Arc::clone(env),
             path: path.to_owned(),

@@ -3,12 +3,14 @@
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use chunk::floats::FloatEncoder;
 use chunk::varint::{write_bytes, write_u64};
 use model::{LabelsRef, UNKNOWN_START_MS};
 use roaring::RoaringBitmap;
 use stdx::fs::{File, Fs};
+use stdx::memory::{Budget, Reservation};
 use storage::{FloatColumn, HistogramColumn, SeriesSamples};
 
 use super::format::{
@@ -19,6 +21,14 @@ use super::index::write_postings;
 
 /// What trial showed to be a good trade: level 6 gains a percent for twice the time.
 const COMPRESSION_LEVEL: i32 = 3;
+
+/// What a writer takes at least: its compressor and the frames that are being filled.
+const WRITER_BYTES: u64 = 2 << 20;
+/// What a symbol takes besides its text, a list of postings besides its content, and a known column of timestamps: their
+/// places in tables that are half full to full, and what the allocator adds.
+const SYMBOL_BYTES: usize = 56;
+const POSTINGS_BYTES: usize = 72;
+const TIMES_BYTES: usize = 48;
 
 /// A label value, its symbol, and the series that have it.
 type Value<'a> = (&'a str, u32, &'a [u32]);
@@ -44,6 +54,10 @@ pub(crate) struct BlockWriter<'a> {
     postings: HashMap<(u32, u32), Vec<u32>>,
     labels: Vec<(u32, u32)>,
     chunks: Vec<ChunkRef>,
+    /// Of the lists of `postings` together.
+    posting_count: usize,
+    /// What all this takes, about.
+    memory: Reservation,
     is_named: bool,
 }
 
@@ -57,8 +71,9 @@ impl Drop for BlockWriter<'_> {
 }
 
 impl<'a> BlockWriter<'a> {
-    /// Begins a block that will be `path`. `meta` says what is known beforehand; ranges and counts are found out.
-    pub(crate) fn create(fs: &'a dyn Fs, path: &Path, meta: Meta) -> io::Result<Self> {
+    /// Begins a block that will be `path`. `meta` says what is known beforehand; ranges and counts are found out. Memory
+    /// is taken from `budget`, whether it has it or not: blocks are made to free memory and disk space.
+    pub(crate) fn create(fs: &'a dyn Fs, path: &Path, meta: Meta, budget: &Arc<Budget>) -> io::Result<Self> {
         let temporary = path.with_extension("tmp");
         let file = fs.create(&temporary)?;
         file.write_all_at(MAGIC, 0)?;
@@ -81,6 +96,8 @@ impl<'a> BlockWriter<'a> {
             postings: HashMap::new(),
             labels: Vec::new(),
             chunks: Vec::new(),
+            posting_count: 0,
+            memory: budget.reserve_anyway(WRITER_BYTES),
             is_named: false,
         })
     }
@@ -110,8 +127,21 @@ impl<'a> BlockWriter<'a> {
         write_bytes(&mut self.open[FrameKind::Series as usize], &self.column);
         if (number + 1).is_multiple_of(SERIES_PER_FRAME) {
             self.end_frame(FrameKind::Series)?;
+            self.memory.raise_anyway(self.size_bytes());
         }
         Ok(())
+    }
+
+    /// About how many bytes it takes, by what grows with the number of series.
+    fn size_bytes(&self) -> u64 {
+        let frames: usize = self.directory.frames.iter().map(Vec::len).sum();
+        let bytes = self.symbol_texts.len() * 2
+            + self.symbols.len() * SYMBOL_BYTES
+            + self.postings.len() * POSTINGS_BYTES
+            + self.posting_count * size_of::<u32>() * 3 / 2
+            + self.times.len() * TIMES_BYTES
+            + frames * size_of::<FrameInfo>();
+        WRITER_BYTES + bytes as u64
     }
 
     fn add_floats(&mut self, floats: &FloatColumn) -> io::Result<()> {
@@ -193,6 +223,7 @@ impl<'a> BlockWriter<'a> {
             self.labels.push(pair);
             self.postings.entry(pair).or_default().push(number);
         }
+        self.posting_count += self.labels.len();
     }
 
     fn symbol(&mut self, text: &str) -> u32 {
@@ -257,6 +288,8 @@ impl<'a> BlockWriter<'a> {
     }
 
     fn write_index(&mut self) -> io::Result<()> {
+        // Names, values and lists stand beside the tables that they are made of.
+        self.memory.raise_anyway(self.size_bytes() / 2 * 3);
         let mut texts = vec![""; self.symbols.len()];
         for (text, number) in &self.symbols {
             texts[*number as usize] = text;

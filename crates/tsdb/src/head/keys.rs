@@ -240,7 +240,7 @@ mod tests {
 
     #[test]
     fn there_is_one_entry_for_each_series_and_it_goes_with_it() {
-        let head = Head::default();
+        let head = Head::new(&stdx::memory::Budget::unlimited());
         let (newest, before) = (SeriesKey::new(1 << 70), SeriesKey::new(2));
         for key in [SeriesKey::new(1), before, newest, newest] {
             push(&head, "a", key);
@@ -258,7 +258,7 @@ mod tests {
 
     #[test]
     fn keys_are_found_in_any_order_and_places_are_used_again() {
-        let head = Head::default();
+        let head = Head::new(&stdx::memory::Budget::unlimited());
         let count = 3 * BLOCK as u128;
         let key = |at: u128| SeriesKey::new(xxhash_rust::xxh3::xxh3_128(&at.to_le_bytes()));
         let numbers: Vec<u32> = (0..count).map(|at| push(&head, &format!("s{at}"), key(at))).collect();

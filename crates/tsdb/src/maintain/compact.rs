@@ -139,9 +139,11 @@ impl Tsdb {
         let newest = |of: fn(&Meta) -> u64| inputs.iter().map(|b| of(b.meta())).max().unwrap_or(0);
         let (age, journal_before) = (newest(|m| m.age), newest(|m| m.journal_before));
         let meta = Meta { id, age, level, journal_before, replaces: ids.clone(), ..Meta::default() };
-        let mut writer = BlockWriter::create(&*self.deps.fs, &path, meta).map_err(unavailable)?;
+        let mut writer =
+            BlockWriter::create(&*self.deps.fs, &path, meta, &self.deps.budget).map_err(unavailable)?;
         let tombstones = tenant.tombstones();
         let oldest_ms = self.oldest_kept_ms(&tenant.id);
+        let _memory = self.deps.budget.reserve_anyway(inputs.len() as u64 * CURSOR_BYTES);
         let mut cursors: Vec<Cursor<'_>> = inputs.iter().map(|block| Cursor::new(block)).collect();
         let mut samples = SeriesSamples::default();
         loop {
@@ -214,6 +216,8 @@ struct Cursor<'a> {
 
 /// Series that are decoded at once: those of one frame, which is read once then.
 const BATCH: u32 = SERIES_PER_FRAME;
+/// What a cursor takes, about: the series of a frame, a frame of each kind of column, and decoded timestamps.
+const CURSOR_BYTES: u64 = 1 << 20;
 
 impl<'a> Cursor<'a> {
     fn new(block: &'a Block) -> Self {

@@ -17,6 +17,9 @@ use crate::head::series::Tally;
 use crate::merge::Merger;
 use crate::tenant::{EXTRAS_FILE, Tenant};
 
+/// What a series takes while all are sorted: its number, twice, and those of its labels.
+const SORTING_BYTES: usize = 64;
+
 /// So many released series are brought back by a replay without much ado.
 const RELEASED_MIN: usize = 100_000;
 
@@ -85,6 +88,9 @@ impl Tsdb {
         self.make_room_for_a_block(tenant)?;
         let mut tally = Tally::default();
         let mut windows = Windows::new(self.settings.block_span_ms);
+        // What is on its way out is sorted by its labels first. A flush is never refused: it is what frees memory.
+        let sorting_bytes = (tenant.head.series_count() * SORTING_BYTES) as u64;
+        let _memory = self.deps.budget.reserve_anyway(sorting_bytes);
         let series = tenant.head.freeze(which, &mut tally, |chunk| windows.add(chunk));
         let frozen = Frozen { series, windows: windows.found };
         // Written since the segment was ended, and frozen already: such samples will be in blocks and in the journal.
@@ -187,7 +193,7 @@ impl Tsdb {
         let span_ms = self.settings.block_span_ms;
         let (start_ms, end_ms) = (window * span_ms, window * span_ms + (span_ms - 1));
         let fs = &*self.deps.fs;
-        let mut writer = BlockWriter::create(fs, path, meta)?;
+        let mut writer = BlockWriter::create(fs, path, meta, &self.deps.budget)?;
         let (mut samples, mut packed, mut chunks) = (SeriesSamples::default(), String::new(), Vec::new());
         let overlaps = |chunk: &HeadChunk| chunk.min_ms() <= end_ms && chunk.max_ms() >= start_ms;
         for number in frozen {

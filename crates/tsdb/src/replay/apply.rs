@@ -283,7 +283,7 @@ mod tests {
     const SERIES: u32 = 5;
 
     fn shard_of_series() -> Head {
-        let head = Head::default();
+        let head = Head::new(&stdx::memory::Budget::unlimited());
         for at in 0..SERIES {
             let labels = Labels::from_pairs([("__name__", at.to_string())]);
             let shard = &mut *head.shards[SHARD].write();

@@ -1,7 +1,10 @@
-//! What the head takes for each series, and that series which stopped are released.
+//! What the head takes for each series, that series which stopped are released, and that working memory is counted.
 
 use model::{Labels, STALE_NAN, TenantId};
+use stdx::cancel::Cancel;
+use stdx::memory::Budget;
 use storage::conformance::NEWEST_MS;
+use storage::{Querier, QueryContext, SelectHints, SelectRequest, SeriesSamples};
 
 use crate::testbed::Testbed;
 
@@ -108,4 +111,53 @@ fn series_that_come_and_go_do_not_pile_up() {
     }
     assert_eq!(bed.metric("kymo_tsdb_head_series_removed_total"), 6_000.0);
     assert_eq!(bed.all().len(), 8_000, "their samples are all there");
+}
+
+#[test]
+fn blocks_are_made_although_memory_is_used_up_and_what_that_takes_is_counted() {
+    let budget = Budget::root("storage", 8 << 20);
+    let bed = Testbed::with_budget(budget.clone());
+    let all: Vec<Labels> = (0..200).map(|i| pod_series(0, i)).collect();
+    let others = budget.reserve(budget.limit_bytes() - budget.used_bytes()).expect("the rest");
+    for round in 0..3 {
+        write_all(&bed, &all, NEWEST_MS + round * MINUTE_MS);
+        bed.tsdb().flush().expect("flushed");
+    }
+    let peak_bytes = budget.peak_bytes();
+    assert!(peak_bytes > budget.limit_bytes() + (1 << 20), "a flush is counted: {peak_bytes}");
+    bed.tsdb().compact_all().expect("compacted");
+    assert!(budget.peak_bytes() > peak_bytes + (2 << 20), "so is a compaction: {}", budget.peak_bytes());
+    assert_eq!(bed.all().values().map(Vec::len).sum::<usize>(), 600);
+    drop(others);
+    assert!(budget.used_bytes() < 1 << 20, "it is given back: {}", budget.used_bytes());
+}
+
+#[test]
+fn what_decoding_takes_is_the_querys() {
+    let bed = Testbed::new();
+    let labels = pod_series(0, 0);
+    bed.clock.set_ms(NEWEST_MS + 4_000_000);
+    let samples: Vec<(&Labels, i64, f64)> =
+        (0..4_000).map(|i| (&labels, NEWEST_MS + i * 1_000, i as f64)).collect();
+    bed.write(&samples);
+    bed.tsdb().flush().expect("flushed");
+    let request =
+        SelectRequest { matchers: &[], start_ms: 0, end_ms: i64::MAX, hints: SelectHints::default() };
+    let select = |budget: &std::sync::Arc<Budget>| {
+        let context = QueryContext { budget: budget.clone(), cancel: Cancel::never() };
+        bed.tsdb().select(&TenantId::anonymous(), &request, &context).expect("selected")
+    };
+    let budget = Budget::root("query", 1 << 20);
+    let set = select(&budget);
+    let selected_bytes = budget.used_bytes();
+    set.read(0, &mut SeriesSamples::default()).expect("read");
+    let read_bytes = budget.used_bytes();
+    assert!(read_bytes >= selected_bytes + 4_000 * 16, "{selected_bytes}, then {read_bytes}");
+    set.read(0, &mut SeriesSamples::default()).expect("read again");
+    assert_eq!(budget.used_bytes(), read_bytes, "with the same buffers");
+    drop(set);
+    assert_eq!(budget.used_bytes(), 0);
+    let too_small = Budget::root("query", 80 << 10);
+    let refused = select(&too_small).read(0, &mut SeriesSamples::default());
+    assert_eq!(refused.expect_err("too much").kind(), storage::ErrorKind::Limit);
 }

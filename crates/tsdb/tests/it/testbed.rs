@@ -23,6 +23,8 @@ pub(crate) struct Testbed {
     pub(crate) settings: Settings,
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) fs: Arc<dyn Fs>,
+    /// Of the engine.
+    pub(crate) budget: Arc<Budget>,
     tsdb: RwLock<Option<Arc<Tsdb>>>,
     pub(crate) registry: RwLock<prometheus::Registry>,
 }
@@ -38,10 +40,26 @@ impl Testbed {
         Self::on(RealFs::shared(), Some(directory), path, change)
     }
 
+    pub(crate) fn with_budget(budget: Arc<Budget>) -> Arc<Self> {
+        let directory = tempfile::tempdir().expect("temporary directory");
+        let path = directory.path().join("data");
+        Self::of(RealFs::shared(), Some(directory), path, budget, |_| {})
+    }
+
     pub(crate) fn on(
         fs: Arc<dyn Fs>,
         directory: Option<tempfile::TempDir>,
         path: PathBuf,
+        change: impl FnOnce(&mut Settings),
+    ) -> Arc<Self> {
+        Self::of(fs, directory, path, Budget::unlimited(), change)
+    }
+
+    fn of(
+        fs: Arc<dyn Fs>,
+        directory: Option<tempfile::TempDir>,
+        path: PathBuf,
+        budget: Arc<Budget>,
         change: impl FnOnce(&mut Settings),
     ) -> Arc<Self> {
         let mut settings = Settings { directory: path, ..Settings::default() };
@@ -51,6 +69,7 @@ impl Testbed {
             settings,
             clock: ManualClock::at(NEWEST_MS),
             fs,
+            budget,
             tsdb: RwLock::new(None),
             registry: RwLock::new(prometheus::Registry::new()),
         });
@@ -64,7 +83,7 @@ impl Testbed {
         let deps = Deps {
             fs: Arc::clone(&self.fs),
             clock: self.clock.clone(),
-            budget: Budget::unlimited(),
+            budget: Arc::clone(&self.budget),
             registry,
             replay_progress: Arc::default(),
         };
