@@ -362,7 +362,8 @@ impl Engine {
         lookback_ms: i64,
         (settings, options): (&Settings, &QueryOptions),
     ) -> Option<Question> {
-        let is_cacheable = self.cache.is_on()
+        let is_cacheable = settings.results_cache
+            && self.cache.is_on()
             && listed.range.is_some()
             && grid.count > 1
             && plan.value_type == ValueType::Vector

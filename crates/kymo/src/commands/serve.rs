@@ -67,6 +67,9 @@ pub struct Arguments {
     /// How far a query looks back for the last sample of a series.
     #[arg(long, alias = "query.lookback-delta", value_name = "DURATION", default_value = "5m", value_parser = parse_ms)]
     query_lookback: i64,
+    /// Evaluates every range query in full; results are not kept between queries.
+    #[arg(long)]
+    disable_results_cache: bool,
     /// Prometheus' features that are off because they change what some queries or scrapes mean. Unknown names are warned of.
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     enable_feature: Vec<String>,
@@ -165,6 +168,7 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<Outcome> {
                 ..promql::Limits::default()
             },
             concurrent_max: usize::try_from(arguments.query_concurrency).unwrap_or(usize::MAX),
+            results_cache: !arguments.disable_results_cache,
             ..promql::Settings::default()
         },
         features,
@@ -207,6 +211,7 @@ impl Arguments {
             ("query-concurrency", self.query_concurrency.to_string()),
             ("query-max-samples", self.query_max_samples.to_string()),
             ("query-lookback", format_duration_ms(self.query_lookback)),
+            ("disable-results-cache", self.disable_results_cache.to_string()),
             ("enable-feature", self.enable_feature.join(",")),
             ("log-format", log_format.to_owned()),
             ("log-level", self.log_level.clone()),

@@ -244,7 +244,7 @@ fn limits_of_queries_come_from_the_file_and_else_from_flags() {
     let flags = || Settings { concurrent_max: 7, ..Settings::default() };
     assert_eq!(loads("").query.apply(flags()).concurrent_max, 7);
     let settings = loads(
-        "query:\n  timeout: 30s\n  max-samples: 1000\n  max_memory: 64MiB\n  max_waiting: 5\n  slow_log_after: 0s\n\
+        "query:\n  timeout: 30s\n  max-samples: 1000\n  max_memory: 64MiB\n  max_waiting: 5\n  slow_log_after: 0s\n  results_cache: false\n\
          \x20 slots: {alert: 9, batch: 1}\n  tenants:\n    team-a: {max_series: 10, timeout: 1m}\n",
     )
     .query
@@ -257,6 +257,7 @@ fn limits_of_queries_come_from_the_file_and_else_from_flags() {
     };
     let own = Limits { series_max: 10, timeout: Duration::from_secs(60), ..limits.clone() };
     assert_eq!((settings.concurrent_max, settings.waiting_max, settings.slow_log_after), (7, 5, None));
+    assert!(!settings.results_cache);
     assert_eq!((settings.slots(Class::Alert), settings.slots(Class::Batch)), (9, 1));
     let team = model::TenantId::new("team-a").expect("valid");
     assert_eq!(

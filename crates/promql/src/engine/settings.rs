@@ -35,6 +35,8 @@ pub struct Settings {
     pub use_start_timestamps: bool,
     /// Queries that take longer are logged. `None`: none is. Default 10 s.
     pub slow_log_after: Option<Duration>,
+    /// Whether results of range queries are kept, where there is room for them ([`super::Engine::with_result_cache`]). Default on.
+    pub results_cache: bool,
 }
 
 /// What one query may cost. Each error names the setting after which the field is documented.
@@ -70,6 +72,7 @@ impl Default for Settings {
             delayed_name_removal: false,
             use_start_timestamps: false,
             slow_log_after: Some(Duration::from_secs(10)),
+            results_cache: true,
         }
     }
 }

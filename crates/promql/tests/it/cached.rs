@@ -127,4 +127,6 @@ fn a_dashboard_that_refreshes_evaluates_only_what_is_new() {
     assert_eq!(anew.stats.kept_steps, 0);
     engine.reload(Settings::default());
     assert_eq!((kept(15, 1_500), budget.used_bytes() > 0), (0, true));
+    engine.reload(Settings { results_cache: false, ..Settings::default() });
+    assert_eq!((kept(15, 1_500), kept(15, 1_500), budget.used_bytes()), (0, 0, 0), "switched off");
 }
