@@ -406,10 +406,16 @@ impl Engine {
 }
 
 /// Whether names are dropped where Prometheus drops them, instead of all in the end. Who does not mention them, nor
-/// chooses series by a hash of their labels, cannot tell the difference, and is spared the new label sets.
+/// chooses series by a hash of their labels, nor makes one series of two on the way (`or`, a subquery), cannot tell the
+/// difference, and is spared the new label sets.
 fn drops_names_early(query: &str, settings: &Settings) -> bool {
-    !settings.delayed_name_removal
-        && (query.contains("limit_ratio") || METADATA_LABELS.iter().any(|name| query.contains(name)))
+    let may_tell = || {
+        let words = ["limit_ratio", "union", "default", ":"];
+        let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        words.iter().chain(&METADATA_LABELS).any(|text| query.contains(text))
+            || query.split(|c| !is_word(c)).any(|word| word.eq_ignore_ascii_case("or"))
+    };
+    !settings.delayed_name_removal && may_tell()
 }
 
 /// Reads a query and checks what can be checked before it runs.
