@@ -53,7 +53,10 @@ fuzz_target!(|input: &[u8]| {
     let fs = SimFs::new(1);
     let directory = Path::new("/tenants/anonymous");
     fs.create_dir_all(directory).expect("made");
-    fs.create(&directory.join("000000000001.block")).expect("created").write_all_at(&content, 0).expect("written");
+    fs.create(&directory.join("000000000001.block"))
+        .expect("created")
+        .write_all_at(&content, 0)
+        .expect("written");
     let tsdb = open(&fs);
     let tenant = TenantId::anonymous();
     let context = QueryContext::unlimited();

@@ -42,7 +42,9 @@ fn times(bytes: &[u8], count: usize) {
     let mut into = Vec::new();
     if timestamps::decode(bytes, count, &mut into).is_ok() {
         assert_eq!(into.len(), count);
-        if into.is_sorted_by(|a, b| a < b) && into.iter().all(|t| t.unsigned_abs() <= TIMESTAMP_MS_ABS_MAX as u64) {
+        if into.is_sorted_by(|a, b| a < b)
+            && into.iter().all(|t| t.unsigned_abs() <= TIMESTAMP_MS_ABS_MAX as u64)
+        {
             let mut encoded = Vec::new();
             timestamps::encode(&into, &mut encoded);
             let mut again = Vec::new();
@@ -55,11 +57,12 @@ fn times(bytes: &[u8], count: usize) {
 fn stream(bytes: &[u8]) {
     let samples: Vec<(i64, f64)> = StreamDecoder::new(bytes).take(1 << 16).map_while(Result::ok).collect();
     let mut encoder = StreamEncoder::default();
-    let mut kept = Vec::new();
+    let mut kept: Vec<(i64, f64)> = Vec::new();
     for (timestamp_ms, value) in samples {
         let rises = kept.last().is_none_or(|(last, _)| *last < timestamp_ms);
-        if rises && timestamp_ms.unsigned_abs() <= TIMESTAMP_MS_ABS_MAX as u64 {
-            encoder.push(timestamp_ms, value);
+        let last = kept.last().copied().unwrap_or_default();
+        let fits = rises && timestamp_ms.unsigned_abs() <= TIMESTAMP_MS_ABS_MAX as u64;
+        if fits && encoder.push(last, timestamp_ms, value) {
             kept.push((timestamp_ms, value));
         }
     }

@@ -28,10 +28,17 @@ fn world() -> &'static World {
     WORLD.get_or_init(|| {
         let storage = MemoryStorage::new();
         let mut batch = WriteBatch::new();
-        for (number, (name, x, le)) in
-            [("a", "1", ""), ("a", "2", ""), ("b", "1", ""), ("b", "3", ""), ("c", "1", "1"), ("c", "1", "2"), ("c", "1", "+Inf")]
-                .into_iter()
-                .enumerate()
+        for (number, (name, x, le)) in [
+            ("a", "1", ""),
+            ("a", "2", ""),
+            ("b", "1", ""),
+            ("b", "3", ""),
+            ("c", "1", "1"),
+            ("c", "1", "2"),
+            ("c", "1", "+Inf"),
+        ]
+        .into_iter()
+        .enumerate()
         {
             let labels = Labels::from_pairs([("__name__", name), ("x", x), ("le", le)]);
             let series = batch.add_series(labels.as_ref());
@@ -84,8 +91,20 @@ fn at(result: &QueryResult, time_ms: i64) -> Option<BTreeMap<Labels, u64>> {
 
 /// What depends on the range itself, or on the wall clock of a limit.
 fn may_differ(query: &str) -> bool {
-    const OF_THE_RANGE: &[&str] =
-        &["start", "end", "step", "range", "running", "limit", "topk", "bottomk", "outliers", "interpolate", "keep_last", "rand"];
+    const OF_THE_RANGE: &[&str] = &[
+        "start",
+        "end",
+        "step",
+        "range",
+        "running",
+        "limit",
+        "topk",
+        "bottomk",
+        "outliers",
+        "interpolate",
+        "keep_last",
+        "rand",
+    ];
     let query = query.to_ascii_lowercase();
     OF_THE_RANGE.iter().any(|word| query.contains(word))
 }
@@ -108,7 +127,8 @@ fuzz_target!(|query: &str| {
         if may_differ(query) || hit_a_limit(&instant) {
             continue;
         }
-        let instant = instant.unwrap_or_else(|error| panic!("{query:?}: {error} at {time_ms}, not over the range"));
+        let instant =
+            instant.unwrap_or_else(|error| panic!("{query:?}: {error} at {time_ms}, not over the range"));
         let (Some(one), Some(many)) = (at(&instant, time_ms), at(range, time_ms)) else { continue };
         if matches!(instant.value, Value::Vector(_)) {
             assert_eq!(one, many, "{query:?} at {time_ms}");

@@ -30,9 +30,13 @@ fuzz_target!(|text: &str| {
         let before = labels.build();
         let values = before.iter().map(|(_, value)| value);
         for value in values.chain(matcher.regex_literals().unwrap_or_default().iter().map(String::as_str)) {
-            let opposite = Matcher::new(MatchOp::NotRegex, "x", &settings.regex).expect("the same expression");
+            let opposite =
+                Matcher::new(MatchOp::NotRegex, "x", &settings.regex).expect("the same expression");
             assert_ne!(matcher.matches(value), opposite.matches(value));
-            assert!(!matcher.matches(value) || value.starts_with(matcher.regex_prefix()), "{matcher} {value:?}");
+            assert!(
+                !matcher.matches(value) || value.starts_with(matcher.regex_prefix()),
+                "{matcher} {value:?}"
+            );
         }
     }
     if let Ok(rule) = Rule::new(settings) {
