@@ -29,6 +29,9 @@ pub(crate) async fn read_body(
     // A declared length is believed to refuse early, and to allocate no more than a client may have for nothing.
     let declared = http_body::Body::size_hint(&body).lower();
     if declared > bytes_max as u64 {
+        if declared <= (bytes_max + DISCARDED_BYTES_MAX) as u64 {
+            discard(body, settings).await;
+        }
         return Err(too_large());
     }
     let end = Instant::now() + settings.body_timeout;
@@ -45,6 +48,22 @@ pub(crate) async fn read_body(
             return Err(too_large());
         }
         collected.extend_from_slice(&data);
+    }
+}
+
+/// Of a body that is refused, so much is still read.
+const DISCARDED_BYTES_MAX: usize = 4 << 20;
+
+/// Reads what a client is still sending: if the connection were closed on it, it would see a broken pipe instead of the answer.
+async fn discard(mut body: Body, settings: &Settings) {
+    let end = Instant::now() + settings.stall_timeout;
+    let mut bytes = 0;
+    while bytes < DISCARDED_BYTES_MAX {
+        match timeout_at(end, body.frame()).await {
+            Ok(Some(Ok(frame))) => bytes += frame.data_ref().map_or(0, Bytes::len),
+            // At its end, broken, or too slow: there is nobody to be kind to.
+            _ => return,
+        }
     }
 }
 
