@@ -1,8 +1,10 @@
 //! Floats as text, to the last character as Go and Prometheus write them, and as Prometheus reads them.
 //!
 //! Why: answers are compared byte for byte with Prometheus', `le` and `quantile` labels are made from floats,
-//! and templates print them. Go's `strconv` and Rust both choose the shortest digits that read back as the
-//! same float, so only the layout differs: where the exponent starts, how it is written, special values.
+//! and templates print them. Go's `strconv` chooses the shortest digits that read back as the same float and, of two
+//! that are as near, those that end even. `ryu` does the same; the standard library takes the other of the two now and
+//! then (955784425388886.25), so it is not asked. What is left is the layout: where the exponent starts, how it is
+//! written, special values.
 
 use std::fmt::{self, Write};
 
@@ -59,7 +61,7 @@ pub fn write_float(out: &mut impl Write, value: f64, format: FloatFormat) -> fmt
         }
         FloatFormat::General => {
             let decimal = Decimal::of(value);
-            if decimal.needs_exponent() { decimal.write_exponent(out) } else { write!(out, "{value}") }
+            if decimal.needs_exponent() { decimal.write_exponent(out) } else { write_fixed(out, value) }
         }
         FloatFormat::OpenMetrics => {
             let decimal = Decimal::of(value);
@@ -70,71 +72,108 @@ pub fn write_float(out: &mut impl Write, value: f64, format: FloatFormat) -> fmt
                 // Minus zero loses its sign, as in Prometheus.
                 return out.write_str("0.0");
             }
-            write!(out, "{value}")?;
+            write_fixed(out, value)?;
             if value.fract() == 0.0 { out.write_str(".0") } else { Ok(()) }
         }
     }
 }
 
-/// The shortest digits of a finite float without an exponent, as `{value}` writes them, in a third of the time: large
-/// answers are mostly floats.
+/// The shortest digits of a finite float without an exponent. Large answers are mostly floats, and most of those need no
+/// exponent in `ryu`'s layout either.
 fn write_fixed(out: &mut impl Write, value: f64) -> fmt::Result {
     let mut buffer = ryu::Buffer::new();
     let text = buffer.format_finite(value);
     if text.bytes().any(|b| b == b'e') {
-        return write!(out, "{value}");
+        return Decimal::of(value).write_fixed(out);
     }
     out.write_str(text.strip_suffix(".0").unwrap_or(text))
 }
 
-/// The shortest digits of a finite float: `d[.ddd]` times ten to the `exponent`.
+/// The shortest digits of a finite float: `0.ddd`, without the point, times ten to the `point`.
 struct Decimal {
-    /// Sign, digits and point; the longest is `-1.7976931348623157`.
-    text: [u8; 24],
+    negative: bool,
+    /// Without zeros at either end; of zero, a single one.
+    digits: [u8; 17],
     len: usize,
-    exponent: i32,
+    /// How many digits stand before the point; none or fewer for what is below a tenth.
+    point: i32,
 }
 
 impl Decimal {
     fn of(value: f64) -> Self {
-        let mut decimal = Self { text: [0; 24], len: 0, exponent: 0 };
-        let mut buffer = StackText { bytes: [0; 32], len: 0 };
-        write!(buffer, "{value:e}").expect("sign, 17 digits, point and exponent fit");
-        let text = &buffer.bytes[..buffer.len];
-        let at = text.iter().position(|b| *b == b'e').expect("BUG: `{:e}` writes an exponent");
-        decimal.text[..at].copy_from_slice(&text[..at]);
-        decimal.len = at;
-        decimal.exponent = std::str::from_utf8(&text[at + 1..])
-            .ok()
-            .and_then(|e| e.parse().ok())
-            .expect("BUG: an exponent is a number");
+        let mut buffer = ryu::Buffer::new();
+        let text = buffer.format_finite(value).as_bytes();
+        let mut decimal = Self { negative: value.is_sign_negative(), digits: [b'0'; 17], len: 0, point: 0 };
+        let mut after_point = false;
+        for (at, &byte) in text.iter().enumerate() {
+            match byte {
+                b'e' => {
+                    let exponent =
+                        std::str::from_utf8(&text[at + 1..]).ok().and_then(|e| e.parse::<i32>().ok());
+                    decimal.point += exponent.expect("BUG: an exponent is a number");
+                    break;
+                }
+                b'.' => after_point = true,
+                b'-' => {}
+                // A zero in front is no digit, but behind the point it moves it.
+                b'0' if decimal.len == 0 => decimal.point -= i32::from(after_point),
+                digit => {
+                    // `ryu` fills large whole numbers, and those without a fraction, with zeros that are cut off below.
+                    if let Some(place) = decimal.digits.get_mut(decimal.len) {
+                        *place = digit;
+                        decimal.len += 1;
+                    }
+                    decimal.point += i32::from(!after_point);
+                }
+            }
+        }
+        while decimal.len > 0 && decimal.digits[decimal.len - 1] == b'0' {
+            decimal.len -= 1;
+        }
+        if decimal.len == 0 {
+            (decimal.len, decimal.point) = (1, 1);
+        }
         decimal
+    }
+
+    fn digits(&self) -> &str {
+        std::str::from_utf8(&self.digits[..self.len]).expect("digits are ASCII")
     }
 
     /// `strconv`'s rule for `'g'` with the shortest digits: six, however many there are. (`fmt`'s `%v` has 21.)
     fn needs_exponent(&self) -> bool {
-        !(-4..6).contains(&self.exponent)
+        !(-4..6).contains(&(self.point - 1))
+    }
+
+    fn write_sign(&self, out: &mut impl Write) -> fmt::Result {
+        if self.negative { out.write_char('-') } else { Ok(()) }
     }
 
     fn write_exponent(&self, out: &mut impl Write) -> fmt::Result {
-        out.write_str(std::str::from_utf8(&self.text[..self.len]).expect("digits are ASCII"))?;
-        let sign = if self.exponent < 0 { '-' } else { '+' };
-        write!(out, "e{sign}{:02}", self.exponent.unsigned_abs())
+        self.write_sign(out)?;
+        let (first, rest) = self.digits().split_at(1);
+        out.write_str(first)?;
+        if !rest.is_empty() {
+            write!(out, ".{rest}")?;
+        }
+        let exponent = self.point - 1;
+        let sign = if exponent < 0 { '-' } else { '+' };
+        write!(out, "e{sign}{:02}", exponent.unsigned_abs())
     }
-}
 
-/// Text on the stack.
-struct StackText {
-    bytes: [u8; 32],
-    len: usize,
-}
-
-impl Write for StackText {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        let end = self.len + text.len();
-        self.bytes.get_mut(self.len..end).ok_or(fmt::Error)?.copy_from_slice(text.as_bytes());
-        self.len = end;
-        Ok(())
+    fn write_fixed(&self, out: &mut impl Write) -> fmt::Result {
+        self.write_sign(out)?;
+        let (digits, point) = (self.digits(), self.point);
+        let Ok(whole) = usize::try_from(point) else {
+            return write!(out, "0.{:0<zeros$}{digits}", "", zeros = point.unsigned_abs() as usize);
+        };
+        if whole == 0 {
+            return write!(out, "0.{digits}");
+        }
+        match digits.split_at_checked(whole) {
+            Some((whole, fraction)) if !fraction.is_empty() => write!(out, "{whole}.{fraction}"),
+            _ => write!(out, "{digits:0<whole$}"),
+        }
     }
 }
 
@@ -242,6 +281,22 @@ mod tests {
     }
 
     #[test]
+    fn of_two_texts_that_are_as_near_the_even_one_is_written() {
+        check(
+            -955_784_425_388_886.25,
+            "-955784425388886.2",
+            "-9.557844253888862e+14",
+            "-955784425388886.2",
+            "-9.557844253888862e+14",
+        );
+    }
+
+    /// The last digit that is not a zero.
+    fn last_digit(fixed: &str) -> u32 {
+        fixed.trim_end_matches('0').chars().last().and_then(|c| c.to_digit(10)).unwrap_or(0)
+    }
+
+    #[test]
     fn floats_are_read_as_prometheus_reads_them() {
         let ok: &[(&str, f64)] = &[
             ("1", 1.0),
@@ -275,10 +330,20 @@ mod tests {
 
     proptest! {
         #[test]
-        fn fixed_digits_are_those_of_the_standard_library(bits in any::<u64>(), mantissa in -10_000_000i64..10_000_000, places in 0i32..12) {
+        fn digits_are_as_few_as_the_standard_librarys_and_as_near(bits in any::<u64>(), mantissa in -10_000_000i64..10_000_000, places in 0i32..12) {
             for value in [f64::from_bits(bits), mantissa as f64 / 10f64.powi(places), mantissa as f64] {
-                if value.is_finite() {
-                    prop_assert_eq!(format_float(value), format!("{value}"));
+                if !value.is_finite() {
+                    continue;
+                }
+                let (fixed, exponent) = (format_float(value), format_float_as(value, FloatFormat::Exponent));
+                prop_assert_eq!(fixed.parse::<f64>(), Ok(value));
+                prop_assert_eq!(exponent.parse::<f64>(), Ok(value));
+                // Where two texts are as near, the two libraries differ in the last digit, by one.
+                let theirs = format!("{value}");
+                prop_assert_eq!(fixed.len(), theirs.len());
+                if fixed != theirs {
+                    let (ours, theirs) = (last_digit(&fixed), last_digit(&theirs));
+                    prop_assert!(ours % 2 == 0 && ours.abs_diff(theirs) == 1, "{} {}", fixed, value);
                 }
             }
         }
