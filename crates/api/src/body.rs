@@ -17,10 +17,19 @@ use crate::error::{ApiError, ErrorType};
 ///
 /// # Errors
 /// 413 if it is larger, 408 if it stalls or trickles for too long, 400 if the connection breaks.
-pub(crate) async fn read_body(
+pub(crate) async fn read_body(body: Body, bytes_max: usize, settings: &Settings) -> Result<Bytes, ApiError> {
+    read_body_with(body, bytes_max, settings, |_| Ok(())).await
+}
+
+/// As [`read_body`]; `grow` is told before so many bytes more are held.
+///
+/// # Errors
+/// As [`read_body`], and what `grow` says.
+pub(crate) async fn read_body_with(
     mut body: Body,
     bytes_max: usize,
     settings: &Settings,
+    mut grow: impl FnMut(usize) -> Result<(), ApiError>,
 ) -> Result<Bytes, ApiError> {
     let too_large = || {
         let message = format!("the body is larger than the limit of {bytes_max} bytes");
@@ -47,6 +56,7 @@ pub(crate) async fn read_body(
         if collected.len() + data.len() > bytes_max {
             return Err(too_large());
         }
+        grow(data.len())?;
         collected.extend_from_slice(&data);
     }
 }

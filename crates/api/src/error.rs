@@ -21,6 +21,7 @@ pub(crate) enum ErrorType {
     NotFound,
     TooManyRequests,
     PayloadTooLarge,
+    UnsupportedMediaType,
     RequestTimeout,
     MethodNotAllowed,
 }
@@ -28,7 +29,7 @@ pub(crate) enum ErrorType {
 impl ErrorType {
     fn as_str(self) -> &'static str {
         match self {
-            Self::BadData | Self::PayloadTooLarge => "bad_data",
+            Self::BadData | Self::PayloadTooLarge | Self::UnsupportedMediaType => "bad_data",
             Self::Execution => "execution",
             Self::Canceled => "canceled",
             Self::Timeout | Self::RequestTimeout => "timeout",
@@ -52,6 +53,7 @@ impl ErrorType {
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
             Self::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         }

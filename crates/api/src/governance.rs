@@ -21,7 +21,7 @@ use crate::tenancy::Tenant;
 const TOP_LIMIT: usize = 20;
 
 /// Whose queries are meant; `None` for all.
-fn concerned<'a>(
+pub(crate) fn concerned<'a>(
     state: &State,
     tenant: &'a TenantId,
     params: &Params,

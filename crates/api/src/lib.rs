@@ -6,7 +6,8 @@
 //! limits, stopping · `connection`, `request_line` clients that are slow, silent or careless · `routes` the table of paths and what wraps
 //! every request · `params`, `tenancy`, `asker`, `body`, `label_name` what comes in · `work` blocking threads ·
 //! `respond`, `json`, `histogram`, `error` what goes out · `query`, `query_result`, `plan`, `parse_query`, `series`,
-//! `metadata`, `targets`, `status`, `governance`, `write`, `storage_admin` the endpoints of `/api/v1` · `federate` ·
+//! `metadata`, `targets`, `status`, `governance`, `storage_admin` the endpoints of `/api/v1` · `push` the intake that every
+//! protocol of pushed samples goes through, `write` remote write · `federate` ·
 //! `remote_read` · `search` names for completion · `features` · `admin` health, metrics, reload · `ui` the
 //! embedded web UI · `state`, `metrics` what all share.
 //!
@@ -35,6 +36,8 @@ mod metrics;
 mod params;
 mod parse_query;
 mod plan;
+#[allow(dead_code, reason = "protocols that use all of it follow")]
+mod push;
 mod query;
 mod query_result;
 mod remote_read;

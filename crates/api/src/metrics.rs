@@ -1,6 +1,10 @@
 //! What the server counts about itself.
 
+use std::time::Duration;
+
 use prometheus::{HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
+
+use crate::push::{Protocol, Seen};
 
 pub(crate) struct Metrics {
     pub(crate) requests: IntCounterVec,
@@ -8,8 +12,7 @@ pub(crate) struct Metrics {
     pub(crate) panics: IntCounter,
     pub(crate) connections: IntGauge,
     pub(crate) connections_timed_out: IntCounterVec,
-    pub(crate) write_samples: IntCounter,
-    pub(crate) write_rejected: IntCounterVec,
+    pub(crate) push: PushMetrics,
 }
 
 impl Metrics {
@@ -25,24 +28,79 @@ impl Metrics {
             "kymo_http_connections_timed_out_total",
             "Connections closed because the client was too slow, by what was waited for.",
         );
-        let rejected =
-            Opts::new("kymo_push_samples_rejected_total", "Pushed samples that were refused, by reason.");
         let metrics = Self {
             requests: IntCounterVec::new(requests, &["handler", "code"])?,
             request_duration: HistogramVec::new(duration, &["handler"])?,
             panics: IntCounter::new("kymo_http_panics_total", "Requests whose handler panicked.")?,
             connections: IntGauge::new("kymo_http_connections", "Open HTTP connections.")?,
             connections_timed_out: IntCounterVec::new(timed_out, &["phase"])?,
-            write_samples: IntCounter::new("kymo_push_samples_total", "Pushed samples that were written.")?,
-            write_rejected: IntCounterVec::new(rejected, &["reason"])?,
+            push: PushMetrics::register(registry)?,
         };
         registry.register(Box::new(metrics.requests.clone()))?;
         registry.register(Box::new(metrics.request_duration.clone()))?;
         registry.register(Box::new(metrics.panics.clone()))?;
         registry.register(Box::new(metrics.connections.clone()))?;
         registry.register(Box::new(metrics.connections_timed_out.clone()))?;
-        registry.register(Box::new(metrics.write_samples.clone()))?;
-        registry.register(Box::new(metrics.write_rejected.clone()))?;
         Ok(metrics)
+    }
+}
+
+/// What is counted of pushes, by protocol.
+pub(crate) struct PushMetrics {
+    requests: IntCounterVec,
+    samples: IntCounterVec,
+    rejected: IntCounterVec,
+    bytes: IntCounterVec,
+    duration: HistogramVec,
+}
+
+impl PushMetrics {
+    fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let counter = |name: &str, help: &str, labels: &[&str]| -> Result<IntCounterVec, prometheus::Error> {
+            let counter = IntCounterVec::new(Opts::new(name, help), labels)?;
+            registry.register(Box::new(counter.clone()))?;
+            Ok(counter)
+        };
+        let duration = HistogramOpts::new(
+            "kymo_push_duration_seconds",
+            "Time from a push's arrival until it was durable or refused, by protocol.",
+        )
+        .buckets(vec![0.001, 0.005, 0.025, 0.1, 0.4, 1.0, 3.0, 10.0, 60.0]);
+        let duration = HistogramVec::new(duration, &["protocol"])?;
+        registry.register(Box::new(duration.clone()))?;
+        Ok(Self {
+            requests: counter(
+                "kymo_push_requests_total",
+                "Pushes, by protocol and result (ok, partial, refused, failed).",
+                &["protocol", "result"],
+            )?,
+            samples: counter(
+                "kymo_push_samples_total",
+                "Pushed samples that were written, by protocol.",
+                &["protocol"],
+            )?,
+            rejected: counter(
+                "kymo_push_samples_rejected_total",
+                "Pushed samples that were refused, by protocol and reason.",
+                &["protocol", "reason"],
+            )?,
+            bytes: counter(
+                "kymo_push_received_bytes_total",
+                "Bytes of pushes as they came over the network, by protocol.",
+                &["protocol"],
+            )?,
+            duration,
+        })
+    }
+
+    pub(crate) fn count(&self, protocol: Protocol, seen: &Seen<'_>, elapsed: Duration) {
+        let protocol = protocol.as_str();
+        self.requests.with_label_values(&[protocol, seen.result()]).inc();
+        self.samples.with_label_values(&[protocol]).inc_by(seen.samples as u64);
+        self.bytes.with_label_values(&[protocol]).inc_by(seen.bytes as u64);
+        for (reason, samples) in seen.refusals.by_reason() {
+            self.rejected.with_label_values(&[protocol, *reason]).inc_by(*samples as u64);
+        }
+        self.duration.with_label_values(&[protocol]).observe(elapsed.as_secs_f64());
     }
 }

@@ -17,8 +17,8 @@ use tower_http::compression::CompressionLayer;
 use crate::error::{self, ApiError, ErrorType};
 use crate::state::State;
 use crate::{
-    admin, features, federate, governance, metadata, parse_query, query, remote_read, search, series, status,
-    storage_admin, targets, ui, write,
+    admin, features, federate, governance, metadata, parse_query, push, query, remote_read, search, series,
+    status, storage_admin, targets, ui, write,
 };
 
 const ADMIN_PATH: &str = "/api/v1/admin/";
@@ -67,6 +67,7 @@ fn api(state: &Arc<State>) -> Router<Arc<State>> {
         .route("/status/active_queries", get(governance::active_queries))
         .route("/status/active_queries/{id}", delete(governance::kill))
         .route("/status/top_queries", get(governance::top_queries))
+        .route("/status/push_sources", get(push::push_sources))
         .route("/write", post(write::write))
         .route("/read", post(remote_read::read))
         .route("/search/metric_names", get_or_post(search::metric_names))

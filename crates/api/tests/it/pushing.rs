@@ -53,7 +53,9 @@ fn what_is_pushed_is_there_afterwards() {
         server.client.get("/federate?match[]={job=\"push\"}").text(),
         format!("# TYPE pushed untyped\npushed{{job=\"push\",instance=\"\",region=\"eu\"}} 2.5 {NOW_MS}\n")
     );
-    assert!(server.client.get("/metrics").text().contains("kymo_push_samples_total 3"));
+    assert!(
+        server.client.get("/metrics").text().contains("kymo_push_samples_total{protocol=\"remote_write\"} 3")
+    );
 }
 
 #[test]
@@ -87,8 +89,31 @@ fn sound_samples_are_written_and_the_others_named() {
             .client
             .get("/metrics")
             .text()
-            .contains("kymo_push_samples_rejected_total{reason=\"invalid\"} 2")
+            .contains("kymo_push_samples_rejected_total{protocol=\"remote_write\",reason=\"invalid\"} 2")
     );
+}
+
+#[test]
+fn who_pushes_is_told_with_the_last_fault() {
+    let server = TestServer::start();
+    let body = request("pushed", &[(NOW_MS, 1.0)]).compress();
+    let headers = [PROTOBUF, SNAPPY, ("user-agent", "test/1")];
+    assert_eq!(server.client.request("POST", "/api/v1/write", &headers, &body).status, 204);
+    assert_eq!(server.client.request("POST", "/api/v1/write", &headers, b"nonsense").status, 400);
+    let sources = server.client.get("/api/v1/status/push_sources");
+    for part in [
+        r#""protocol":"remote_write""#,
+        r#""userAgent":"test/1""#,
+        r#""address":"127.0.0.1""#,
+        r#""requests":2"#,
+        r#""samples":1"#,
+        r#""errors":1"#,
+        r#""lastError":"the body is not a snappy block"#,
+    ] {
+        assert!(sources.text().contains(part), "{part} is not in {}", sources.text());
+    }
+    let other = server.client.get_with("/api/v1/status/push_sources", &[("X-Scope-OrgID", "other")]);
+    assert_eq!(other.text(), r#"{"status":"success","data":[]}"#);
 }
 
 #[test]

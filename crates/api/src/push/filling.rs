@@ -1,0 +1,91 @@
+//! What a handler fills, and the way from there into storage.
+
+use model::TenantId;
+use storage::{Durability, WriteBatch};
+use wire::remote_write::LabelHasher;
+
+use super::refusals::{ExplainRaw, Refusals};
+use super::write_error;
+use crate::error::ApiError;
+use crate::state::State;
+
+/// A batch that has grown to this is written before the rest of the body is parsed.
+const BATCH_BYTES_MAX: usize = 4 << 20;
+
+/// A body, and the batch that a handler makes of it.
+pub(crate) struct Filling<'a> {
+    /// The body, decompressed. A handler may take it, and give it to the batch ([`WriteBatch::set_raw`]) if labels are to stay raw.
+    pub(crate) body: Vec<u8>,
+    /// What will be written.
+    pub(crate) batch: &'a mut WriteBatch,
+    /// The time of samples that say none.
+    pub(crate) now_ms: i64,
+    /// Makes keys for raw labels of this protocol.
+    pub(crate) label_hasher: &'a LabelHasher,
+    pub(super) sink: Sink<'a>,
+}
+
+impl Filling<'_> {
+    /// What was refused so far; handlers add to it.
+    pub(crate) fn refusals(&mut self) -> &mut Refusals {
+        &mut self.sink.refusals
+    }
+
+    /// The batch and the refusals, for visitors that need both.
+    pub(crate) fn parts(&mut self) -> (&mut WriteBatch, &mut Refusals) {
+        (self.batch, &mut self.sink.refusals)
+    }
+
+    /// Says how raw labels are explained that turn out not to be sound.
+    pub(crate) fn explain_raw(&mut self, explain: ExplainRaw) {
+        self.sink.explain_raw = explain;
+    }
+
+    /// Writes the batch if it has grown large. To be called between items of a body that may be large; series of before must not be
+    /// used afterwards. Never with raw labels.
+    ///
+    /// # Errors
+    /// If storage refuses; what was written before stays.
+    pub(crate) fn flush_if_large(&mut self) -> Result<(), ApiError> {
+        if self.batch.size_bytes() < BATCH_BYTES_MAX { Ok(()) } else { self.flush() }
+    }
+
+    pub(super) fn flush(&mut self) -> Result<(), ApiError> {
+        self.sink.append(self.batch)
+    }
+}
+
+/// Writes batches, and adds up what became of them.
+pub(super) struct Sink<'a> {
+    state: &'a State,
+    tenant: &'a TenantId,
+    pub(super) accepted_count: usize,
+    pub(super) refusals: Refusals,
+    pub(super) durable: Vec<Durability>,
+    explain_raw: ExplainRaw,
+}
+
+impl<'a> Sink<'a> {
+    pub(super) fn new(state: &'a State, tenant: &'a TenantId) -> Self {
+        Self {
+            state,
+            tenant,
+            accepted_count: 0,
+            refusals: Refusals::default(),
+            durable: Vec::new(),
+            explain_raw: |_| None,
+        }
+    }
+
+    /// Writes the batch and empties it.
+    pub(super) fn append(&mut self, batch: &mut WriteBatch) -> Result<(), ApiError> {
+        if !batch.is_empty() {
+            let appended = self.state.backends()?.appender.append(self.tenant, batch).map_err(write_error)?;
+            self.accepted_count += appended.accepted_count;
+            self.refusals.add_of_storage(&appended, batch, self.explain_raw);
+            self.durable.push(appended.durable);
+        }
+        batch.clear();
+        Ok(())
+    }
+}

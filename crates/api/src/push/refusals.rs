@@ -1,0 +1,111 @@
+//! What of a push was not written: every item counted by its reason, the first ones spelled out.
+
+use std::fmt::Write;
+
+use storage::{Appended, BatchLabels, WriteBatch};
+
+/// How many refusals an answer spells out; the others are counted.
+const SHOWN_MAX: usize = 10;
+/// What is shown of one refusal at most.
+const SHOWN_BYTES_MAX: usize = 500;
+
+/// Says what is wrong with raw labels; `None` if they are sound.
+pub(crate) type ExplainRaw = fn(raw: &[u8]) -> Option<String>;
+
+/// What was refused.
+#[derive(Debug, Default)]
+pub(crate) struct Refusals {
+    shown: Vec<String>,
+    count: usize,
+    by_reason: Vec<(&'static str, usize)>,
+}
+
+impl Refusals {
+    /// Notes that so many samples were refused. `text` names the item and says why; it is asked only if it will be shown.
+    pub(crate) fn add(&mut self, reason: &'static str, samples: usize, text: impl FnOnce() -> String) {
+        self.count += samples;
+        match self.by_reason.iter_mut().find(|(known, _)| *known == reason) {
+            Some((_, count)) => *count += samples,
+            None => self.by_reason.push((reason, samples)),
+        }
+        if self.shown.len() < SHOWN_MAX {
+            let mut text = text();
+            if text.len() > SHOWN_BYTES_MAX {
+                text.truncate(text.floor_char_boundary(SHOWN_BYTES_MAX));
+                text.push('…');
+            }
+            self.shown.push(text);
+        }
+    }
+
+    /// Notes what storage refused.
+    pub(super) fn add_of_storage(
+        &mut self,
+        appended: &Appended,
+        batch: &WriteBatch,
+        explain_raw: ExplainRaw,
+    ) {
+        for rejected in &appended.rejected {
+            let (reason, message) = (rejected.reason.as_str(), rejected.reason.message());
+            match batch.labels(rejected.series) {
+                BatchLabels::Raw(raw) => match explain_raw(raw.bytes) {
+                    // As if it had been noticed when the request was decoded.
+                    Some(refused) => self.add("invalid", 1, || refused),
+                    None => self.add(reason, 1, || {
+                        let mut packed = String::new();
+                        let labels = batch.labels(rejected.series).decode(&mut packed);
+                        let labels = labels.map(|labels| labels.to_string()).unwrap_or_default();
+                        format!("{labels} at {}: {message}", rejected.timestamp_ms)
+                    }),
+                },
+                BatchLabels::Packed(labels) => {
+                    self.add(reason, 1, || format!("{labels} at {}: {message}", rejected.timestamp_ms));
+                }
+            }
+        }
+    }
+
+    /// Takes what `other` noted, too.
+    pub(crate) fn merge(&mut self, other: Self) {
+        for (reason, samples) in other.by_reason {
+            self.count += samples;
+            match self.by_reason.iter_mut().find(|(known, _)| *known == reason) {
+                Some((_, count)) => *count += samples,
+                None => self.by_reason.push((reason, samples)),
+            }
+        }
+        let room = SHOWN_MAX - self.shown.len();
+        self.shown.extend(other.shown.into_iter().take(room));
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// Samples refused.
+    pub(crate) fn count(&self) -> usize {
+        self.count
+    }
+
+    /// Samples refused, by reason.
+    pub(crate) fn by_reason(&self) -> &[(&'static str, usize)] {
+        &self.by_reason
+    }
+
+    /// The refusals that are spelled out.
+    pub(crate) fn shown(&self) -> &[String] {
+        &self.shown
+    }
+
+    /// For people: a line that counts, then a line each for the first.
+    pub(crate) fn into_text(self) -> String {
+        let mut text = format!("{} samples were refused, all others are written", self.count);
+        for refusal in &self.shown {
+            write!(text, "\n{refusal}").expect("a String takes everything");
+        }
+        if self.count > self.shown.len() {
+            text.push_str("\n…");
+        }
+        text
+    }
+}
