@@ -14,12 +14,14 @@ mod node_exporter;
 mod prometheus;
 mod promtool;
 mod queries_of_death;
+mod query_log;
 mod recorded;
 mod reload;
 mod remote_read;
 mod search;
 mod snapshots;
 mod start_timestamps;
+mod statistics;
 
 /// Every file beside this one is a module here; a forgotten one would never run.
 #[test]

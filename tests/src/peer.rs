@@ -28,6 +28,11 @@ impl Peer {
 
     /// A real Prometheus with this configuration.
     pub fn prometheus(config: &str) -> Self {
+        Self::prometheus_with(config, &[])
+    }
+
+    /// A real Prometheus with this configuration and more arguments.
+    pub fn prometheus_with(config: &str, arguments: &[&str]) -> Self {
         let (folder, port) = (tempfile::tempdir().expect("temporary directory"), free_port());
         let path = folder.path().join("prometheus.yml");
         write(&path, &config.replace("{port}", &port.to_string()));
@@ -36,7 +41,8 @@ impl Peer {
             .arg(format!("--config.file={}", path.display()))
             .arg(format!("--storage.tsdb.path={}", folder.path().join("data").display()))
             .arg(format!("--web.listen-address=127.0.0.1:{port}"))
-            .arg("--web.enable-remote-write-receiver");
+            .arg("--web.enable-remote-write-receiver")
+            .args(arguments);
         Self::launch(command, folder, port, "/-/ready")
     }
 

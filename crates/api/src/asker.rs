@@ -6,10 +6,10 @@
 use std::convert::Infallible;
 use std::net::SocketAddr;
 
-use axum::extract::FromRequestParts;
+use axum::extract::{FromRequestParts, OriginalUri};
 use http::HeaderMap;
 use http::request::Parts;
-use promql::{Class, Origin};
+use promql::{AskedBy, Class, Origin};
 
 use crate::error::ApiError;
 use crate::params::Params;
@@ -34,7 +34,20 @@ impl<S: Sync> FromRequestParts<S> for Asker {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        Ok(Self::new(&parts.headers, parts.extensions.get::<PeerAddress>().copied()))
+        let peer = parts.extensions.get::<PeerAddress>().copied();
+        let mut asker = Self::new(&parts.headers, peer);
+        asker.origin.asked_by = AskedBy::Http {
+            client_ip: peer.map(|PeerAddress(address)| address.ip().to_string()).unwrap_or_default(),
+            method: parts.method.to_string(),
+            // The router takes off what it has matched.
+            path: parts
+                .extensions
+                .get::<OriginalUri>()
+                .map_or(&parts.uri, |original| &original.0)
+                .path()
+                .to_owned(),
+        };
+        Ok(asker)
     }
 }
 
@@ -61,7 +74,8 @@ impl Asker {
             let gap = if source.is_empty() { "" } else { " " };
             source.push_str(&format!("{gap}from {}", address.ip()));
         }
-        let origin = Origin { user: header("x-grafana-user").unwrap_or_default(), source };
+        let user = header("x-grafana-user").unwrap_or_default();
+        let origin = Origin { user, source, asked_by: AskedBy::Unknown };
         Self { class_header: header(CLASS_HEADER), class_by_grafana, origin }
     }
 

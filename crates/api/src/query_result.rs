@@ -187,16 +187,8 @@ fn write_points(out: &mut Vec<u8>, series: &MatrixSeries, start: usize) -> usize
 }
 
 fn write_stats(out: &mut Vec<u8>, stats: &QueryStats) {
-    let timings = &stats.timings;
     out.extend_from_slice(b"{\"timings\":{");
-    for (name, seconds) in [
-        ("evalTotalTime", timings.eval_total_s),
-        ("resultSortTime", timings.result_sort_s),
-        ("queryPreparationTime", timings.query_preparation_s),
-        ("innerEvalTime", timings.inner_eval_s),
-        ("execQueueTime", timings.exec_queue_s),
-        ("execTotalTime", timings.exec_total_s),
-    ] {
+    for (name, seconds) in stats.timings.named() {
         write_key(out, name);
         write_number(out, seconds, FloatFormat::Json);
     }

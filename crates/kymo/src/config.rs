@@ -48,6 +48,8 @@ pub struct Config {
     pub features: Features,
     /// Limits of queries, if the file says.
     pub query: QueryConfig,
+    /// Where queries are logged.
+    pub query_log: Option<PathBuf>,
     /// What the file asks for and will not happen, one sentence each.
     pub warnings: Vec<String>,
     /// The file again, secrets hidden.
@@ -122,6 +124,9 @@ pub fn load(
         storage: file.storage.config(),
         features,
         query: file.query.config(),
+        query_log: Some(&file.global.query_log_file)
+            .filter(|path| !path.is_empty())
+            .map(|path| directory.join(path)),
         global: file.global,
         warnings,
         redacted: document.print_redacted(),
@@ -238,10 +243,6 @@ fn unheeded<'a>(file: &File, jobs: impl Iterator<Item = &'a Job>) -> Vec<String>
     warn(!file.remote_write.is_empty(), "remote_write: samples are not sent on yet");
     warn(!file.remote_read.is_empty(), "remote_read: other servers are not asked yet");
     warn(file.tracing.is_some(), "tracing: traces are not sent yet");
-    warn(
-        !file.global.query_log_file.is_empty(),
-        "global.query_log_file: queries are not logged to a file yet",
-    );
     for job in jobs {
         for key in &job.discovery.unsupported {
             warnings.push(format!(

@@ -1,7 +1,7 @@
 //! A server's life on one screen: what starts in which order, and stops in the opposite one.
 //!
 //! Map: here the order · `server` what is running, and how it answers and reloads · `memory_limit` how much
-//! memory there is, and who gets which share · `process` what the process measures about itself · `signals` what
+//! memory there is, and who gets which share · `process` what the process measures about itself · `query_log` the file of all queries · `signals` what
 //! the operating system says · `storage_admin` what operators do to stored data · `welcome` what is printed when it is ready.
 
 use std::collections::BTreeMap;
@@ -15,6 +15,7 @@ use tokio::task::spawn_blocking;
 
 pub(crate) mod memory_limit;
 mod process;
+mod query_log;
 mod server;
 mod signals;
 mod storage_admin;

@@ -1,6 +1,6 @@
 //! What evaluation costs on one thread, without storage: samples are copied from columns that all series share.
 //!
-//! `rate sum` shows that the cost follows samples and steps, and not the width of the window.
+//! Windows of five minutes and of an hour show that the cost follows samples and steps, and not the width of the window.
 
 use std::collections::BTreeMap;
 use std::hint::black_box;
@@ -8,24 +8,25 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use model::{Labels, Matcher, Metadata, TenantId};
+use model::{Labels, TenantId};
 use promql::{Engine, QueryOptions, Settings};
+use sim::querier::Intercepted;
 use stdx::memory::Budget;
-use storage::{
-    Error, Estimate, LabelRequest, Querier, QueryContext, SelectRequest, SeriesExemplars, SeriesSamples,
-    SeriesSet,
-};
+use storage::memory::MemoryStorage;
+use storage::{Error, SelectRequest, SeriesSamples, SeriesSet};
 
 const STEP_MS: i64 = 15_000;
 const SAMPLES: i64 = 480;
 const END_MS: i64 = SAMPLES * STEP_MS;
 const HOUR_MS: i64 = 3_600_000;
 
-/// Series by metric name, all with the same samples: a counter that starts again now and then.
+/// Series by metric name. All have the same samples, a counter that starts again now and then; but for `f` and
+/// `g`, which have decimal fractions.
 struct Shared {
     metrics: BTreeMap<&'static str, Arc<[Labels]>>,
     timestamps_ms: Vec<i64>,
     values: Vec<f64>,
+    fractions: Vec<f64>,
 }
 
 struct Set {
@@ -51,59 +52,18 @@ impl SeriesSet for Set {
     }
 }
 
-impl Querier for Shared {
-    fn select(
-        &self,
-        _: &TenantId,
-        request: &SelectRequest<'_>,
-        _: &QueryContext,
-    ) -> Result<Box<dyn SeriesSet>, Error> {
+impl Shared {
+    fn select(&self, request: &SelectRequest<'_>) -> Set {
         let name = request.matchers.iter().find(|matcher| matcher.name() == "__name__");
-        let series = name.and_then(|name| self.metrics.get(name.value())).expect("a known metric");
+        let name = name.expect("all queries name a metric").value();
+        let values = if matches!(name, "f" | "g") { &self.fractions } else { &self.values };
         let from = self.timestamps_ms.partition_point(|t| *t < request.start_ms);
         let to = self.timestamps_ms.partition_point(|t| *t <= request.end_ms);
-        Ok(Box::new(Set {
-            series: Arc::clone(series),
+        Set {
+            series: Arc::clone(&self.metrics[name]),
             timestamps_ms: self.timestamps_ms[from..to].to_vec(),
-            values: self.values[from..to].to_vec(),
-        }))
-    }
-
-    fn estimate(&self, _: &TenantId, _: &SelectRequest<'_>, _: &QueryContext) -> Result<Estimate, Error> {
-        Ok(Estimate::default())
-    }
-
-    fn label_names(
-        &self,
-        _: &TenantId,
-        _: &LabelRequest<'_>,
-        _: &QueryContext,
-    ) -> Result<Vec<String>, Error> {
-        Ok(Vec::new())
-    }
-
-    fn label_values(
-        &self,
-        _: &TenantId,
-        _: &str,
-        _: &LabelRequest<'_>,
-        _: &QueryContext,
-    ) -> Result<Vec<String>, Error> {
-        Ok(Vec::new())
-    }
-
-    fn metadata(&self, _: &TenantId, _: Option<&str>) -> Result<BTreeMap<String, Vec<Metadata>>, Error> {
-        Ok(BTreeMap::new())
-    }
-
-    fn exemplars(
-        &self,
-        _: &TenantId,
-        _: &[Vec<Matcher>],
-        _: i64,
-        _: i64,
-    ) -> Result<Vec<SeriesExemplars>, Error> {
-        Ok(Vec::new())
+            values: values[from..to].to_vec(),
+        }
     }
 }
 
@@ -127,16 +87,26 @@ fn series(name: &str, count: usize, buckets: usize) -> Arc<[Labels]> {
 }
 
 fn storage() -> Shared {
-    let metrics = [("x_total", 100_000, 1), ("a", 10_000, 1), ("b", 10_000, 1), ("d_bucket", 20_000, 10)];
+    let metrics = [
+        ("x_total", 100_000, 1),
+        ("a", 10_000, 1),
+        ("b", 10_000, 1),
+        ("f", 10_000, 1),
+        ("d_bucket", 20_000, 10),
+    ];
     Shared {
         metrics: metrics.into_iter().map(|(name, count, le)| (name, series(name, count, le))).collect(),
         timestamps_ms: (0..SAMPLES).map(|at| at * STEP_MS).collect(),
         values: (0..SAMPLES).map(|at| (at % 300) as f64 * 7.5).collect(),
+        fractions: (0..SAMPLES).map(|at| (at * 7_919 % 1_000) as f64 / 1_000.0 + 0.1).collect(),
     }
 }
 
 fn queries(criterion: &mut Criterion) {
-    let storage = storage();
+    let shared = storage();
+    let storage = Intercepted::new(MemoryStorage::new(), move |request, _| {
+        Some(Ok(Box::new(shared.select(request)) as Box<dyn SeriesSet>))
+    });
     let settings = Settings { helper_threads_max: 0, ..Settings::default() };
     let engine = Engine::new(settings, Budget::unlimited());
     let options = QueryOptions::default();
@@ -150,6 +120,15 @@ fn queries(criterion: &mut Criterion) {
         ("max over 1 h", 10_000, "max(max_over_time(a[1h]))"),
         ("sum of sums over 5 m", 10_000, "sum(sum_over_time(a[5m]))"),
         ("sum of sums over 1 h", 10_000, "sum(sum_over_time(a[1h]))"),
+        ("sum of fractions over 5 m", 10_000, "sum(sum_over_time(f[5m]))"),
+        ("sum of fractions over 1 h", 10_000, "sum(sum_over_time(f[1h]))"),
+        ("mean of fractions over 5 m", 10_000, "sum(avg_over_time(f[5m]))"),
+        ("mean of fractions over 1 h", 10_000, "sum(avg_over_time(f[1h]))"),
+        ("stddev of fractions over 5 m", 1_000, "sum(stddev_over_time(g[5m]))"),
+        ("stddev of fractions over 1 h", 1_000, "sum(stddev_over_time(g[1h]))"),
+        ("quantile of fractions over 5 m", 1_000, "sum(quantile_over_time(0.9, g[5m]))"),
+        ("quantile of fractions over 1 h", 1_000, "sum(quantile_over_time(0.9, g[1h]))"),
+        ("mad of fractions over 1 h", 1_000, "sum(mad_over_time(g[1h]))"),
         ("join", 20_000, "sum(a * on (pod) group_left b)"),
         ("topk", 10_000, "topk(10, a)"),
         ("histogram quantile", 20_000, "histogram_quantile(0.9, sum by (le, job) (rate(d_bucket[5m])))"),
@@ -158,7 +137,7 @@ fn queries(criterion: &mut Criterion) {
         group.bench_function(name, |bencher| {
             bencher.iter(|| {
                 let start_ms = END_MS - HOUR_MS;
-                let result = engine.range(&storage, &tenant, query, start_ms, END_MS, STEP_MS, &options);
+                let result = engine.range(&*storage, &tenant, query, start_ms, END_MS, STEP_MS, &options);
                 black_box(result.expect("evaluated"));
             });
         });

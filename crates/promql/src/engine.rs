@@ -6,6 +6,7 @@ mod class;
 mod explain;
 mod gate;
 mod price;
+mod query_log;
 mod result;
 mod settings;
 mod top;
@@ -41,9 +42,10 @@ use cache::{Question, ResultCache, Share};
 use gate::Gate;
 use top::{Run, TopQueries};
 
-pub use active::{ActiveQuery, Origin, RangeTimes};
+pub use active::{ActiveQuery, AskedBy, Origin, RangeTimes};
 pub use class::Class;
 pub use explain::{Cost, Measured, PlanNode, Reading};
+pub use query_log::{FinishedQuery, QueryLog};
 pub use settings::{Limits, Settings};
 pub use top::{TopBy, TopQuery};
 
@@ -83,6 +85,7 @@ pub struct Engine {
     helpers: Helpers,
     cache: ResultCache,
     metrics: Metrics,
+    log: RwLock<Option<Arc<dyn QueryLog>>>,
 }
 
 /// When a query is evaluated.
@@ -110,6 +113,7 @@ impl Engine {
             active: ActiveQueries::default(),
             top: TopQueries::default(),
             metrics,
+            log: RwLock::default(),
         }
     }
 
@@ -125,6 +129,11 @@ impl Engine {
         *self.settings.write() = Arc::new(settings);
         // Some settings change what a query means.
         self.cache.clear();
+    }
+
+    /// From now on queries that end are told to `log`, and to no other.
+    pub fn log_to(&self, log: Option<Arc<dyn QueryLog>>) {
+        *self.log.write() = log;
     }
 
     /// The settings in force.
@@ -212,6 +221,7 @@ impl Engine {
         });
         self.metrics.active.dec();
         self.note(&settings, &listed, result.as_ref().err());
+        self.log(&listed, when, &result);
         result
     }
 

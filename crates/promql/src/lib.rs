@@ -27,8 +27,8 @@ pub mod script;
 pub mod value;
 
 pub use engine::{
-    ActiveQuery, Class, Cost, Engine, Limits, Measured, Origin, PlanNode, QueryOptions, RangeTimes, Reading,
-    Settings, TopBy, TopQuery, When,
+    ActiveQuery, AskedBy, Class, Cost, Engine, FinishedQuery, Limits, Measured, Origin, PlanNode, QueryLog,
+    QueryOptions, RangeTimes, Reading, Settings, TopBy, TopQuery, When,
 };
 pub use error::{ParseError, QueryError};
-pub use value::{QueryResult, Value};
+pub use value::{QueryResult, QueryStats, Value};

@@ -133,3 +133,17 @@ pub struct Timings {
     /// From arrival to answer.
     pub exec_total_s: f64,
 }
+
+impl Timings {
+    /// With the names under which they are shown.
+    pub fn named(&self) -> [(&'static str, f64); 6] {
+        [
+            ("evalTotalTime", self.eval_total_s),
+            ("resultSortTime", self.result_sort_s),
+            ("queryPreparationTime", self.query_preparation_s),
+            ("innerEvalTime", self.inner_eval_s),
+            ("execQueueTime", self.exec_queue_s),
+            ("execTotalTime", self.exec_total_s),
+        ]
+    }
+}

@@ -1,90 +1,19 @@
 //! Which queries run, and the means to end one, over HTTP.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use model::{Matcher, Metadata, TenantId};
 use serde_json::Value;
-use storage::memory::MemoryStorage;
-use storage::{
-    Appender, Error, Estimate, LabelRequest, Querier, QueryContext, SelectRequest, SeriesExemplars, SeriesSet,
-};
+use sim::querier::Intercepted;
+use storage::Appender;
 
 use crate::client::PATIENCE;
 use crate::server::{TestServer, settings};
 
-/// Storage whose selections of `endless` do not end before they are told to stop.
-struct Endless(Arc<MemoryStorage>);
-
-impl Querier for Endless {
-    fn select(
-        &self,
-        tenant: &TenantId,
-        request: &SelectRequest<'_>,
-        context: &QueryContext,
-    ) -> Result<Box<dyn SeriesSet>, Error> {
-        if request.matchers.iter().any(|matcher| matcher.value() == "endless") {
-            let end = Instant::now() + PATIENCE;
-            while Instant::now() < end {
-                context.cancel.check()?;
-                std::thread::yield_now();
-            }
-        }
-        self.0.select(tenant, request, context)
-    }
-
-    fn estimate(
-        &self,
-        tenant: &TenantId,
-        request: &SelectRequest<'_>,
-        context: &QueryContext,
-    ) -> Result<Estimate, Error> {
-        self.0.estimate(tenant, request, context)
-    }
-
-    fn label_names(
-        &self,
-        tenant: &TenantId,
-        request: &LabelRequest<'_>,
-        context: &QueryContext,
-    ) -> Result<Vec<String>, Error> {
-        self.0.label_names(tenant, request, context)
-    }
-
-    fn label_values(
-        &self,
-        tenant: &TenantId,
-        name: &str,
-        request: &LabelRequest<'_>,
-        context: &QueryContext,
-    ) -> Result<Vec<String>, Error> {
-        self.0.label_values(tenant, name, request, context)
-    }
-
-    fn metadata(
-        &self,
-        tenant: &TenantId,
-        metric: Option<&str>,
-    ) -> Result<BTreeMap<String, Vec<Metadata>>, Error> {
-        self.0.metadata(tenant, metric)
-    }
-
-    fn exemplars(
-        &self,
-        tenant: &TenantId,
-        matcher_sets: &[Vec<Matcher>],
-        start_ms: i64,
-        end_ms: i64,
-    ) -> Result<Vec<SeriesExemplars>, Error> {
-        self.0.exemplars(tenant, matcher_sets, start_ms, end_ms)
-    }
-}
-
 fn start(settings: api::Settings) -> TestServer {
     let server = TestServer::start_closed(settings);
     let storage = Arc::clone(&server.storage);
-    server.open_with(Arc::clone(&storage) as Arc<dyn Appender>, Arc::new(Endless(storage)));
+    server.open_with(Arc::clone(&storage) as Arc<dyn Appender>, Intercepted::endless(storage));
     server
 }
 

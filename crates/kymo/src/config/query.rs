@@ -63,15 +63,9 @@ pub(super) struct Query {
     slow_log_after: Option<DurationMs>,
     results_cache: Option<bool>,
     slots: Slots,
-    timeout: Option<DurationMs>,
-    #[serde(alias = "max-samples")]
-    max_samples: Option<u64>,
-    max_series: Option<u64>,
-    max_points: Option<u64>,
-    max_memory: Option<Size>,
-    max_expression_length: Option<Size>,
-    max_nesting: Option<u32>,
-    tenants: BTreeMap<String, TenantQuery>,
+    #[serde(rename = "*")]
+    limits: QueryLimits,
+    tenants: BTreeMap<String, QueryLimits>,
 }
 
 /// How many queries of each class run at a time.
@@ -84,10 +78,10 @@ struct Slots {
     batch: Option<u32>,
 }
 
-/// Limits of one tenant; what is missing is as for all.
+/// Limits of one query: of all tenants, or of one; what is missing there is as for all.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-struct TenantQuery {
+struct QueryLimits {
     timeout: Option<DurationMs>,
     #[serde(alias = "max-samples")]
     max_samples: Option<u64>,
@@ -167,10 +161,10 @@ impl Query {
         ])?;
         let slots = self.slots.named().map(|(class, slots)| (class.as_str(), slots.map(u64::from)));
         check_positive(&slots).map_err(|e| e.within("slots"))?;
-        self.limits().check()?;
+        self.limits.config().check()?;
         for (name, tenant) in &self.tenants {
             let within = |e: InvalidSettings| e.within(name).within("tenants");
-            tenant.limits().check().map_err(within)?;
+            tenant.config().check().map_err(within)?;
             TenantId::new(name).map_err(|e| InvalidSettings::at(["tenants", name], e.to_string()))?;
         }
         Ok(())
@@ -179,7 +173,7 @@ impl Query {
     pub(super) fn config(&self) -> QueryConfig {
         let tenants = self.tenants.iter().filter_map(|(name, tenant)| {
             let id = TenantId::new(name).ok()?;
-            Some((id, tenant.limits()))
+            Some((id, tenant.config()))
         });
         let slots = self.slots.named().into_iter();
         QueryConfig {
@@ -189,20 +183,8 @@ impl Query {
             slow_log_after_ms: self.slow_log_after.map(|after| after.0),
             results_cache: self.results_cache,
             class_slots: slots.filter_map(|(class, slots)| Some((class, slots? as usize))).collect(),
-            limits: self.limits(),
+            limits: self.limits.config(),
             tenants: tenants.collect(),
-        }
-    }
-
-    fn limits(&self) -> LimitsConfig {
-        LimitsConfig {
-            timeout_ms: self.timeout.map(|timeout| timeout.0),
-            samples_max: self.max_samples,
-            series_max: self.max_series,
-            points_max: self.max_points,
-            memory_bytes_max: self.max_memory.map(|size| size.0),
-            expression_bytes_max: self.max_expression_length.map(|size| size.0),
-            nesting_max: self.max_nesting,
         }
     }
 }
@@ -218,8 +200,8 @@ impl Slots {
     }
 }
 
-impl TenantQuery {
-    fn limits(&self) -> LimitsConfig {
+impl QueryLimits {
+    fn config(&self) -> LimitsConfig {
         LimitsConfig {
             timeout_ms: self.timeout.map(|timeout| timeout.0),
             samples_max: self.max_samples,

@@ -17,6 +17,7 @@ use tsdb::{Retention, Tsdb};
 use super::Options;
 use super::memory_limit::Budgets;
 use super::process::{self, ConfigMetrics};
+use super::query_log::{QueryLogFile, QueryLogMetrics};
 use crate::cli::UsageError;
 use crate::config::{self, Config};
 use crate::version;
@@ -38,6 +39,7 @@ pub(super) struct Server {
     clock: Arc<dyn Clock>,
     registry: Registry,
     metrics: ConfigMetrics,
+    query_log_metrics: QueryLogMetrics,
     replay: Arc<tsdb::ReplayProgress>,
     started_ms: i64,
     config: RwLock<Arc<Config>>,
@@ -57,6 +59,7 @@ impl Server {
     ) -> anyhow::Result<Arc<Self>> {
         let config = read(&options).map_err(UsageError)?;
         let metrics = ConfigMetrics::register(&registry)?;
+        let query_log_metrics = QueryLogMetrics::register(&registry)?;
         let started_ms = clock.now_ms();
         metrics.successful.set(1);
         metrics.success_seconds.set(started_ms as f64 / 1000.0);
@@ -67,6 +70,7 @@ impl Server {
             clock,
             registry,
             metrics,
+            query_log_metrics,
             replay: Arc::default(),
             started_ms,
             config: RwLock::new(Arc::new(config)),
@@ -86,7 +90,19 @@ impl Server {
         let engine = promql::Engine::new(settings, Arc::clone(&self.budgets.queries))
             .with_result_cache(results, results.limit_bytes());
         engine.register(&self.registry)?;
+        self.log_queries(&engine, self.open_query_log(&self.config()).map_err(UsageError)?);
         Ok(Arc::new(engine))
+    }
+
+    /// Opens the file anew, even if it is the same: the old one may have been moved away.
+    fn open_query_log(&self, config: &Config) -> Result<Option<QueryLogFile>, String> {
+        let open = |path| QueryLogFile::open(path, Arc::clone(&self.clock), self.query_log_metrics.clone());
+        config.query_log.as_deref().map(open).transpose()
+    }
+
+    fn log_queries(&self, engine: &promql::Engine, log: Option<QueryLogFile>) {
+        self.query_log_metrics.set_enabled(log.is_some());
+        engine.log_to(log.map(|log| Arc::new(log) as Arc<dyn promql::QueryLog>));
     }
 
     /// Limits of queries: the file, else the flags.
@@ -195,12 +211,14 @@ impl Server {
         let opened =
             self.opened.read().clone().ok_or("the server is starting or stopping; try again later")?;
         let config = read(&self.options)?;
-        // Scraping is the only part that may refuse, and then goes on as before; so all changes or nothing.
+        let query_log = self.open_query_log(&config)?;
+        // Scraping is the only other part that may refuse, and then goes on as before; so all changes or nothing.
         self.runtime
             .block_on(opened.scrape.reload(config.scrape.clone()))
             .map_err(|error| error.to_string())?;
         opened.tsdb.reload(self.retention(&config));
         opened.engine.reload(self.query_settings(&config));
+        self.log_queries(&opened.engine, query_log);
         *self.config.write() = Arc::new(config);
         Ok(())
     }

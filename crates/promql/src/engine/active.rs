@@ -20,6 +20,32 @@ pub struct Origin {
     pub user: String,
     /// What asks: a dashboard's panel, or the program that sent the request.
     pub source: String,
+    /// How it came, for the query log.
+    pub asked_by: AskedBy,
+}
+
+/// How a query came.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum AskedBy {
+    /// Not known.
+    #[default]
+    Unknown,
+    /// With a request.
+    Http {
+        /// The address at the other end of the connection.
+        client_ip: String,
+        /// `GET` or `POST`.
+        method: String,
+        /// The path, without parameters.
+        path: String,
+    },
+    /// From a group of rules.
+    RuleGroup {
+        /// The file in which it is.
+        file: String,
+        /// Its name.
+        name: String,
+    },
 }
 
 /// The times of a range query, inclusive, in milliseconds.

@@ -11,7 +11,7 @@ mod answer;
 mod eligible;
 
 use std::collections::HashMap;
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 use std::sync::Arc;
 
 use hashbrown::HashMap as FastMap;
@@ -84,8 +84,17 @@ impl Question {
 #[derive(Debug, Clone)]
 struct Note {
     annotation: Annotation,
-    first_ms: i64,
-    last_ms: i64,
+    /// Times of which one at least is meant, nobody knows which.
+    about: RangeInclusive<i64>,
+    /// Times beyond which none is meant.
+    within: RangeInclusive<i64>,
+}
+
+impl Note {
+    fn new(annotation: Annotation, grid: &Grid) -> Self {
+        let times = grid.start_ms..=grid.end_ms();
+        Self { annotation, about: times.clone(), within: times }
+    }
 }
 
 /// Annotations of a result that is kept, at most; each refresh may add some.
@@ -272,14 +281,17 @@ impl ResultCache {
     }
 }
 
-/// The same said about several parts, once for all of them.
+/// The same said about several parts, once: about the latest, which is asked for longest while time goes on.
 fn merge_notes(notes: Vec<Note>) -> Vec<Note> {
     let mut merged: Vec<Note> = Vec::new();
     for note in notes {
         match merged.iter_mut().find(|known| known.annotation == note.annotation) {
             Some(known) => {
-                known.first_ms = known.first_ms.min(note.first_ms);
-                known.last_ms = known.last_ms.max(note.last_ms);
+                let (first, last) = (known.within.start(), known.within.end());
+                known.within = *first.min(note.within.start())..=*last.max(note.within.end());
+                if known.about.start() < note.about.start() {
+                    known.about = note.about;
+                }
             }
             None => merged.push(note),
         }

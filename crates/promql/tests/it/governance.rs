@@ -3,14 +3,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use model::{Labels, Matcher, Metadata, TenantId};
+use model::{Labels, TenantId};
 use promql::{Class, Engine, Limits, Origin, QueryError, QueryOptions, Settings, TopBy};
+use sim::querier::Intercepted;
 use stdx::memory::Budget;
-use storage::memory::MemoryStorage;
-use storage::{
-    Appender, Error, LabelRequest, Querier, QueryContext, SelectRequest, SeriesExemplars, SeriesSet,
-    WriteBatch,
-};
+use storage::{Appender, WriteBatch};
 
 use crate::data::{Asked, storage_of};
 
@@ -107,74 +104,6 @@ fn a_result_holds_its_memory_until_it_is_dropped() {
     }
 }
 
-/// Storage whose selections do not end before they are told to stop.
-struct Endless(Arc<MemoryStorage>);
-
-impl Querier for Endless {
-    fn select(
-        &self,
-        tenant: &TenantId,
-        request: &SelectRequest<'_>,
-        context: &QueryContext,
-    ) -> Result<Box<dyn SeriesSet>, Error> {
-        if request.matchers.iter().any(|matcher| matcher.value() == "endless") {
-            let end = Instant::now() + Duration::from_secs(20);
-            while Instant::now() < end {
-                context.cancel.check()?;
-                std::thread::yield_now();
-            }
-        }
-        self.0.select(tenant, request, context)
-    }
-
-    /// Does not take for ever: it is evaluating that must be seen and stopped.
-    fn estimate(
-        &self,
-        tenant: &TenantId,
-        request: &SelectRequest<'_>,
-        context: &QueryContext,
-    ) -> Result<storage::Estimate, Error> {
-        self.0.estimate(tenant, request, context)
-    }
-
-    fn label_names(
-        &self,
-        _: &TenantId,
-        _: &LabelRequest<'_>,
-        _: &QueryContext,
-    ) -> Result<Vec<String>, Error> {
-        Ok(Vec::new())
-    }
-
-    fn label_values(
-        &self,
-        _: &TenantId,
-        _: &str,
-        _: &LabelRequest<'_>,
-        _: &QueryContext,
-    ) -> Result<Vec<String>, Error> {
-        Ok(Vec::new())
-    }
-
-    fn metadata(
-        &self,
-        _: &TenantId,
-        _: Option<&str>,
-    ) -> Result<std::collections::BTreeMap<String, Vec<Metadata>>, Error> {
-        Ok(Default::default())
-    }
-
-    fn exemplars(
-        &self,
-        _: &TenantId,
-        _: &[Vec<Matcher>],
-        _: i64,
-        _: i64,
-    ) -> Result<Vec<SeriesExemplars>, Error> {
-        Ok(Vec::new())
-    }
-}
-
 fn poll<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let end = Instant::now() + Duration::from_secs(20);
     loop {
@@ -188,18 +117,18 @@ fn poll<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
 
 #[test]
 fn a_query_is_listed_while_it_runs_and_ends_when_it_is_killed() {
-    let storage = Endless(storage_of(&many(3)));
+    let storage = Intercepted::endless(storage_of(&many(3)));
     let engine = Engine::new(Settings::default(), Budget::root("all", 1 << 30));
     let tenant = TenantId::anonymous();
     let other = TenantId::new("other").expect("valid");
     let options = QueryOptions {
         class: Class::Batch,
-        origin: Origin { user: "ann".to_owned(), source: "a report".to_owned() },
+        origin: Origin { user: "ann".to_owned(), source: "a report".to_owned(), ..Origin::default() },
         ..QueryOptions::default()
     };
     std::thread::scope(|scope| {
         let running = scope.spawn(|| {
-            engine.range(&storage, &tenant, "sum(a) + endless", 0, 60 * MINUTE_MS, MINUTE_MS, &options)
+            engine.range(&*storage, &tenant, "sum(a) + endless", 0, 60 * MINUTE_MS, MINUTE_MS, &options)
         });
         let active = poll("the query", || {
             engine.active_queries(Some(&tenant)).pop().filter(|one| one.series_read == 3)
@@ -227,13 +156,13 @@ fn a_query_is_listed_while_it_runs_and_ends_when_it_is_killed() {
 
 #[test]
 fn alerts_answer_while_dashboards_take_all_slots_and_all_their_memory() {
-    let storage = Endless(storage_of(&many(3)));
+    let storage = Intercepted::endless(storage_of(&many(3)));
     let budget = Budget::root("all", 1 << 20);
     let settings = Settings { concurrent_max: 2, waiting_max: 0, ..Settings::default() };
     let engine = Engine::new(settings, Arc::clone(&budget));
     let tenant = TenantId::anonymous();
     let of = |class| QueryOptions { class, ..QueryOptions::default() };
-    let ask = |query: &str, class| engine.instant(&storage, &tenant, query, MINUTE_MS, &of(class));
+    let ask = |query: &str, class| engine.instant(&*storage, &tenant, query, MINUTE_MS, &of(class));
     std::thread::scope(|scope| {
         let dashboards: Vec<_> =
             (0..2).map(|_| scope.spawn(|| ask("endless", Class::Dashboard).err())).collect();

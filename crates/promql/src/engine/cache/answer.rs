@@ -37,10 +37,10 @@ impl ResultCache {
         };
         let kept = known.map(|known| (known.usable(grid, &question, &changes), known));
         let kept = kept.filter(|(steps, _)| !steps.is_empty());
-        let kept_steps = kept.as_ref().map_or(0, |(steps, _)| steps.len());
+        let is_known = kept.as_ref().is_some_and(|(steps, _)| steps.len() == grid.count);
         let mut notes = Some(Vec::new());
-        let series = match kept {
-            None => evaluate(evaluator, plan, grid, &mut notes)?,
+        let (series, kept_steps) = match kept {
+            None => (evaluate(evaluator, plan, grid, &mut notes)?, 0),
             Some((steps, known)) => complete(evaluator, plan, grid, &known, steps, &mut notes)?,
         };
         let result = match kept_steps {
@@ -49,7 +49,7 @@ impl ResultCache {
             _ => "partial",
         };
         self.metrics.cached(result, kept_steps, grid.count - kept_steps);
-        if let Some(notes) = notes.filter(|_| kept_steps < grid.count) {
+        if let Some(notes) = notes.filter(|_| !is_known) {
             self.insert(question, grid, changes.version, &series, notes);
         }
         Ok((Evaluated::Vector(series), Share { kept_steps }))
@@ -67,11 +67,9 @@ fn evaluate(
     let evaluated = evaluator.evaluate(plan, grid)?;
     let said = std::mem::replace(&mut evaluator.annotations, before);
     match (said.plain(), notes.as_mut()) {
-        (Some(plain), Some(notes)) => notes.extend(plain.iter().map(|annotation| Note {
-            annotation: annotation.clone(),
-            first_ms: grid.start_ms,
-            last_ms: grid.end_ms(),
-        })),
+        (Some(plain), Some(notes)) => {
+            notes.extend(plain.iter().map(|annotation| Note::new(annotation.clone(), grid)));
+        }
         _ => *notes = None,
     }
     evaluator.annotations.absorb(said);
@@ -81,7 +79,8 @@ fn evaluate(
     }
 }
 
-/// Evaluates the steps before and after those that are kept.
+/// Evaluates the steps before and after those that are kept; returns how many are. Or evaluates all of them, if something was said of which nobody knows
+/// whether it was about steps that are asked for now.
 fn complete(
     evaluator: &mut Evaluator<'_>,
     plan: &Node,
@@ -89,23 +88,35 @@ fn complete(
     known: &Arc<Extent>,
     steps: Range<usize>,
     notes: &mut Notes,
-) -> Result<Vec<Series>, QueryError> {
+) -> Result<(Vec<Series>, usize), QueryError> {
     let part = |start: usize, count: usize| Grid { start_ms: grid.time_ms(start), count, ..*grid };
     let mut pieces = Vec::new();
     if steps.start > 0 {
         pieces.push(Piece::New(0, evaluate(evaluator, plan, &part(0, steps.start), notes)?));
     }
     let (end, kept) = (steps.end, part(steps.start, steps.len()));
-    for note in &known.notes {
-        let (first_ms, last_ms) = (note.first_ms.max(kept.start_ms), note.last_ms.min(kept.end_ms()));
-        if first_ms <= last_ms {
-            evaluator.annotations.repeat(&note.annotation);
-            notes.iter_mut().for_each(|notes| notes.push(Note { first_ms, last_ms, ..note.clone() }));
-        }
-    }
     pieces.push(Piece::Kept(known, steps));
     if end < grid.count {
         pieces.push(Piece::New(end, evaluate(evaluator, plan, &part(end, grid.count - end), notes)?));
     }
-    assemble(grid, pieces, &evaluator.ledger)
+    for note in &known.notes {
+        let (first_ms, last_ms) =
+            (*note.within.start().max(&kept.start_ms), *note.within.end().min(&kept.end_ms()));
+        if first_ms > last_ms {
+            continue;
+        }
+        let new = notes.iter().flatten().find(|new| new.annotation == note.annotation);
+        let about = if *note.about.start() >= kept.start_ms && *note.about.end() <= kept.end_ms() {
+            evaluator.annotations.repeat(&note.annotation);
+            note.about.clone()
+        } else if let Some(new) = new {
+            new.about.clone()
+        } else {
+            *notes = Some(Vec::new());
+            return Ok((evaluate(evaluator, plan, grid, notes)?, 0));
+        };
+        let note = Note { annotation: note.annotation.clone(), about, within: first_ms..=last_ms };
+        notes.iter_mut().for_each(|notes| notes.push(note.clone()));
+    }
+    Ok((assemble(grid, pieces, &evaluator.ledger)?, kept.count))
 }

@@ -1,14 +1,19 @@
 //! Functions of ranges for whole series of floats: all steps in one pass, where one by one would look at each sample
 //! as often as there are steps that see it.
 //!
-//! To the same bits as the kernels of [`over_time`](super::over_time) and [`rates`](super::rates): sums are only taken
-//! apart where all numbers are whole and small, so that no order of addition rounds.
+//! To the same bits as the kernels of [`over_time`](super::over_time) and [`rates`](super::rates).
 
 mod kymo;
+mod lanes;
+mod sorted;
+mod sums;
 
 use crate::eval::column::{Bits, Column};
 use crate::eval::window::spans::Spans;
-use crate::kahan::{self, Mean};
+
+use super::numbers;
+use sorted::SortedWindow;
+use sums::RunningSums;
 
 /// Fills a column, which is empty, from a series' floats.
 pub(super) type ColumnKernel = fn(&mut ColumnState, &Spans, &[f64], &mut Column);
@@ -26,8 +31,10 @@ pub(super) struct ColumnState {
     rates: RateSteps,
     /// Positions of floats lower than the one before.
     resets: Vec<u32>,
-    /// Running counts or sums.
+    /// Running counts.
     running: Vec<f64>,
+    sums: RunningSums,
+    sorted: SortedWindow,
     /// Positions of candidates for an extreme.
     candidates: Vec<u32>,
 }
@@ -65,8 +72,17 @@ pub(super) fn resolve(name: &str) -> Option<ColumnKernel> {
         "min_over_time" => {
             |state, spans, values, column| extremes(state, spans, values, column, |a, b| a < b)
         }
-        "sum_over_time" => sums,
-        "avg_over_time" => means,
+        "sum_over_time" => sums::sums,
+        "avg_over_time" => sums::means,
+        "stddev_over_time" => |_, spans, values, column| sums::variances(spans, values, column, f64::sqrt),
+        "stdvar_over_time" => |_, spans, values, column| sums::variances(spans, values, column, |v| v),
+        "quantile_over_time" => |state, spans, values, column| {
+            let q = state.param;
+            sorted::each_window(state, spans, values, column, |window| {
+                numbers::quantile_of_sorted(q, window)
+            });
+        },
+        "mad_over_time" => sorted::median_distances,
         _ => return kymo::resolve(name),
     })
 }
@@ -244,94 +260,6 @@ fn extremes(
             best += 1;
         }
         column.set(step, values[candidates.get(best).map_or(*to as usize - 1, |at| *at as usize)]);
-    }
-}
-
-/// The magnitude up to which sums of whole numbers are exact in any order.
-const EXACT_MAX: f64 = (1_u64 << 52) as f64;
-
-/// Fills `running` with the sums before each value, if all of them are exact.
-fn running_sums(running: &mut Vec<f64>, values: &[f64]) -> bool {
-    let (mut sum, mut magnitude) = (0.0, 0.0);
-    let mut whole = true;
-    running.clear();
-    running.push(0.0);
-    for value in values {
-        whole &= (*value as i64) as f64 == *value;
-        sum += *value;
-        magnitude += value.abs();
-        running.push(sum);
-    }
-    whole && magnitude < EXACT_MAX
-}
-
-fn sums(state: &mut ColumnState, spans: &Spans, values: &[f64], column: &mut Column) {
-    if spans.steps().len() > 1 && running_sums(&mut state.running, values) {
-        let running = &state.running;
-        return each(spans, column, |from, to| running[to as usize] - running[from as usize]);
-    }
-    each_sum(spans, values, |step, from, to, sum, c| {
-        if to > from {
-            column.set(step, if sum.is_infinite() { sum } else { sum + c });
-        }
-    });
-}
-
-fn means(state: &mut ColumnState, spans: &Spans, values: &[f64], column: &mut Column) {
-    if spans.steps().len() > 1 && running_sums(&mut state.running, values) {
-        let running = &state.running;
-        return each(spans, column, |from, to| {
-            (running[to as usize] - running[from as usize]) / f64::from(to - from)
-        });
-    }
-    each_sum(spans, values, |step, from, to, sum, c| {
-        let Some((first, rest)) = values[from..to].split_first() else { return };
-        if sum.is_finite() {
-            let count = (to - from) as f64;
-            return column.set(step, sum / count + c / count);
-        }
-        // It overflowed, or one of them was infinite: the mean may still be a number.
-        let mut mean = Mean::of(*first);
-        rest.iter().for_each(|value| mean.add(*value));
-        column.set(step, mean.value());
-    });
-}
-
-/// Windows that are summed at the same time. Each addition waits for the one before it, so that one window alone leaves
-/// the processor idle most of the time.
-const LANES: usize = 8;
-
-/// Calls `done` with each step's window, and the compensated sum of its values.
-#[inline]
-fn each_sum(spans: &Spans, values: &[f64], mut done: impl FnMut(usize, usize, usize, f64, f64)) {
-    let mut step = 0;
-    for windows in spans.steps().chunks(LANES) {
-        let (mut sums, mut compensations) = ([0.0; LANES], [0.0; LANES]);
-        let len_min = windows.iter().map(|(from, to)| to - from).min().unwrap_or(0) as usize;
-        if windows.len() == LANES {
-            let lanes: [&[f64]; LANES] =
-                std::array::from_fn(|lane| &values[windows[lane].0 as usize..][..len_min]);
-            #[expect(
-                clippy::needless_range_loop,
-                reason = "one position in all lanes, for vector instructions"
-            )]
-            for at in 0..len_min {
-                for lane in 0..LANES {
-                    (sums[lane], compensations[lane]) =
-                        kahan::add(lanes[lane][at], sums[lane], compensations[lane]);
-                }
-            }
-        }
-        let done_len = if windows.len() == LANES { len_min } else { 0 };
-        for (lane, (from, to)) in windows.iter().enumerate() {
-            let (from, to) = (*from as usize, *to as usize);
-            let (mut sum, mut c) = (sums[lane], compensations[lane]);
-            for value in &values[from + done_len..to] {
-                (sum, c) = kahan::add(*value, sum, c);
-            }
-            done(step, from, to, sum, c);
-            step += 1;
-        }
     }
 }
 

@@ -6,21 +6,28 @@ use crate::kahan::Sum;
 use super::numbers;
 use super::range::{Kernel, KernelState, Out};
 
+/// A kernel that counts, or takes the share, of the values of which something holds.
+macro_rules! kernel {
+    ($fold:ident, $holds:expr) => {
+        |view, state| $fold(view, state, $holds)
+    };
+}
+
 /// The kernel of a name.
 pub(super) fn resolve(name: &str) -> Option<Kernel> {
     let kernel: Kernel = match name {
-        "count_eq_over_time" => |view, state| count(view, state, |value, bound| value == bound),
-        "count_ge_over_time" => |view, state| count(view, state, |value, bound| value >= bound),
-        "count_gt_over_time" => |view, state| count(view, state, |value, bound| value > bound),
-        "count_le_over_time" => |view, state| count(view, state, |value, bound| value <= bound),
-        "count_lt_over_time" => |view, state| count(view, state, |value, bound| value < bound),
-        "count_ne_over_time" => |view, state| count(view, state, |value, bound| value != bound),
-        "share_eq_over_time" => |view, state| share(view, state, |value, bound| value == bound),
-        "share_ge_over_time" => |view, state| share(view, state, |value, bound| value >= bound),
-        "share_gt_over_time" => |view, state| share(view, state, |value, bound| value > bound),
-        "share_le_over_time" => |view, state| share(view, state, |value, bound| value <= bound),
-        "share_lt_over_time" => |view, state| share(view, state, |value, bound| value < bound),
-        "share_ne_over_time" => |view, state| share(view, state, |value, bound| value != bound),
+        "count_eq_over_time" => kernel!(count, |value, bound| value == bound),
+        "count_ge_over_time" => kernel!(count, |value, bound| value >= bound),
+        "count_gt_over_time" => kernel!(count, |value, bound| value > bound),
+        "count_le_over_time" => kernel!(count, |value, bound| value <= bound),
+        "count_lt_over_time" => kernel!(count, |value, bound| value < bound),
+        "count_ne_over_time" => kernel!(count, |value, bound| value != bound),
+        "share_eq_over_time" => kernel!(share, |value, bound| value == bound),
+        "share_ge_over_time" => kernel!(share, |value, bound| value >= bound),
+        "share_gt_over_time" => kernel!(share, |value, bound| value > bound),
+        "share_le_over_time" => kernel!(share, |value, bound| value <= bound),
+        "share_lt_over_time" => kernel!(share, |value, bound| value < bound),
+        "share_ne_over_time" => kernel!(share, |value, bound| value != bound),
         "distinct_over_time" => distinct,
         "median_over_time" => median,
         "mode_over_time" => mode,
@@ -67,24 +74,31 @@ fn distinct(view: &View<'_>, state: &mut KernelState) -> Out {
     if !has_floats(view, state) {
         return Out::Nothing;
     }
-    let values = sorted(view, state);
+    Out::Float(distinct_of_sorted(sorted(view, state)))
+}
+
+/// How many values there are that differ.
+pub(super) fn distinct_of_sorted(values: &[f64]) -> f64 {
     let changes = values.windows(2).filter(|pair| !same(pair[0], pair[1])).count();
-    Out::Float((changes + 1) as f64)
+    (changes + 1) as f64
 }
 
 fn median(view: &View<'_>, state: &mut KernelState) -> Out {
     if !has_floats(view, state) {
         return Out::Nothing;
     }
-    Out::Float(numbers::quantile(0.5, sorted(view, state)))
+    Out::Float(numbers::quantile_of_sorted(0.5, sorted(view, state)))
 }
 
-/// The most frequent value; of several, the smallest.
 fn mode(view: &View<'_>, state: &mut KernelState) -> Out {
     if !has_floats(view, state) {
         return Out::Nothing;
     }
-    let values = sorted(view, state);
+    Out::Float(mode_of_sorted(sorted(view, state)))
+}
+
+/// The most frequent value; of several, the smallest.
+pub(super) fn mode_of_sorted(values: &[f64]) -> f64 {
     let (mut best, mut best_count) = (values[0], 0);
     let mut run = 0;
     for at in 0..values.len() {
@@ -93,7 +107,7 @@ fn mode(view: &View<'_>, state: &mut KernelState) -> Out {
             (best, best_count) = (values[at], run);
         }
     }
-    Out::Float(best)
+    best
 }
 
 fn same(a: f64, b: f64) -> bool {

@@ -5,18 +5,25 @@ use std::cmp::Ordering;
 use crate::annotations::general;
 use crate::kahan::Sum;
 
-/// NaN before all numbers, as PromQL sorts values.
+/// NaN before all numbers, as PromQL sorts values; the negative zero before the other, so that equal windows are sorted
+/// equally.
 pub(crate) fn nan_first(a: &f64, b: &f64) -> Ordering {
     match (a.is_nan(), b.is_nan()) {
         (true, true) => Ordering::Equal,
         (true, false) => Ordering::Less,
         (false, true) => Ordering::Greater,
-        (false, false) => a.partial_cmp(b).unwrap_or(Ordering::Equal),
+        (false, false) => a.total_cmp(b),
     }
 }
 
 /// The value below which a share `q` of the values lies, interpolated between neighbours. Sorts the values.
 pub(crate) fn quantile(q: f64, values: &mut [f64]) -> f64 {
+    values.sort_unstable_by(nan_first);
+    quantile_of_sorted(q, values)
+}
+
+/// [`quantile`] of values that [`nan_first`] has sorted.
+pub(crate) fn quantile_of_sorted(q: f64, values: &[f64]) -> f64 {
     if values.is_empty() || q.is_nan() {
         return f64::NAN;
     }
@@ -26,13 +33,16 @@ pub(crate) fn quantile(q: f64, values: &mut [f64]) -> f64 {
     if q > 1.0 {
         return f64::INFINITY;
     }
-    values.sort_unstable_by(nan_first);
-    let last = values.len() - 1;
+    let (lower, upper, weight) = ranks(q, values.len());
+    values[lower] * (1.0 - weight) + values[upper] * weight
+}
+
+/// Between which of `len` sorted values the quantile lies, and the weight of the upper one.
+pub(crate) fn ranks(q: f64, len: usize) -> (usize, usize, f64) {
+    let last = len - 1;
     let rank = q * last as f64;
     let lower = rank.floor().max(0.0) as usize;
-    let upper = (lower + 1).min(last);
-    let weight = rank - rank.floor();
-    values[lower] * (1.0 - weight) + values[upper] * weight
+    (lower, (lower + 1).min(last), rank - rank.floor())
 }
 
 /// The text of the warning about a quantile outside 0 to 1.

@@ -299,6 +299,10 @@ impl Job<'_> {
                     self.set_bounds(state);
                 }
                 kernel(state, &batch.spans, &samples.floats.values, &mut result.series.column);
+                if self.function.kind == Special::Quantile && batch.spans.len_max() > 0 {
+                    batch.state.params[0] = batch.column_state.param;
+                    batch.state.note_quantile();
+                }
                 result.samples_max = batch.spans.len_max();
                 batch.stats.add_spans(&batch.spans);
             }
