@@ -2,13 +2,24 @@
 //!
 //! Map: [`exposition`] the text that exporters answer with (Prometheus text 0.0.4 and OpenMetrics 1.0), and the
 //! negotiation of it · [`text_writer`] the same text, written · [`remote_write`] Prometheus remote write 1.0 ·
-//! [`remote_read`] Prometheus remote read · [`protobuf`] reading and writing protobuf's wire format by hand.
+//! [`remote_read`] Prometheus remote read · [`influx`] Influx line protocol · [`graphite`] Graphite's plaintext · [`statsd`] StatsD and
+//! DogStatsD · [`opentsdb`] OpenTSDB's telnet lines · [`json_write`] samples as JSON objects, Kymo's and OpenTSDB's ·
+//! [`json_lines`] series as JSON lines · [`csv`] tables · [`json`] JSON read leniently · [`protobuf`] reading and writing protobuf's wire
+//! format by hand.
 //!
 //! Invariants: no sockets, no HTTP, no storage. Nothing here panics on outside data, every decoder bounds the
 //! memory it takes, and parsers of hot paths allocate nothing per line or sample.
 
+pub mod csv;
 pub mod exposition;
+pub mod graphite;
+pub mod influx;
+pub mod json;
+pub mod json_lines;
+pub mod json_write;
+pub mod opentsdb;
 pub mod protobuf;
 pub mod remote_read;
 pub mod remote_write;
+pub mod statsd;
 pub mod text_writer;
