@@ -182,6 +182,15 @@ fn not_ready() -> Response {
     response
 }
 
+/// Any JSON, for endpoints outside the API's envelope.
+pub(crate) fn json_response(status: StatusCode, body: &serde_json::Value) -> Response {
+    let mut out = Vec::new();
+    json::write_tree(&mut out, body);
+    let mut response = (status, out).into_response();
+    response.headers_mut().insert(header::CONTENT_TYPE, json::CONTENT_TYPE);
+    response
+}
+
 /// Plain text, as Go's `http.Error` sends it: with a newline at its end.
 pub(crate) fn text(status: StatusCode, message: &str) -> Response {
     let mut response = (status, format!("{message}\n")).into_response();

@@ -50,6 +50,7 @@ pub(crate) struct PushMetrics {
     requests: IntCounterVec,
     samples: IntCounterVec,
     rejected: IntCounterVec,
+    ignored: IntCounterVec,
     bytes: IntCounterVec,
     duration: HistogramVec,
 }
@@ -84,6 +85,11 @@ impl PushMetrics {
                 "Pushed samples that were refused, by protocol and reason.",
                 &["protocol", "reason"],
             )?,
+            ignored: counter(
+                "kymo_push_items_ignored_total",
+                "Pushed items that no sample can hold, by protocol and kind.",
+                &["protocol", "kind"],
+            )?,
             bytes: counter(
                 "kymo_push_received_bytes_total",
                 "Bytes of pushes as they came over the network, by protocol.",
@@ -100,6 +106,9 @@ impl PushMetrics {
         self.bytes.with_label_values(&[protocol]).inc_by(seen.bytes as u64);
         for (reason, samples) in seen.refusals.by_reason() {
             self.rejected.with_label_values(&[protocol, *reason]).inc_by(*samples as u64);
+        }
+        for (kind, items) in seen.refusals.ignored() {
+            self.ignored.with_label_values(&[protocol, *kind]).inc_by(*items as u64);
         }
         self.duration.with_label_values(&[protocol]).observe(elapsed.as_secs_f64());
     }

@@ -49,6 +49,21 @@ impl FromRequest<Arc<State>> for Params {
 }
 
 impl Params {
+    /// Those of a URL alone: bodies of pushes are no forms, whatever their header says.
+    ///
+    /// # Errors
+    /// If something is not well escaped.
+    pub(crate) fn of_query(query: &str) -> Result<Self, ApiError> {
+        let mut params = Self::default();
+        params.add(query)?;
+        Ok(params)
+    }
+
+    /// Whether a parameter is there, be it without a value, and not `false`.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.all(name).next().is_some_and(|value| value != "false")
+    }
+
     fn add(&mut self, encoded: &str) -> Result<(), ApiError> {
         for pair in encoded.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));

@@ -2,7 +2,8 @@
 //!
 //! Map: [`receive`] a request from its head to "durable" · [`store`] a batch that did not come by HTTP · `protocol` their names ·
 //! `decoding` Content-Encoding, bounded · `filling` what a handler fills, and how it gets into storage · `refusals` what was not
-//! written, each item named · `sources` who pushes, for people · here the lanes.
+//! written, each item named · `sources` who pushes, for people · `labels` of a series · here the lanes. Protocols over HTTP: `influx`, `import` (JSON, JSON lines, CSV, exposition
+//! text, Graphite), `opentsdb`; remote write is in `write`.
 //!
 //! Each protocol has a lane: slots and a share of memory of its own, so that a flood on one does not starve another. What
 //! finds no slot is answered 429 at once. Larger bodies are decoded on a blocking thread. Nothing is answered
@@ -11,6 +12,10 @@
 
 mod decoding;
 mod filling;
+pub(crate) mod import;
+pub(crate) mod influx;
+mod labels;
+pub(crate) mod opentsdb;
 mod protocol;
 mod refusals;
 mod sources;
@@ -182,6 +187,7 @@ async fn take_in<T: Send + 'static>(
     fill: impl FnOnce(&mut Filling<'_>) -> Result<T, ApiError> + Send + 'static,
     bytes: &mut usize,
 ) -> Result<Done<T>, ApiError> {
+    state.backends()?;
     let lane = state.intake.lane(arrival.protocol);
     let slot = slot(lane)?;
     let encoding = arrival.encoding.map_or_else(|| Encoding::of(request.headers()), Ok)?;

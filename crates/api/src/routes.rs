@@ -15,10 +15,11 @@ use http::{HeaderValue, Method, StatusCode, header};
 use tower_http::compression::CompressionLayer;
 
 use crate::error::{self, ApiError, ErrorType};
+use crate::push::{self, import, influx, opentsdb};
 use crate::state::State;
 use crate::{
-    admin, features, federate, governance, metadata, parse_query, push, query, remote_read, search, series,
-    status, storage_admin, targets, ui, write,
+    admin, features, federate, governance, metadata, parse_query, query, remote_read, search, series, status,
+    storage_admin, targets, ui, write,
 };
 
 const ADMIN_PATH: &str = "/api/v1/admin/";
@@ -34,11 +35,29 @@ pub(crate) fn router(state: &Arc<State>) -> Router {
         .route("/-/reload", post(admin::reload).put(admin::reload))
         .route("/-/quit", post(admin::quit).put(admin::quit))
         .route("/graph", get(ui::graph))
+        .merge(pushes())
         .fallback(ui::serve)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(CompressionLayer::new().gzip(true).zstd(true))
         .layer(from_fn_with_state(Arc::clone(state), observe))
         .with_state(Arc::clone(state))
+}
+
+/// Where other systems' clients push, at the paths they know.
+fn pushes() -> Router<Arc<State>> {
+    Router::new()
+        .route("/write", post(influx::write))
+        .route("/influx/write", post(influx::write))
+        .route("/api/v2/write", post(influx::write))
+        .route("/influx/api/v2/write", post(influx::write))
+        .route("/query", post(influx::query))
+        .route("/influx/query", get_or_post(influx::query))
+        .route("/ping", get(influx::ping))
+        .route("/influx/ping", get(influx::ping))
+        .route("/health", get(influx::health))
+        .route("/influx/health", get(influx::health))
+        .route("/api/put", post(opentsdb::put))
+        .route("/opentsdb/api/put", post(opentsdb::put))
 }
 
 fn api(state: &Arc<State>) -> Router<Arc<State>> {
@@ -69,6 +88,12 @@ fn api(state: &Arc<State>) -> Router<Arc<State>> {
         .route("/status/top_queries", get(governance::top_queries))
         .route("/status/push_sources", get(push::push_sources))
         .route("/write", post(write::write))
+        .route("/influx/write", post(influx::write))
+        .route("/import", post(import::json_lines))
+        .route("/import/json", post(import::json))
+        .route("/import/csv", post(import::csv))
+        .route("/import/prometheus", post_or_put(import::prometheus))
+        .route("/import/graphite", post(import::graphite))
         .route("/read", post(remote_read::read))
         .route("/search/metric_names", get_or_post(search::metric_names))
         .route("/search/label_names", get_or_post(search::label_names))

@@ -18,6 +18,7 @@ pub(crate) struct Refusals {
     shown: Vec<String>,
     count: usize,
     by_reason: Vec<(&'static str, usize)>,
+    ignored: Vec<(&'static str, usize)>,
 }
 
 impl Refusals {
@@ -36,6 +37,19 @@ impl Refusals {
             }
             self.shown.push(text);
         }
+    }
+
+    /// Notes that so many items were left out that no sample can hold, and that clients send all the same: no refusal.
+    pub(crate) fn ignore(&mut self, reason: &'static str, items: usize) {
+        match self.ignored.iter_mut().find(|(known, _)| *known == reason) {
+            Some((_, count)) => *count += items,
+            None => self.ignored.push((reason, items)),
+        }
+    }
+
+    /// Items left out, by reason.
+    pub(crate) fn ignored(&self) -> &[(&'static str, usize)] {
+        &self.ignored
     }
 
     /// Notes what storage refused.
@@ -73,6 +87,9 @@ impl Refusals {
                 Some((_, count)) => *count += samples,
                 None => self.by_reason.push((reason, samples)),
             }
+        }
+        for (reason, items) in other.ignored {
+            self.ignore(reason, items);
         }
         let room = SHOWN_MAX - self.shown.len();
         self.shown.extend(other.shown.into_iter().take(room));

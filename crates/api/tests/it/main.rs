@@ -5,6 +5,7 @@ mod connections;
 mod endpoints;
 mod errors;
 mod governance;
+mod line_protocols;
 mod plans;
 mod pushing;
 mod queries;
