@@ -19,7 +19,7 @@ use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::thread::ThreadId;
+use std::thread::Thread;
 
 use parking_lot::{Mutex, MutexGuard};
 use stdx::fs::Fs;
@@ -66,10 +66,18 @@ pub struct SimFs {
 
 /// Something to do in the middle of what a thread does.
 struct Interrupt {
-    thread: ThreadId,
+    thread: Thread,
     /// Operations of the thread that still come before.
     countdown: u64,
     act: Box<dyn FnOnce() + Send>,
+}
+
+impl Interrupt {
+    /// Whether its operations count: those of the thread itself, and of one that does its work in the background.
+    fn is_of(&self, thread: &Thread) -> bool {
+        let background = || Some(thread.name()?.strip_suffix(":low")? == self.thread.name()?);
+        self.thread.id() == thread.id() || background().unwrap_or(false)
+    }
 }
 
 impl std::fmt::Debug for Interrupt {
@@ -172,11 +180,11 @@ impl SimFs {
         self.disk.lock().faults.push(Fault { kind, countdown: nth - 1, lasting });
     }
 
-    /// Has `act` done by this thread before its `nth` operation from now (1 is the next; a read counts), so that something
+    /// Has `act` done by this thread, or one that does an engine's work for it, before its `nth` operation from now (1 is the next; a read counts), so that something
     /// else happens in the middle of what an engine does, at the same place in each run.
     pub fn interrupt(&self, nth: u64, act: impl FnOnce() + Send + 'static) {
         assert!(nth > 0, "BUG: operations are counted from 1");
-        let thread = std::thread::current().id();
+        let thread = std::thread::current();
         *self.interrupt.lock() = Some(Interrupt { thread, countdown: nth - 1, act: Box::new(act) });
     }
 
@@ -189,7 +197,7 @@ impl SimFs {
     fn enter(&self) -> MutexGuard<'_, Disk> {
         let due = {
             let mut interrupt = self.interrupt.lock();
-            match interrupt.as_mut().filter(|i| i.thread == std::thread::current().id()) {
+            match interrupt.as_mut().filter(|i| i.is_of(&std::thread::current())) {
                 Some(waiting) if waiting.countdown > 0 => {
                     waiting.countdown -= 1;
                     None

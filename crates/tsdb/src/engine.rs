@@ -44,6 +44,19 @@ pub struct Tsdb {
     pub(crate) compacting: Arc<Schedule>,
     pub(crate) threads: Mutex<Vec<JoinHandle<()>>>,
     pub(crate) lock: Mutex<Option<Box<dyn FileLock>>>,
+    #[cfg(test)]
+    pub(crate) meanwhile: std::sync::OnceLock<Meanwhile>,
+}
+
+/// What a test does between slices of a flush.
+#[cfg(test)]
+pub(crate) struct Meanwhile(pub(crate) Box<dyn Fn(&Tsdb) + Send + Sync>);
+
+#[cfg(test)]
+impl std::fmt::Debug for Meanwhile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Meanwhile")
+    }
 }
 
 /// The parts that [`Tsdb::open`] made.
@@ -84,6 +97,8 @@ impl Tsdb {
             compacting: Arc::default(),
             threads: Mutex::new(Vec::new()),
             lock: Mutex::new(Some(parts.lock)),
+            #[cfg(test)]
+            meanwhile: std::sync::OnceLock::new(),
         })
     }
 

@@ -2,7 +2,7 @@
 //!
 //! Map: [`series`] one series · [`chunks`] its closed chunks · [`starts`] when its counter began · [`symbols`] label pairs, each kept
 //! once · [`keys`] raw labels to series · [`index`] label values to series · [`release`] flushing, and series that stopped ·
-//! [`memory`] its account · this file: the shards that hold the series.
+//! [`slices`] work on all series · [`memory`] its account · this file: the shards that hold the series.
 //!
 //! Locks: each shard has one, the index and the symbols have one. A thread that holds a shard's lock may take the index's or
 //! the journal's, never the other way round; the symbols' comes last of all; nobody holds two shards.
@@ -17,6 +17,7 @@ pub(crate) mod keys;
 pub(crate) mod memory;
 pub(crate) mod release;
 pub(crate) mod series;
+mod slices;
 mod starts;
 pub(crate) mod symbols;
 
@@ -186,6 +187,11 @@ impl Head {
     /// For putting labels together.
     pub(crate) fn symbols(&self) -> ReadSymbols<'_> {
         self.symbols.read()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn symbols_are_unlocked(&self) -> bool {
+        self.symbols.is_unlocked()
     }
 
     /// Remembers by which keys pushes know series of `shard`, which is locked and is number `shard_number` of this head.

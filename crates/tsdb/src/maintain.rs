@@ -1,11 +1,13 @@
 //! What the engine does on its own: flush, compaction, retention, and the two threads that do them in time.
 //!
 //! Map: this file when · [`flush`] head to blocks · [`compact`] blocks to fewer blocks · [`full`] all that at once · [`delete`]
-//! deletes, noted and worked off · [`retain`] what is too old or too much goes.
+//! deletes, noted and worked off · [`retain`] what is too old or too much goes · [`background`] threads of low priority.
 //!
 //! Invariants: one flush at a time, and beside it one compaction or retention. None changes an answer. A failure leaves
-//! everything readable and is tried again at the next turn.
+//! everything readable and is tried again at the next turn. No lock that a write or a query needs is held for long, or by a thread of
+//! low priority.
 
+mod background;
 mod compact;
 mod delete;
 mod flush;

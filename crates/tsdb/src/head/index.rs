@@ -78,6 +78,9 @@ enum Postings {
     Many(Box<RoaringBitmap>),
 }
 
+/// So many pairs are ranked while the index is locked.
+const RANKS_AT_ONCE: usize = 4096;
+
 /// From here on a bitmap is smaller.
 const FEW_MAX: usize = 16;
 
@@ -258,14 +261,30 @@ impl HeadIndex {
         }
     }
 
-    /// The place of each pair in order of names, then values, counted from 1; by its number.
-    pub(super) fn ranks(&self) -> Vec<u32> {
-        let mut ranks = vec![0; self.postings.len()];
-        let pairs = self.names.values().flat_map(|index| index.values.values());
-        for (rank, pair) in (1..).zip(pairs) {
-            ranks[*pair as usize] = rank;
+    /// Counts on through the pairs in order of names, then values, behind the pair `after`, and notes the place of each in
+    /// `ranks`, by its number. Answers behind which pair to go on, `None` if there are no more.
+    pub(super) fn rank_some(
+        &self,
+        after: Option<&str>,
+        rank: &mut u32,
+        ranks: &mut Vec<u32>,
+    ) -> Option<Arc<str>> {
+        ranks.resize(ranks.len().max(self.postings.len()), 0);
+        let (last_name, last_value) = after.map(split).unwrap_or_default();
+        let mut left = RANKS_AT_ONCE;
+        for (name, index) in self.names.range::<str, _>((Bound::Included(last_name), Bound::Unbounded)) {
+            let is_begun = after.is_some() && **name == *last_name;
+            let from = if is_begun { Bound::Excluded(last_value) } else { Bound::Unbounded };
+            for (value, pair) in index.values.range::<str, _>((from, Bound::Unbounded)) {
+                *rank += 1;
+                ranks[*pair as usize] = *rank;
+                left -= 1;
+                if left == 0 {
+                    return Some(Arc::clone(&value.0));
+                }
+            }
         }
-        ranks
+        None
     }
 
     /// Calls `visit` with each label name, and its values with their numbers of series.

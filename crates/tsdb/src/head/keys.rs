@@ -100,9 +100,27 @@ impl SeriesKeys {
         self.0.write().free.extend(places);
     }
 
+    /// Gives memory back after many series are gone, and lets series that come next fill the gaps in order. With `pause` now
+    /// and then, when nothing is locked.
+    pub(super) fn settle(&self, mut pause: impl FnMut()) {
+        // Whoever needs a place meanwhile gets a new one.
+        let mut free = std::mem::take(&mut self.0.write().free);
+        free.sort_unstable_by(|a, b| b.cmp(a));
+        self.0.write().settle(free);
+        for part in 0..PARTS {
+            pause();
+            self.0.write().settle_part(part);
+        }
+    }
+
     /// For changes; whoever makes them holds the shards of the series.
     pub(super) fn write(&self) -> parking_lot::RwLockWriteGuard<'_, Sequence> {
         self.0.write()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn is_unlocked(&self) -> bool {
+        self.0.try_write().is_some()
     }
 
     #[cfg(test)]
@@ -158,22 +176,26 @@ impl Sequence {
         self.free.push(place);
     }
 
-    /// Gives memory back after many series are gone, and lets series that come next fill the gaps in order.
-    pub(super) fn settle(&mut self) {
-        self.free.sort_unstable_by(|a, b| b.cmp(a));
-        let at_the_end = self.free.iter().zip((0..self.len).rev()).take_while(|(a, b)| *a == b).count();
-        self.free.drain(..at_the_end);
+    /// Gives memory of entries back. `free` are places behind entries that are gone, sorted: the next one to use last.
+    fn settle(&mut self, mut free: Vec<u32>) {
+        // What came meanwhile will be in order the next time.
+        free.append(&mut self.free);
+        let at_the_end = free.iter().zip((0..self.len).rev()).take_while(|(a, b)| *a == b).count();
+        free.drain(..at_the_end);
         self.len -= at_the_end as u32;
         self.blocks.truncate((self.len as usize).div_ceil(BLOCK));
         self.blocks.shrink_to_fit();
-        self.free.shrink_to_fit();
-        let blocks = &self.blocks;
-        for part in &mut self.parts {
-            if part.len() < part.capacity() / 4 {
-                part.shrink_to(part.len(), |place| {
-                    blocks[*place as usize / BLOCK][*place as usize % BLOCK].halves()[0]
-                });
-            }
+        free.shrink_to_fit();
+        self.free = free;
+    }
+
+    /// Gives memory of a part of the table back.
+    fn settle_part(&mut self, part: usize) {
+        let (blocks, part) = (&self.blocks, &mut self.parts[part]);
+        if part.len() < part.capacity() / 4 {
+            part.shrink_to(part.len(), |place| {
+                blocks[*place as usize / BLOCK][*place as usize % BLOCK].halves()[0]
+            });
         }
     }
 }
@@ -250,7 +272,7 @@ mod tests {
         assert_eq!(head.keys.read().find(before), None);
         assert_eq!(head.keys.len(), 1);
         let releases = head.releases();
-        assert_eq!(head.flushed(i64::MAX).series_count, 1);
+        assert_eq!(head.flushed(i64::MAX, |_| ()).series_count, 1);
         assert_eq!((head.keys.len(), head.keys.read().find(newest)), (0, None));
         assert!(head.releases() > releases, "whoever found the number before must learn that it is gone");
         assert_eq!((head.keys.0.read().len, head.keys.0.read().blocks.len()), (0, 0), "memory is given back");
@@ -274,8 +296,8 @@ mod tests {
         {
             let mut sequence = head.keys.write();
             places.iter().rev().for_each(|place| sequence.remove(*place));
-            sequence.settle();
         }
+        head.keys.settle(|| ());
         let mut again = Vec::new();
         head.keys.reserve(11, &mut again);
         assert_eq!((&again[..10], again[10]), (&places[..], count as u32));

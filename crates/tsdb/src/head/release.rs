@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 
 use super::chunks::HeadChunk;
 use super::series::{Series, Tally};
+use super::slices::Slices;
 use super::{Head, Shard, locate, series_number};
 
 /// Which series a flush is about.
@@ -32,27 +33,47 @@ pub(crate) struct Released {
 }
 
 impl Head {
-    /// What there is moves out of the way of new samples. Answers the numbers of its series, sorted by labels. It stays
-    /// readable until [`Self::flushed`], and stays for good after [`Self::not_flushed`]. `visit` sees the chunks.
+    /// What there is moves out of the way of new samples. Answers which series that are. It stays readable until [`Self::flushed`],
+    /// and stays for good after [`Self::not_flushed`]. `visit` sees the chunks.
+    ///
+    /// Done in slices, with `pause` in between, while no lock is held: what is written meanwhile is frozen or not.
     pub(crate) fn freeze(
         &self,
         which: Flushed,
         tally: &mut Tally,
         mut visit: impl FnMut(&HeadChunk),
-    ) -> Vec<u32> {
-        let mut frozen = Frozen::default();
-        for (shard_number, shard) in self.shards.iter().enumerate() {
-            let Shard { slots, pairs, .. } = &mut *shard.write();
-            for (slot, place) in slots.iter_mut().enumerate() {
-                let Some(series) = place.as_mut() else { continue };
+        mut pause: impl FnMut(),
+    ) -> FrozenSeries {
+        let mut frozen = FrozenSeries::default();
+        let mut slices = Slices::new(&self.shards);
+        while let Some(mut slice) = slices.next() {
+            while let Some(slot) = slice.next_slot() {
+                let Shard { slots, pairs, .. } = &mut *slice.shard;
+                let Some(series) = slots[slot].as_mut() else { continue };
                 if (which == Flushed::All || series.has_stopped()) && series.freeze(tally) {
                     series.frozen().iter().for_each(&mut visit);
-                    frozen.push(series_number(shard_number, slot as u32), pairs.get(series.labels));
+                    frozen.push(series_number(slice.shard_number, slot as u32), pairs.get(series.labels));
+                    slice.spend(FREEZE_COST);
                 }
             }
+            slices.end(slice);
+            frozen.make_room();
+            pause();
         }
-        // Pairs of series that are there do not go meanwhile, and are in the index.
-        frozen.sorted(&self.index.read().ranks())
+        frozen
+    }
+
+    /// The place of each label pair in order of names, then values, by its number: of all pairs that there are now.
+    pub(crate) fn ranks(&self, mut pause: impl FnMut()) -> Vec<u32> {
+        let (mut ranks, mut rank, mut last) = (Vec::new(), 0, None);
+        loop {
+            // Pairs that come meanwhile are of new series. Others do not go: only flushes release series.
+            last = self.index.read().rank_some(last.as_deref(), &mut rank, &mut ranks);
+            if last.is_none() {
+                return ranks;
+            }
+            pause();
+        }
     }
 
     /// What of a series is on its way into a block: appends its packed labels, and the chunks that `wanted` says yes to.
@@ -73,35 +94,50 @@ impl Head {
     }
 
     /// What was frozen stays.
-    pub(crate) fn not_flushed(&self) {
-        for shard in &self.shards {
-            shard.write().slots.iter_mut().flatten().for_each(Series::not_flushed);
+    pub(crate) fn not_flushed(&self, mut pause: impl FnMut()) {
+        let mut slices = Slices::new(&self.shards);
+        while let Some(mut slice) = slices.next() {
+            while let Some(slot) = slice.next_slot() {
+                slice.shard.slots[slot].iter_mut().for_each(Series::not_flushed);
+            }
+            slices.end(slice);
+            pause();
         }
     }
 
     /// What was frozen is in blocks and goes; so do series without samples that stopped, or whose newest is older than
-    /// `idle_before_ms`.
-    pub(crate) fn flushed(&self, idle_before_ms: i64) -> Released {
+    /// `idle_before_ms`. Done in slices, as [`Self::freeze`]; `pause` is told how many bytes the last one freed.
+    pub(crate) fn flushed(&self, idle_before_ms: i64, mut pause: impl FnMut(usize)) -> Released {
         let mut released = Released::default();
-        for (shard_number, shard) in self.shards.iter().enumerate() {
-            let shard = &mut *shard.write();
-            let mut gone: Vec<u32> = Vec::new();
-            for (slot, place) in shard.slots.iter_mut().enumerate() {
-                let Some(series) = place else { continue };
-                let freed = series.flushed();
+        let mut gone: Vec<u32> = Vec::new();
+        // Freed when no lock is held: that takes longer than all else.
+        let mut chunks_gone: Vec<HeadChunk> = Vec::new();
+        let mut slices = Slices::new(&self.shards);
+        while let Some(mut slice) = slices.next() {
+            let bytes_before = released.bytes;
+            while let Some(slot) = slice.next_slot() {
+                let Some(series) = slice.shard.slots[slot].as_mut() else { continue };
+                let freed = series.flushed(&mut chunks_gone);
                 released.bytes += freed.bytes;
                 released.chunk_count += freed.chunk_count;
-                if series.is_idle(idle_before_ms) {
+                let is_idle = series.is_idle(idle_before_ms);
+                slice.spend(freed.chunk_count * FORGET_COST);
+                if is_idle {
                     gone.push(slot as u32);
+                    slice.spend(RELEASE_COST);
                 }
             }
             if !gone.is_empty() {
                 released.series_count += gone.len();
-                released.bytes += self.release(shard, shard_number, &gone);
+                released.bytes += self.release(&mut slice.shard, slice.shard_number, &gone);
+                gone.clear();
             }
+            slices.end(slice);
+            chunks_gone.clear();
+            pause(released.bytes - bytes_before);
         }
         if released.series_count > 0 {
-            self.keys.write().settle();
+            self.keys.settle(|| pause(0));
         }
         released
     }
@@ -147,36 +183,46 @@ impl Head {
     }
 
     /// Looks which series had samples since the last look; to be called about once a minute.
-    pub(crate) fn look(&self) -> Look {
+    pub(crate) fn look(&self, mut pause: impl FnMut()) -> Look {
         let mut look = Look::default();
-        for shard in &self.shards {
-            for series in shard.write().slots.iter_mut().flatten() {
+        let mut slices = Slices::new(&self.shards);
+        while let Some(mut slice) = slices.next() {
+            while let Some(slot) = slice.next_slot() {
+                let Some(series) = slice.shard.slots[slot].as_mut() else { continue };
                 series.look();
                 look.series_count += 1;
                 look.stopped_count += usize::from(series.has_stopped());
             }
+            slices.end(slice);
+            pause();
         }
         look
     }
 }
 
 /// Series to be sorted by their labels.
-#[derive(Default)]
-struct Frozen {
+#[derive(Debug, Default)]
+pub(crate) struct FrozenSeries {
     /// Number, and where in `pairs` those of the series begin.
     series: Vec<(u32, u32)>,
     pairs: Vec<u32>,
 }
 
-impl Frozen {
+impl FrozenSeries {
     fn push(&mut self, number: u32, pairs: impl Iterator<Item = u32>) {
         self.series.push((number, self.pairs.len() as u32));
         self.pairs.extend(pairs);
         self.pairs.push(END);
     }
 
+    /// Grows when no lock is held: that moves hundreds of megabytes.
+    fn make_room(&mut self) {
+        self.series.reserve(SLICE_SERIES);
+        self.pairs.reserve(SLICE_SERIES * PAIRS_TYPICAL);
+    }
+
     /// By the places of their pairs among all pairs. Numbers are compared, not text: many series share most pairs.
-    fn sorted(mut self, ranks: &[u32]) -> Vec<u32> {
+    pub(crate) fn sorted(mut self, ranks: &[u32]) -> Vec<u32> {
         for pair in &mut self.pairs {
             *pair = ranks.get(*pair as usize).copied().unwrap_or(0);
         }
@@ -187,6 +233,14 @@ impl Frozen {
         self.series.into_iter().map(|(number, _)| number).collect()
     }
 }
+
+/// What freezing a series, dropping a chunk and releasing a series cost, as [`Slices`] count it.
+const FREEZE_COST: usize = 16;
+const FORGET_COST: usize = 1;
+const RELEASE_COST: usize = 40;
+/// About as many series are frozen in a slice, with so many label pairs each.
+const SLICE_SERIES: usize = 256;
+const PAIRS_TYPICAL: usize = 20;
 
 /// Ends the pairs of a series; no pair has this number.
 const END: u32 = u32::MAX;

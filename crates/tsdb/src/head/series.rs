@@ -383,13 +383,14 @@ impl Series {
         self.frozen_count = 0;
     }
 
-    /// What was frozen is in a block.
-    pub(crate) fn flushed(&mut self) -> Freed {
+    /// What was frozen is in a block. Its chunks are added to `gone`, to be freed later.
+    pub(crate) fn flushed(&mut self, gone: &mut Vec<HeadChunk>) -> Freed {
         let frozen_count = std::mem::take(&mut self.frozen_count) as usize;
         let mut freed = Freed { bytes: 0, chunk_count: frozen_count };
         if frozen_count > 0 {
             let mut chunks = std::mem::take(&mut self.chunks).into_vec();
-            freed.bytes = chunks.drain(..frozen_count).map(|chunk| chunk.size_bytes()).sum();
+            freed.bytes = chunks[..frozen_count].iter().map(HeadChunk::size_bytes).sum();
+            gone.extend(chunks.drain(..frozen_count));
             self.chunks = chunks.into_boxed_slice();
         }
         freed

@@ -113,6 +113,11 @@ impl Symbols {
         bytes
     }
 
+    #[cfg(test)]
+    pub(super) fn is_unlocked(&self) -> bool {
+        self.0.try_write().is_some()
+    }
+
     /// For looking at many.
     pub(crate) fn read(&self) -> ReadSymbols<'_> {
         ReadSymbols(self.0.read())

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use roaring::RoaringBitmap;
 use storage::{Error, ErrorKind, SeriesSamples};
 
+use super::background;
 use crate::block::format::{Meta, SERIES_PER_FRAME};
 use crate::block::reader::{BlockSeries, DecodeScratch};
 use crate::block::{Block, BlockWriter};
@@ -123,13 +124,20 @@ impl Tsdb {
         Ok(())
     }
 
-    /// Makes one block of several, without what was deleted. `inputs` are sorted by age. To be called with the turn.
+    /// Makes one block of several, without what was deleted, in a thread of low priority. `inputs` are sorted by age. To be called
+    /// with the turn.
     pub(super) fn merge_blocks(
         &self,
         tenant: &Tenant,
         inputs: &[Arc<Block>],
         level: u8,
     ) -> Result<(), Error> {
+        background::run(|| self.merge_blocks_here(tenant, inputs, level)).unwrap_or_else(|e| {
+            Err(Error::new(ErrorKind::Unavailable, format!("cannot start a thread to merge blocks: {e}")))
+        })
+    }
+
+    fn merge_blocks_here(&self, tenant: &Tenant, inputs: &[Arc<Block>], level: u8) -> Result<(), Error> {
         let unavailable = |e: std::io::Error| {
             let directory = tenant.directory.display();
             Error::new(ErrorKind::Unavailable, format!("blocks of {directory} cannot be merged: {e}"))

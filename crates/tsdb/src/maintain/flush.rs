@@ -1,24 +1,31 @@
 //! Head to blocks: everything that is in the head at one moment becomes one block for each window of time it
 //! touches; then the journal's segments from before go. Series that stopped are written and released between such flushes.
+//!
+//! Writes and queries go on, and shall not notice: what a lock of the head is needed for is done in slices with pauses in
+//! between, by the thread that flushes; sorting, encoding and what touches the disk are done by one of low priority, without locks
+//! (see `background` and [`write`]).
+
+mod write;
 
 use std::collections::{BTreeSet, HashMap};
-use std::path::Path;
 use std::sync::Arc;
 
-use model::LabelsRef;
-use storage::{Error, ErrorKind, SeriesSamples};
+use storage::{Error, ErrorKind};
 
+use super::background;
+use crate::block::Block;
 use crate::block::format::Meta;
-use crate::block::{Block, BlockWriter};
 use crate::engine::Tsdb;
 use crate::head::chunks::HeadChunk;
 use crate::head::release::Flushed;
 use crate::head::series::Tally;
-use crate::merge::Merger;
 use crate::tenant::{EXTRAS_FILE, Tenant};
 
 /// What a series takes while all are sorted: its number, twice, and those of its labels.
 const SORTING_BYTES: usize = 64;
+
+/// After so much was freed, it is given back to the operating system: all at once would make whoever allocates wait for long.
+const GIVE_BACK_BYTES: usize = 32 << 20;
 
 /// So many released series are brought back by a replay without much ado.
 const RELEASED_MIN: usize = 100_000;
@@ -70,7 +77,7 @@ impl Tsdb {
         let now = self.deps.clock.monotonic();
         let mut needs_flush = false;
         for tenant in self.all_tenants() {
-            let look = tenant.head.look();
+            let look = tenant.head.look(|| self.pause());
             if !tenant.should_release(look, now) {
                 continue;
             }
@@ -91,39 +98,28 @@ impl Tsdb {
         // What is on its way out is sorted by its labels first. A flush is never refused: it is what frees memory.
         let sorting_bytes = (tenant.head.series_count() * SORTING_BYTES) as u64;
         let _memory = self.deps.budget.reserve_anyway(sorting_bytes);
-        let series = tenant.head.freeze(which, &mut tally, |chunk| windows.add(chunk));
-        let frozen = Frozen { series, windows: windows.found };
+        let series = tenant.head.freeze(which, &mut tally, |chunk| windows.add(chunk), || self.pause());
         // Written since the segment was ended, and frozen already: such samples will be in blocks and in the journal.
         let runs_ahead = which == Flushed::Stopped || self.journal.has_records(tenant.number, segment);
         self.metrics.head_chunks.add(tally.chunk_count);
         self.memory.change(tally.bytes);
-        let written = self.write_tenant(tenant, &frozen, segment);
         drop(tally);
+        let ranks = tenant.head.ranks(|| self.pause());
+        let written = background::run(|| series.sorted(&ranks)).and_then(|series| {
+            let frozen = Frozen { series, windows: windows.found };
+            self.write_tenant(tenant, &frozen, segment)
+        });
         match written {
             Ok(blocks) => {
                 // Readers look at the head first, then at the blocks: in between they see both, never neither.
                 tenant.replace_blocks(&[], blocks);
                 tenant.set_journal_before(segment);
                 tenant.set_runs_ahead(runs_ahead);
-                // Whatever has missed a few scrapes makes room; should it come back, it is made anew. With two-hour windows
-                // these are five and ten minutes.
-                let patience = if self.memory.is_full() { 24 } else { 12 };
-                let idle_ms = self.settings.block_span_ms / patience;
-                let idle_before_ms = match which {
-                    Flushed::All => self.deps.clock.now_ms().saturating_sub(idle_ms),
-                    Flushed::Stopped => i64::MIN,
-                };
-                drop(frozen);
-                let released = tenant.head.flushed(idle_before_ms);
-                tenant.note_release(which, released.series_count, self.deps.clock.monotonic());
-                self.memory.change(-(released.bytes as i64));
-                self.metrics.head_chunks.sub(released.chunk_count as i64);
-                self.metrics.head_series.sub(released.series_count as i64);
-                self.metrics.head_series_removed.inc_by(released.series_count as u64);
+                self.forget_flushed(tenant, which);
                 Ok(())
             }
             Err(error) => {
-                tenant.head.not_flushed();
+                tenant.head.not_flushed(|| self.pause());
                 let directory = tenant.directory.display();
                 Err(Error::new(
                     ErrorKind::Unavailable,
@@ -131,6 +127,41 @@ impl Tsdb {
                 ))
             }
         }
+    }
+
+    /// Frees what is in blocks now, and releases series.
+    fn forget_flushed(&self, tenant: &Tenant, which: Flushed) {
+        // Whatever has missed a few scrapes makes room; should it come back, it is made anew. With two-hour windows
+        // these are five and ten minutes.
+        let patience = if self.memory.is_full() { 24 } else { 12 };
+        let idle_ms = self.settings.block_span_ms / patience;
+        let idle_before_ms = match which {
+            Flushed::All => self.deps.clock.now_ms().saturating_sub(idle_ms),
+            Flushed::Stopped => i64::MIN,
+        };
+        let mut freed_bytes = 0;
+        let released = tenant.head.flushed(idle_before_ms, |bytes| {
+            freed_bytes += bytes;
+            if freed_bytes >= GIVE_BACK_BYTES {
+                freed_bytes = 0;
+                stdx::memory::give_back_free();
+            }
+            self.pause();
+        });
+        tenant.note_release(which, released.series_count, self.deps.clock.monotonic());
+        self.memory.change(-(released.bytes as i64));
+        self.metrics.head_chunks.sub(released.chunk_count as i64);
+        self.metrics.head_series.sub(released.series_count as i64);
+        self.metrics.head_series_removed.inc_by(released.series_count as u64);
+    }
+
+    /// Called between slices of work, when no lock is held that a write or a query needs.
+    fn pause(&self) {
+        #[cfg(test)]
+        if let Some(meanwhile) = self.meanwhile.get() {
+            (meanwhile.0)(self);
+        }
+        std::thread::yield_now();
     }
 
     fn write_tenant(
@@ -164,7 +195,8 @@ impl Tsdb {
             let journal_before = if at + 1 == windows.len() { segment } else { tenant.journal_before() };
             let (id, path) = tenant.next_block(fs);
             let meta = Meta { id, age: id, journal_before, ..Meta::default() };
-            match self.write_window(tenant, &frozen.series, *window, meta, &path) {
+            let wanted = self.wanted(&frozen.series, *window);
+            match self.write_window(&tenant.head, &wanted, meta, &path) {
                 Ok(block) => blocks.extend(block.map(Arc::new)),
                 Err(error) => {
                     // Once it has its name, the failed block may be found after a crash and say that the journal is
@@ -180,39 +212,6 @@ impl Tsdb {
             }
         }
         Ok(blocks)
-    }
-
-    fn write_window(
-        &self,
-        tenant: &Tenant,
-        frozen: &[u32],
-        window: i64,
-        meta: Meta,
-        path: &Path,
-    ) -> std::io::Result<Option<Block>> {
-        let span_ms = self.settings.block_span_ms;
-        let (start_ms, end_ms) = (window * span_ms, window * span_ms + (span_ms - 1));
-        let fs = &*self.deps.fs;
-        let mut writer = BlockWriter::create(fs, path, meta, &self.deps.budget)?;
-        let (mut samples, mut packed, mut chunks) = (SeriesSamples::default(), String::new(), Vec::new());
-        let overlaps = |chunk: &HeadChunk| chunk.min_ms() <= end_ms && chunk.max_ms() >= start_ms;
-        for number in frozen {
-            packed.clear();
-            chunks.clear();
-            tenant.head.frozen(*number, overlaps, &mut packed, &mut chunks);
-            let mut merger = Merger::new(&mut samples, start_ms, end_ms);
-            for chunk in &chunks {
-                chunk
-                    .read(&mut merger)
-                    .map_err(|e| std::io::Error::other(format!("BUG: head chunk: {e}")))?;
-            }
-            writer.add(LabelsRef::from_packed_trusted(&packed), &samples)?;
-        }
-        if writer.is_empty() {
-            return Ok(None);
-        }
-        let path = writer.finish()?;
-        Block::open(&self.block_env, &path).map(Some)
     }
 
     pub(crate) fn publish_blocks(&self) {
@@ -266,3 +265,6 @@ impl Windows {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
