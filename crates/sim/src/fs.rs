@@ -180,8 +180,9 @@ impl SimFs {
         self.disk.lock().faults.push(Fault { kind, countdown: nth - 1, lasting });
     }
 
-    /// Has `act` done by this thread, or one that does an engine's work for it, before its `nth` operation from now (1 is the next; a read counts), so that something
-    /// else happens in the middle of what an engine does, at the same place in each run.
+    /// Has `act` done by this thread, or one that does its work in the background, before their `nth` operation from now (1 is
+    /// the next; a read counts), so that something else happens in the middle of what an engine does, at the same place in
+    /// each run.
     pub fn interrupt(&self, nth: u64, act: impl FnOnce() + Send + 'static) {
         assert!(nth > 0, "BUG: operations are counted from 1");
         let thread = std::thread::current();

@@ -4,9 +4,9 @@
 #[cfg(target_os = "linux")]
 const NICE: i32 = 10;
 
-/// Lets all threads of ordinary priority go before the calling thread, for the processor and (unless it was set apart from that) for the
-/// disk. There is no way back without privileges, and threads that it starts inherit it. Such a thread should hold no lock that
-/// others wait for, because whoever takes the processor from it makes them wait, too.
+/// Lets all threads of ordinary priority go before the calling thread, for the processor and (unless that is set apart)
+/// for the disk. There is no way back without privileges, and threads that it starts inherit it. Such a thread should hold
+/// no lock that others wait for, because whoever takes the processor from it makes them wait, too.
 ///
 /// Does nothing where priorities belong to whole processes.
 ///

@@ -6,6 +6,7 @@ use model::{METRIC_NAME, TenantId};
 
 use crate::engine::Tsdb;
 use crate::head::index::HeadIndex;
+use crate::head::series::Series;
 
 /// Figures about one tenant; lists are sorted by falling number, then by name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -70,13 +71,15 @@ impl Tsdb {
         let Some(tenant) = self.tenant(tenant) else { return stats };
         stats.series_count = tenant.head.series_count() as u64;
         for shard in &tenant.head.shards {
-            for series in shard.read().slots.iter().flatten() {
-                stats.chunk_count += series.chunk_count() as u64;
-                stats.sample_count += series.sample_count() as u64;
-                if let Some((min_ms, max_ms)) = series.range_ms() {
-                    stats.min_time_ms = Some(stats.min_time_ms.map_or(min_ms, |t| t.min(min_ms)));
-                    stats.max_time_ms = Some(stats.max_time_ms.map_or(max_ms, |t| t.max(max_ms)));
+            let mut from = 0;
+            loop {
+                let shard = shard.read();
+                let end = (from + SLOTS_AT_ONCE).min(shard.slots.len());
+                shard.slots[from.min(end)..end].iter().flatten().for_each(|series| stats.add(series));
+                if end == shard.slots.len() {
+                    break;
                 }
+                from = end;
             }
         }
         stats.rank(&tenant.head.index.read(), limit);
@@ -107,7 +110,19 @@ impl Tsdb {
     }
 }
 
+/// A shard is locked while so many series are looked at.
+const SLOTS_AT_ONCE: usize = 2048;
+
 impl TsdbStats {
+    fn add(&mut self, series: &Series) {
+        self.chunk_count += series.chunk_count() as u64;
+        self.sample_count += series.sample_count() as u64;
+        if let Some((min_ms, max_ms)) = series.range_ms() {
+            self.min_time_ms = Some(self.min_time_ms.map_or(min_ms, |t| t.min(min_ms)));
+            self.max_time_ms = Some(self.max_time_ms.map_or(max_ms, |t| t.max(max_ms)));
+        }
+    }
+
     fn rank(&mut self, index: &HeadIndex, limit: usize) {
         let (mut metrics, mut counts, mut bytes, mut pairs) =
             (Top::new(limit), Top::new(limit), Top::new(limit), Top::new(limit));

@@ -1,6 +1,6 @@
-//! One block of what was frozen: the thread that flushes fetches chunks from the head, for which it needs the head's locks for a moment
-//! each; another one, of low priority, decodes, encodes, compresses and writes them. Should it lose the processor, nobody waits
-//! for anything it holds.
+//! One block of what was frozen: the thread that flushes fetches chunks from the head, for which it needs the head's locks
+//! for a moment each; another one, of low priority, decodes, encodes, compresses and writes them. Should it lose the
+//! processor, nobody waits for anything it holds.
 
 use std::io;
 use std::path::Path;
