@@ -13,7 +13,7 @@ use crate::eval::select::ReadBuffer;
 use crate::eval::stats::SampleStats;
 use crate::eval::window::spans::Spans;
 use crate::eval::window::{Reach, View, for_each_view};
-use crate::eval::{Evaluator, Scalars, Sink};
+use crate::eval::{Checker, Evaluator, Scalars, Sink};
 use crate::plan::{Call, Kind, Window};
 
 use super::columns::{self, ColumnKernel, ColumnState};
@@ -165,7 +165,7 @@ impl Evaluator<'_> {
                     check.check_at(at)?;
                     ranges.read(at, &mut batch.buffer, &ledger)?;
                     if !batch.buffer.samples.is_empty() {
-                        job.run(at, batch)?;
+                        job.run(at, batch, &check)?;
                     }
                 }
                 Ok(())
@@ -249,6 +249,9 @@ struct Job<'a> {
     params: &'a [Scalars],
 }
 
+/// Samples that are looked at, windows counted one by one, before a query is asked whether it must stop.
+const UNCHECKED_SAMPLES: u64 = 1 << 20;
+
 /// Results of some series, and what is used to compute them.
 #[derive(Debug, Default)]
 struct RangeBatch {
@@ -279,7 +282,7 @@ impl RangeBatch {
 
 impl Job<'_> {
     /// Computes the result of the series in the batch's buffer.
-    fn run(&self, at: usize, batch: &mut RangeBatch) -> Result<(), QueryError> {
+    fn run(&self, at: usize, batch: &mut RangeBatch, check: &Checker) -> Result<(), QueryError> {
         if batch.result_count == batch.results.len() {
             batch.results.push(RangeResult::default());
         }
@@ -305,10 +308,13 @@ impl Job<'_> {
                 }
                 result.samples_max = batch.spans.len_max();
                 batch.stats.add_spans(&batch.spans);
+                if batch.spans.sample_count() >= UNCHECKED_SAMPLES {
+                    check.check_at(0)?;
+                }
             }
             None => {
                 let kernel = with_starts.unwrap_or(self.kernel);
-                self.run_views(kernel, samples, &mut batch.state, &mut batch.stats, result)?;
+                self.run_views(kernel, samples, &mut batch.state, &mut batch.stats, result, check)?;
             }
         }
         result.notes = batch.state.notes;
@@ -335,7 +341,9 @@ impl Job<'_> {
         state: &mut KernelState,
         stats: &mut SampleStats,
         result: &mut RangeResult,
+        check: &Checker,
     ) -> Result<(), QueryError> {
+        let mut unchecked = 0;
         if self.function.kind == Special::Counter {
             rates::find_resets(&samples.floats.values, &mut state.resets);
         }
@@ -348,6 +356,11 @@ impl Job<'_> {
                 view.floats.len() as u64 + view.histograms.iter().map(|h| histogram_samples(h)).sum::<u64>();
             result.samples_max = samples.max(result.samples_max);
             stats.add(view.step, samples);
+            unchecked += samples;
+            if unchecked >= UNCHECKED_SAMPLES {
+                unchecked = 0;
+                check.check_at(0)?;
+            }
             if self.function.kind == Special::Quantile && !view.floats.is_empty() {
                 state.note_quantile();
             }
