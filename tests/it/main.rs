@@ -5,6 +5,7 @@ mod browser;
 mod crash;
 mod deletes;
 mod differential;
+mod discovery;
 mod disk;
 mod features;
 mod first_start;

@@ -11,7 +11,7 @@ use scrape::status::{ActiveTarget, DroppedTarget};
 use crate::error::ApiError;
 use crate::json::{write_key, write_labels, write_number, write_string_html, write_strings, write_uint};
 use crate::params::{Params, format_time};
-use crate::respond::success;
+use crate::respond::{Annotations, success, success_with};
 use crate::state::State;
 use crate::work::{blocking, cancel_after};
 
@@ -44,7 +44,11 @@ pub(crate) async fn targets(
             let mut dropped = if show_dropped { targets.dropped() } else { Vec::new() };
             dropped.retain(|target| in_pool(&target.pool));
             let counts = show_dropped.then(|| targets.dropped_counts());
-            Ok::<_, ApiError>(success(|out| write_discovery(out, &active, &dropped, counts)))
+            let failures = targets.discovery_failures().into_iter().filter(|(of, _)| in_pool(of));
+            let warnings = failures.map(|(pool, failure)| format!("{pool}: {failure}")).collect();
+            let annotations = Annotations { warnings, ..Annotations::default() };
+            let write = |out: &mut Vec<u8>| write_discovery(out, &active, &dropped, counts);
+            Ok::<_, ApiError>(success_with(&annotations, write))
         }
     };
     blocking(&state, cancel_after(&state, None), work).await?

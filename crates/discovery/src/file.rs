@@ -12,8 +12,9 @@ use std::time::Duration;
 use serde::Deserialize;
 use tokio::sync::Notify;
 
+use crate::place::Publisher;
 use crate::settings::FileSd;
-use crate::{Publisher, Shared, TargetGroup};
+use crate::{Shared, TargetGroup};
 
 /// A larger file is refused; it would be tens of millions of targets.
 const FILE_BYTES_MAX: u64 = 64 << 20;
@@ -38,7 +39,7 @@ enum FileError {
 }
 
 /// Reads and watches until it is aborted.
-pub(crate) async fn run(settings: FileSd, shared: Shared, publisher: Publisher) {
+pub(crate) async fn run(settings: FileSd, shared: Shared, mut publisher: Publisher) {
     let wake = Arc::new(Notify::new());
     let refresh = Duration::from_millis(u64::try_from(settings.refresh_interval.0).unwrap_or(0).max(1_000));
     let mut files =

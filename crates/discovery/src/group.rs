@@ -19,6 +19,11 @@ pub struct TargetGroup {
 }
 
 impl TargetGroup {
+    /// A group of targets that have nothing in common.
+    pub(crate) fn of_targets(source: impl Into<String>, targets: Vec<Labels>) -> Self {
+        Self { source: source.into(), targets, labels: Labels::empty() }
+    }
+
     /// A group of targets that are known by their addresses only.
     pub fn of_addresses<A: AsRef<str>>(
         source: String,

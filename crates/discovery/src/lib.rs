@@ -2,18 +2,27 @@
 //!
 //! Map: [`settings`] what a configuration file says · [`group`] what a mechanism yields · `fixed` targets
 //! written into the configuration · `file` targets in watched files · `watch` noticing their changes ·
-//! `metrics` self-metrics.
+//! `mechanism` all others: one file or folder each · `refresh` asking at an interval · `fetch` asking over HTTP ·
+//! `meta` labels of targets · `place` where a mechanism publishes · `metrics` self-metrics.
 //!
 //! The door is [`start`]: one task a mechanism, each of which publishes all its groups whenever they change.
 //! A reader always sees the newest state, never a queue of steps ([`Discovery::changed`]). A mechanism that
-//! fails goes on with what it knew last. Deliberately not here: relabelling and everything after it.
+//! fails goes on with what it knew last, and says so ([`Snapshot::failures`]). Deliberately not here: relabelling and
+//! everything after it.
 
 pub mod group;
 pub mod settings;
 
+mod fetch;
 mod file;
 mod fixed;
+mod mechanism;
+mod meta;
 mod metrics;
+mod place;
+mod refresh;
+#[cfg(test)]
+mod testing;
 mod watch;
 
 use std::sync::Arc;
@@ -21,28 +30,42 @@ use std::sync::Arc;
 use tokio::sync::watch as channel;
 use tokio::task::JoinSet;
 
-use crate::metrics::Metrics;
-use crate::watch::DirectoryWatch;
+use crate::place::Publisher;
 
 pub use group::TargetGroup;
+pub use place::Shared;
 pub use settings::Settings;
 
 /// The groups of all mechanisms of a job, as they were at one moment.
 #[derive(Debug, Clone, Default)]
 pub struct Snapshot {
-    /// One element a mechanism, in order of the configuration; `None` until it published for the first time.
-    mechanisms: Vec<Option<Arc<[TargetGroup]>>>,
+    /// One element a mechanism, in order of the configuration.
+    mechanisms: Vec<State>,
+}
+
+/// What one mechanism published last.
+#[derive(Debug, Clone, Default)]
+struct State {
+    /// `None` until it published for the first time.
+    groups: Option<Arc<[TargetGroup]>>,
+    /// Why it cannot publish anything newer.
+    failure: Option<Arc<str>>,
 }
 
 impl Snapshot {
     /// Whether every mechanism has published.
     pub fn is_complete(&self) -> bool {
-        self.mechanisms.iter().all(Option::is_some)
+        self.mechanisms.iter().all(|state| state.groups.is_some())
     }
 
     /// All groups, in order of the configuration.
     pub fn groups(&self) -> impl Iterator<Item = &TargetGroup> {
-        self.mechanisms.iter().flatten().flat_map(|groups| groups.iter())
+        self.mechanisms.iter().filter_map(|state| state.groups.as_deref()).flatten()
+    }
+
+    /// What is wrong with mechanisms that fail; their targets are the last that were known.
+    pub fn failures(&self) -> impl Iterator<Item = &str> {
+        self.mechanisms.iter().filter_map(|state| state.failure.as_deref())
     }
 }
 
@@ -74,58 +97,23 @@ impl Discovery {
     }
 }
 
-/// What the discoveries of all jobs share. Made once; clones are the same.
-#[derive(Debug, Clone)]
-pub struct Shared {
-    metrics: Metrics,
-    directories: Arc<DirectoryWatch>,
-}
-
-impl Shared {
-    /// Registers the metrics of discovery.
-    ///
-    /// # Errors
-    /// If the registry holds metrics of the same names.
-    pub fn register(registry: &prometheus::Registry) -> Result<Self, prometheus::Error> {
-        Ok(Self { metrics: Metrics::register(registry)?, directories: Arc::new(DirectoryWatch::new()) })
-    }
-}
-
-/// Where one mechanism publishes.
-#[derive(Debug)]
-struct Publisher {
-    sender: Arc<channel::Sender<Snapshot>>,
-    at: usize,
-}
-
-impl Publisher {
-    /// Replaces the groups of this mechanism; wakes readers only if they differ from before.
-    fn publish(&self, groups: Vec<TargetGroup>) {
-        self.sender.send_if_modified(|snapshot| {
-            let mine = &mut snapshot.mechanisms[self.at];
-            let differs = mine.as_deref() != Some(groups.as_slice());
-            if differs {
-                *mine = Some(groups.into());
-            }
-            differs
-        });
-    }
-}
-
 /// Starts every mechanism that a job names. Must be called within a tokio runtime.
 pub fn start(settings: &Settings, shared: &Shared) -> Discovery {
-    let count = usize::from(!settings.static_configs.is_empty()) + settings.file_sd_configs.len();
-    let (sender, receiver) = channel::channel(Snapshot { mechanisms: vec![None; count] });
+    let fixed = usize::from(!settings.static_configs.is_empty());
+    let count = fixed + settings.file_sd_configs.len() + settings.mechanisms.len();
+    let (sender, receiver) = channel::channel(Snapshot { mechanisms: vec![State::default(); count] });
     let sender = Arc::new(sender);
-    let mut publishers = (0..count).map(|at| Publisher { sender: Arc::clone(&sender), at });
+    let mut at = 0..count;
+    let mut publisher = |key| Publisher::new(shared, &sender, at.next().unwrap_or(count), key);
     let mut tasks = JoinSet::new();
-    if !settings.static_configs.is_empty()
-        && let Some(publisher) = publishers.next()
-    {
-        publisher.publish(fixed::groups(&settings.static_configs));
+    if !settings.static_configs.is_empty() {
+        publisher("static_configs").publish(fixed::groups(&settings.static_configs));
     }
-    for (config, publisher) in settings.file_sd_configs.iter().zip(publishers) {
-        tasks.spawn(file::run(config.clone(), shared.clone(), publisher));
+    for config in &settings.file_sd_configs {
+        tasks.spawn(file::run(config.clone(), shared.clone(), publisher("file_sd_configs")));
+    }
+    for mechanism in &settings.mechanisms {
+        tasks.spawn(mechanism.clone().run(shared.clone(), publisher(mechanism.key())));
     }
     Discovery { receiver, _sender: sender, _tasks: tasks }
 }

@@ -9,7 +9,11 @@ use http_client::InvalidSettings;
 use model::time::DurationMs;
 use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
 
-mod mechanism;
+use crate::mechanism;
+
+mod unbuilt;
+
+pub use crate::mechanism::Mechanism;
 
 /// Targets of one job, from all the mechanisms that it names.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -18,6 +22,8 @@ pub struct Settings {
     pub static_configs: Vec<StaticGroup>,
     /// Targets in files.
     pub file_sd_configs: Vec<FileSd>,
+    /// All other mechanisms.
+    pub mechanisms: Vec<Mechanism>,
     /// Keys of mechanisms that the file names and Kymo does not have yet; their targets are missing.
     pub unsupported: Vec<&'static str>,
 }
@@ -59,7 +65,8 @@ pub struct Section {
 
 /// The keys of [`Section`]; `*` stands for those of the HTTP client.
 static KEYS: LazyLock<Vec<&'static str>> = LazyLock::new(|| {
-    ["*", "static_configs", "file_sd_configs"].into_iter().chain(mechanism::keys()).collect()
+    let built = ["*", "static_configs", "file_sd_configs"].iter().chain(mechanism::KEYS).copied();
+    built.chain(unbuilt::keys()).collect()
 });
 
 impl<'de> Deserialize<'de> for Section {
@@ -85,8 +92,12 @@ impl<'de> Visitor<'de> for SectionVisitor {
                 "static_configs" => section.discovery.static_configs = map.next_value()?,
                 "file_sd_configs" => section.discovery.file_sd_configs = map.next_value()?,
                 other => {
-                    let seed = mechanism::seed(other).ok_or_else(|| de::Error::unknown_field(other, &[]))?;
-                    let known = mechanism::keys().find(|key| *key == other);
+                    if let Some(sections) = mechanism::read(other, &mut map)? {
+                        section.discovery.mechanisms.extend(sections);
+                        continue;
+                    }
+                    let seed = unbuilt::seed(other).ok_or_else(|| de::Error::unknown_field(other, &[]))?;
+                    let known = unbuilt::keys().find(|key| *key == other);
                     if map.next_value_seed(seed)? > 0 {
                         section.discovery.unsupported.extend(known);
                     }
@@ -103,6 +114,9 @@ impl Section {
         self.http.set_directory(directory);
         for file in self.discovery.file_sd_configs.iter_mut().flat_map(|config| &mut config.files) {
             *file = directory.join(&*file).to_string_lossy().into_owned();
+        }
+        for mechanism in &mut self.discovery.mechanisms {
+            mechanism.set_directory(directory);
         }
     }
 
@@ -123,6 +137,13 @@ impl Settings {
         }
         for (i, file) in self.file_sd_configs.iter().enumerate() {
             file.check().map_err(|e| e.within(i).within("file_sd_configs"))?;
+        }
+        let mut before: Option<(&str, usize)> = None;
+        for mechanism in &self.mechanisms {
+            let key = mechanism.key();
+            let i = before.filter(|(of, _)| *of == key).map_or(0, |(_, i)| i + 1);
+            mechanism.check().map_err(|e| e.within(i).within(key))?;
+            before = Some((key, i));
         }
         Ok(())
     }

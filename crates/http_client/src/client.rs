@@ -117,12 +117,25 @@ impl Client {
     /// # Errors
     /// If certificates cannot be used, or a proxy or header is malformed.
     pub fn new(settings: Settings) -> Result<Self, BuildError> {
+        Self::over(settings, None)
+    }
+
+    /// A client whose connections all go to a Unix socket, whatever the URLs say; proxies do not count.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn over_unix_socket(settings: Settings, path: impl Into<PathBuf>) -> Result<Self, BuildError> {
+        Self::over(settings, Some(path.into()))
+    }
+
+    fn over(settings: Settings, unix_socket: Option<PathBuf>) -> Result<Self, BuildError> {
         let options = TransportOptions {
             tls: settings.tls_config.clone(),
             proxy_url: settings.proxy_url.clone(),
             no_proxy: settings.no_proxy.clone(),
             proxy_from_environment: settings.proxy_from_environment,
             proxy_connect_header: settings.proxy_connect_header.clone().into_iter().collect(),
+            unix_socket,
         };
         let transport = Transport::new(options)?;
         let credentials = Credentials::new(&settings)?;
@@ -228,6 +241,7 @@ pub(crate) struct TransportOptions {
     pub(crate) no_proxy: String,
     pub(crate) proxy_from_environment: bool,
     pub(crate) proxy_connect_header: Vec<(String, Vec<Secret>)>,
+    pub(crate) unix_socket: Option<PathBuf>,
 }
 
 /// Connections; made anew when files of certificates change.
@@ -287,6 +301,9 @@ fn build(options: &TransportOptions) -> Result<reqwest::Client, BuildError> {
     }
     if !options.proxy_url.is_empty() {
         builder = builder.proxy(proxy(options)?);
+    }
+    if let Some(path) = &options.unix_socket {
+        builder = builder.unix_socket(path.as_path());
     }
     builder.build().map_err(|error| BuildError::Client(root_cause(&error)))
 }

@@ -3,12 +3,14 @@
 //!
 //! Map: [`settings`] what a configuration file says, its checks included · [`client`] the client ·
 //! `credentials` what goes into the `Authorization` header, read anew from its file for each request ·
-//! `oauth2` tokens, fetched and kept until they expire · `tls` certificates and versions.
+//! `oauth2` tokens, fetched and kept until they expire · `tls` certificates and versions · [`aws`] credentials of AWS,
+//! and requests signed with them.
 //!
 //! Secrets and certificates in files may be replaced while the client runs: secrets count from the next request on,
 //! certificates within a second. Deliberately absent: HTTP/2 (targets speak 1.1 well, and it would
 //! double the client's size); `enable_http2` is read and changes nothing.
 
+pub mod aws;
 pub mod client;
 pub mod settings;
 
@@ -17,5 +19,5 @@ mod oauth2;
 mod tls;
 
 pub use client::{BuildError, Client, RequestError, USER_AGENT};
-pub use reqwest::Request;
+pub use reqwest::{Method, Request, Response, StatusCode, Url, header};
 pub use settings::{InvalidSettings, Secret, Settings};

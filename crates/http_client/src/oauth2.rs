@@ -48,6 +48,7 @@ impl Tokens {
             no_proxy: settings.no_proxy.clone(),
             proxy_from_environment: settings.proxy_from_environment,
             proxy_connect_header: settings.proxy_connect_header.clone().into_iter().collect(),
+            unix_socket: None,
         };
         let transport = SharedTransport::new(Transport::new(options)?);
         Ok(Self { settings, transport, newest: Mutex::new(None) })

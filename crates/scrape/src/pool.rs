@@ -34,6 +34,8 @@ pub(crate) struct PoolView {
     name: String,
     targets: RwLock<Vec<Arc<Target>>>,
     dropped: RwLock<DroppedTargets>,
+    /// What is wrong with mechanisms of discovery.
+    failures: RwLock<Vec<String>>,
 }
 
 #[derive(Debug, Default)]
@@ -54,6 +56,10 @@ impl PoolView {
 
     pub(crate) fn dropped_count(&self) -> usize {
         self.dropped.read().count
+    }
+
+    pub(crate) fn discovery_failures(&self) -> Vec<String> {
+        self.failures.read().clone()
     }
 }
 
@@ -210,6 +216,7 @@ impl Pool {
         gauge("active").set(i64::try_from(targets.len()).unwrap_or(i64::MAX));
         gauge("dropped").set(i64::try_from(self.view.dropped_count()).unwrap_or(i64::MAX));
         *self.view.targets.write() = targets;
+        *self.view.failures.write() = self.snapshot.failures().map(str::to_owned).collect();
     }
 
     /// Targets as they should be, each once; dropped ones go into the view.

@@ -18,7 +18,7 @@ use crate::env::{Active, Env, Scratches};
 use crate::error::Error;
 use crate::host::HostCollector;
 use crate::metrics::Metrics;
-use crate::pool::{PoolHandle, PoolId};
+use crate::pool::{PoolHandle, PoolId, PoolView};
 use crate::recipe::Recipe;
 use crate::settings::{Global, Job, ScrapeConfig, Settings};
 use crate::status::{ActiveTarget, DroppedTarget, TargetsView};
@@ -212,5 +212,14 @@ impl TargetsView for View {
 
     fn dropped_counts(&self) -> Vec<(String, usize)> {
         self.env.views.read().iter().map(|(id, view)| (id.name.clone(), view.dropped_count())).collect()
+    }
+
+    fn discovery_failures(&self) -> Vec<(String, String)> {
+        let views = self.env.views.read();
+        let of_pool = |(id, view): (&PoolId, &Arc<PoolView>)| {
+            let failures = view.discovery_failures().into_iter();
+            failures.map(|failure| (id.name.clone(), failure)).collect::<Vec<_>>()
+        };
+        views.iter().flat_map(of_pool).collect()
     }
 }

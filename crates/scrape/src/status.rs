@@ -72,4 +72,8 @@ pub trait TargetsView: Send + Sync + 'static {
     fn dropped(&self) -> Vec<DroppedTarget>;
     /// How many targets each pool dropped, those not kept included.
     fn dropped_counts(&self) -> Vec<(String, usize)>;
+    /// What is wrong with discovery, by pool; targets that it found earlier stay.
+    fn discovery_failures(&self) -> Vec<(String, String)> {
+        Vec::new()
+    }
 }

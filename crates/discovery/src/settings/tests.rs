@@ -29,20 +29,20 @@ fn targets_and_how_they_are_reached_stand_side_by_side() {
 }
 
 #[test]
-fn mechanisms_to_come_are_checked_and_named() {
-    let text = "dns_sd_configs: [{names: [a]}]\nec2_sd_configs: []\nkubernetes_sd_configs: [{role: pod}]\n";
+fn mechanisms_are_kept_and_those_to_come_are_checked_and_named() {
+    let text = "oci_sd_configs: [{region: a}]\nvultr_sd_configs: []\nkubernetes_sd_configs: [{role: pod}, {role: node}]\n";
     let section = read(text).expect("valid");
-    assert_eq!(section.discovery.unsupported, ["dns_sd_configs", "kubernetes_sd_configs"]);
-    refused("dns_sd_configs: [{names: []}]", "must contain at least one SRV record name");
-    refused("dns_sd_configs: [{names: [a], type: A}]", "a port is required");
-    refused("dns_sd_configs: [{names: [a], nmaes: [b]}]", "did you mean \"names\"?");
-    refused("dns_sd_configs: [{names: [a], basic_auth: {}}]", "unknown key \"basic_auth\"");
-    refused("kubernetes_sd_configs: [{}]", "role missing");
-    refused("kubernetes_sd_configs: [{role: pot}]", "unknown Kubernetes SD role \"pot\"");
+    assert_eq!(section.discovery.unsupported, ["oci_sd_configs"]);
+    let keys: Vec<&str> = section.discovery.mechanisms.iter().map(super::Mechanism::key).collect();
+    assert_eq!(keys, ["kubernetes_sd_configs", "kubernetes_sd_configs"]);
+    refused("oci_sd_configs: [{}]", "OCI SD configuration requires region");
+    refused("oci_sd_configs: [{region: a, regoin: b}]", "did you mean \"region\"?");
+    refused(
+        "kubernetes_sd_configs: [{role: pod}, {role: pot}]",
+        "kubernetes_sd_configs.1.role: unknown Kubernetes SD role",
+    );
     refused("kubernetes_sd_configs: [{role: pod, namespaces: {foo: bar}}]", "unknown key \"foo\"");
-    refused("http_sd_configs: [{url: 'ftp://x'}]", "URL scheme must be 'http' or 'https'");
     refused("consul_sd_configs: [{refresh_interval: soon}]", "duration");
-    refused("consul_sd_configs: [{bearer_token: a, bearer_token_file: b}]", "at most one of bearer_token");
     refused("hetzner_sd_configs: [{role: cloud}]", "use one of: robot, hcloud");
 }
 

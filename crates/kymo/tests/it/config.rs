@@ -126,7 +126,7 @@ fn what_will_not_happen_is_said() {
          remote_write: [{url: 'http://x/'}]\n\
          alerting: {alertmanagers: [{static_configs: [{targets: ['a:9093']}]}]}\n\
          scrape_configs:\n\
-         - job_name: pods\n  kubernetes_sd_configs: [{role: pod}]\n",
+         - job_name: pods\n  oci_sd_configs: [{region: r}]\n",
     );
     assert_eq!(
         config.warnings,
@@ -134,7 +134,7 @@ fn what_will_not_happen_is_said() {
             "rule_files: rules are not evaluated yet",
             "alerting: alerts are not sent yet",
             "remote_write: samples are not sent on yet",
-            "scrape job \"pods\": kubernetes_sd_configs is not supported yet; its targets are missing",
+            "scrape job \"pods\": oci_sd_configs is not supported yet; its targets are missing",
         ]
     );
 }

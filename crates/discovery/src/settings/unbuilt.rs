@@ -10,7 +10,7 @@ use std::sync::LazyLock;
 
 use http_client::{InvalidSettings, Secret};
 use model::time::DurationMs;
-use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
 mod check;
 mod table;
@@ -24,10 +24,7 @@ enum Kind {
     Int,
     Duration,
     Texts,
-    Map,
-    /// One section of these keys.
-    Section(&'static [Key]),
-    /// A list of such sections.
+    /// A list of sections of these keys.
     Sections(&'static [Key]),
     Tls,
 }
@@ -53,7 +50,6 @@ struct Mechanism {
 struct Found {
     texts: BTreeMap<&'static str, String>,
     lists: BTreeMap<&'static str, Vec<String>>,
-    sections: BTreeMap<&'static str, Vec<Found>>,
     http: http_client::Settings,
 }
 
@@ -65,10 +61,6 @@ impl Found {
 
     fn list(&self, key: &str) -> &[String] {
         self.lists.get(key).map_or(&[], Vec::as_slice)
-    }
-
-    fn sections(&self, key: &str) -> &[Found] {
-        self.sections.get(key).map_or(&[], Vec::as_slice)
     }
 }
 
@@ -180,14 +172,8 @@ impl<'de> Visitor<'de> for SectionSeed {
                 Kind::Texts => {
                     found.lists.insert(key.name, map.next_value()?);
                 }
-                Kind::Map => {
-                    map.next_value::<BTreeMap<String, IgnoredAny>>()?;
-                }
-                Kind::Section(keys) => {
-                    found.sections.insert(key.name, vec![map.next_value_seed(SectionSeed(keys))?]);
-                }
                 Kind::Sections(keys) => {
-                    found.sections.insert(key.name, map.next_value_seed(SectionsSeed(keys))?);
+                    let _: Vec<Found> = map.next_value_seed(SectionsSeed(keys))?;
                 }
                 Kind::Tls => {
                     let tls: http_client::settings::TlsSettings = map.next_value()?;
