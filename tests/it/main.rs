@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod browser;
+mod client_crate;
 mod crash;
 mod deletes;
 mod differential;
