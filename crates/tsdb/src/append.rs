@@ -135,6 +135,10 @@ impl Appender for Tsdb {
         if let Some(oldest_ms) = outcome.oldest_ms {
             tenant.changes.touch(oldest_ms);
         }
+        if outcome.tally.duplicate_count > 0 {
+            // The journal has them, the head may not: what they repeat may be in blocks only.
+            tenant.set_runs_ahead();
+        }
         self.give_scratch(scratch);
         self.count(&outcome);
         Ok(Appended {

@@ -38,7 +38,7 @@ pub(crate) struct Tenant {
     next_block_id: AtomicU64,
     /// Records in journal segments below this one are in blocks.
     journal_before: AtomicU64,
-    /// Whether blocks may hold samples of later segments, too.
+    /// Whether blocks may hold samples of later segments, too, while the head does not.
     runs_ahead: AtomicBool,
     releases: Mutex<Releases>,
     /// Whether the directory was synced in its parent by this process. That it is there proves nothing.
@@ -208,9 +208,14 @@ impl Tenant {
         self.runs_ahead.load(Ordering::Acquire)
     }
 
-    /// Says so of the last flush. Not needed after a replay, when such samples are in the head, too.
-    pub(crate) fn set_runs_ahead(&self, runs_ahead: bool) {
-        self.runs_ahead.store(runs_ahead, Ordering::Release);
+    /// Says so. Not needed after a replay, when such samples are in the head, too.
+    pub(crate) fn set_runs_ahead(&self) {
+        self.runs_ahead.store(true, Ordering::Release);
+    }
+
+    /// Forgets it when a flush begins that will cover the journal so far; answers what was known. To be called with the turn to flush.
+    pub(crate) fn take_runs_ahead(&self) -> bool {
+        self.runs_ahead.swap(false, Ordering::AcqRel)
     }
 
     pub(crate) fn set_journal_before(&self, segment: u64) {

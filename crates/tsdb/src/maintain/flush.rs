@@ -98,6 +98,8 @@ impl Tsdb {
         // What is on its way out is sorted by its labels first. A flush is never refused: it is what frees memory.
         let sorting_bytes = (tenant.head.series_count() * SORTING_BYTES) as u64;
         let _memory = self.deps.budget.reserve_anyway(sorting_bytes);
+        // Whoever writes a duplicate from here on says so again.
+        let ran_ahead = tenant.take_runs_ahead();
         let series = tenant.head.freeze(which, &mut tally, |chunk| windows.add(chunk), || self.pause());
         // Written since the segment was ended, and frozen already: such samples will be in blocks and in the journal.
         let runs_ahead = which == Flushed::Stopped || self.journal.has_records(tenant.number, segment);
@@ -114,12 +116,17 @@ impl Tsdb {
                 // Readers look at the head first, then at the blocks: in between they see both, never neither.
                 tenant.replace_blocks(&[], blocks);
                 tenant.set_journal_before(segment);
-                tenant.set_runs_ahead(runs_ahead);
+                if runs_ahead {
+                    tenant.set_runs_ahead();
+                }
                 self.forget_flushed(tenant, which);
                 Ok(())
             }
             Err(error) => {
                 tenant.head.not_flushed(|| self.pause());
+                if ran_ahead {
+                    tenant.set_runs_ahead();
+                }
                 let directory = tenant.directory.display();
                 Err(Error::new(
                     ErrorKind::Unavailable,

@@ -125,6 +125,21 @@ fn series_without_samples_are_not_listed_and_tenants_are_apart() {
 }
 
 #[test]
+fn what_was_sent_twice_does_not_come_back_with_the_journal() {
+    let bed = Testbed::new();
+    let a = series("a", "1");
+    write(&bed, &a, 0..3, 1.0);
+    bed.tsdb().flush().expect("flushed");
+    // The block has it, so the head does not take it again; the journal does.
+    write(&bed, &a, 2..3, 1.0);
+    delete(&bed, "a", i64::MIN, i64::MAX);
+    assert_eq!(times(&bed, &a), [0i64; 0]);
+    bed.kill();
+    bed.start();
+    assert_eq!(times(&bed, &a), [0i64; 0], "after a crash");
+}
+
+#[test]
 fn native_histograms_are_deleted_too() {
     let bed = Testbed::new();
     let labels = series("h", "1");

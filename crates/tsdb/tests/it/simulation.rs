@@ -532,6 +532,16 @@ fn round(seed: u64) -> Result<Counts, String> {
     }
 }
 
+/// Rounds that found something once: a batch that was sent again, deleted, and back after a crash.
+const FAILED_ONCE: [u64; 2] = [3_097_417_982, 136_050_379];
+
+#[test]
+fn rounds_that_failed_once_pass() {
+    for seed in FAILED_ONCE {
+        round(seed).unwrap_or_else(|complaint| panic!("{complaint}"));
+    }
+}
+
 fn variable(name: &str) -> Option<u64> {
     let text = std::env::var(name).ok()?;
     Some(text.parse().unwrap_or_else(|_| panic!("{name} is to be a number, not {text:?}")))
