@@ -95,7 +95,13 @@ struct Disk {
     /// The op count at which everything begins to fail.
     crash_at: Option<u64>,
     faults: Vec<Fault>,
+    /// Operations of any kind that were tried so far, reads included.
+    try_count: u64,
+    /// The number of the one that fails.
+    fails_at: Option<u64>,
     space_bytes: Option<u64>,
+    /// The op count from which on there is no room.
+    full_at: Option<u64>,
     locked: BTreeSet<NodeId>,
     history: Option<History>,
 }
@@ -135,7 +141,10 @@ impl SimFs {
             op_count: 0,
             crash_at: None,
             faults: Vec::new(),
+            try_count: 0,
+            fails_at: None,
             space_bytes: None,
+            full_at: None,
             locked: BTreeSet::new(),
             history: None,
         };
@@ -180,6 +189,18 @@ impl SimFs {
         self.disk.lock().faults.push(Fault { kind, countdown: nth - 1, lasting });
     }
 
+    /// Makes the `nth` operation of any kind from now (1 is the next; reads count) fail with an input/output error.
+    pub fn fail_any(&self, nth: u64) {
+        assert!(nth > 0, "BUG: operations are counted from 1");
+        let mut disk = self.disk.lock();
+        disk.fails_at = Some(disk.try_count + nth);
+    }
+
+    /// How many operations were tried so far: changes, reads, and what failed.
+    pub fn try_count(&self) -> u64 {
+        self.disk.lock().try_count
+    }
+
     /// Has `act` done by this thread, or one that does its work in the background, before their `nth` operation from now (1 is
     /// the next; a read counts), so that something else happens in the middle of what an engine does, at the same place in
     /// each run.
@@ -213,14 +234,24 @@ impl SimFs {
         self.disk.lock()
     }
 
-    /// Takes back all that [`Self::fail`] ordered.
+    /// Takes back all that [`Self::fail`] and [`Self::fail_any`] ordered.
     pub fn heal(&self) {
-        self.disk.lock().faults.clear();
+        let mut disk = self.disk.lock();
+        disk.faults.clear();
+        disk.fails_at = None;
+    }
+
+    /// Lets `ops` more changes through; from then on there is no room for a byte more, until [`Self::limit_space`].
+    pub fn fill_after(&self, ops: u64) {
+        let mut disk = self.disk.lock();
+        disk.full_at = Some(disk.op_count + ops);
     }
 
     /// Lets files hold no more than so many bytes together; a write beyond fails, after writing what fits.
     pub fn limit_space(&self, space_bytes: Option<u64>) {
-        self.disk.lock().space_bytes = space_bytes;
+        let mut disk = self.disk.lock();
+        disk.space_bytes = space_bytes;
+        disk.full_at = None;
     }
 
     /// Bytes in all files that have a name.
@@ -262,7 +293,8 @@ impl Disk {
         if self.is_crashed() {
             return Err(io::Error::other("the simulated machine has stopped"));
         }
-        let mut fails = false;
+        self.try_count += 1;
+        let mut fails = self.fails_at == Some(self.try_count);
         self.faults.retain_mut(|fault| {
             if fault.kind != kind {
                 return true;
@@ -287,6 +319,9 @@ impl Disk {
 
     /// How much longer files may get.
     fn room_bytes(&self) -> u64 {
+        if self.full_at.is_some_and(|at| self.op_count >= at) {
+            return 0;
+        }
         self.space_bytes.map_or(u64::MAX, |limit| limit.saturating_sub(self.state.used_bytes()))
     }
 

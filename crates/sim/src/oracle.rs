@@ -1,13 +1,14 @@
 //! Knows what must be read: everything acknowledged; what may be read besides: what was under way; and that
-//! nothing else may be.
+//! nothing else may be. What was deleted must be gone; what is too old may be.
 //!
-//! Writes are reported with the moments of the simulated disk (its op count) at which they were submitted and
+//! Writes and deletes are reported with the moments of the simulated disk (its op count) at which they were submitted and
 //! acknowledged, so one run can be judged at every crash point. Without crashes, [`Oracle::compare`] asks all
 //! questions of a querier and of `storage`'s reference engine and expects the same answers.
 
 use std::collections::BTreeMap;
 
-use model::{Exemplar, Labels, TenantId};
+use model::matcher::matches_all;
+use model::{Exemplar, Labels, Matcher, TenantId};
 use storage::memory::MemoryStorage;
 use storage::{
     Appended, Appender, LabelRequest, Querier, QueryContext, SelectHints, SelectRequest, SeriesSamples,
@@ -23,6 +24,9 @@ const COMPLAINTS_MAX: usize = 10;
 #[derive(Debug, Default)]
 pub struct Oracle {
     writes: Vec<Write>,
+    deletes: Vec<Delete>,
+    /// From an op count on, what is older than a time may be gone.
+    expiries: Vec<(u64, i64)>,
 }
 
 /// A write that was reported.
@@ -34,6 +38,22 @@ struct Write {
     tenant: TenantId,
     samples: Vec<(Labels, i64, Stored)>,
     batch: WriteBatch,
+    submitted_at: u64,
+    acknowledged_at: Option<u64>,
+}
+
+/// A delete that was reported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DeleteTicket(usize);
+
+#[derive(Debug)]
+struct Delete {
+    tenant: TenantId,
+    matchers: Vec<Matcher>,
+    /// Inclusive at both ends.
+    range_ms: (i64, i64),
+    /// Writes that came before it.
+    write_count: usize,
     submitted_at: u64,
     acknowledged_at: Option<u64>,
 }
@@ -52,9 +72,13 @@ pub struct Checked {
 struct Expected {
     /// One of these, if anything.
     allowed: Vec<Stored>,
+    /// What was overwritten.
+    earlier: Vec<Stored>,
     is_required: bool,
 }
 
+/// What is known of a tenant.
+type Tenants = BTreeMap<TenantId, BTreeMap<Labels, Timeline>>;
 type Timeline = BTreeMap<i64, Expected>;
 
 impl Oracle {
@@ -88,6 +112,40 @@ impl Oracle {
             appended.rejected.first()
         );
         self.writes[ticket.0].acknowledged_at = Some(op_count);
+    }
+
+    /// Samples are about to be deleted, in a range that is inclusive at both ends. Writes before and after it are not under way.
+    pub fn submit_delete(
+        &mut self,
+        tenant: &TenantId,
+        matchers: &[Matcher],
+        range_ms: (i64, i64),
+        op_count: u64,
+    ) -> DeleteTicket {
+        self.deletes.push(Delete {
+            tenant: tenant.clone(),
+            matchers: matchers.to_vec(),
+            range_ms,
+            write_count: self.writes.len(),
+            submitted_at: op_count,
+            acknowledged_at: None,
+        });
+        DeleteTicket(self.deletes.len() - 1)
+    }
+
+    /// The delete was acknowledged: what it met must be gone from now on.
+    pub fn acknowledge_delete(&mut self, ticket: DeleteTicket, op_count: u64) {
+        self.deletes[ticket.0].acknowledged_at = Some(op_count);
+    }
+
+    /// From now on, samples before this time are too old to be kept: they may go, in any order.
+    pub fn may_expire(&mut self, before_ms: i64, op_count: u64) {
+        self.expiries.push((op_count, before_ms));
+    }
+
+    /// Deletes acknowledged so far.
+    pub fn acknowledged_delete_count(&self) -> usize {
+        self.deletes.iter().filter(|delete| delete.acknowledged_at.is_some()).count()
     }
 
     /// Batches acknowledged so far.
@@ -169,8 +227,8 @@ impl Oracle {
     }
 
     /// Every value that any write had, none of them required: after damage an older one may come to light.
-    fn ever_written(&self) -> BTreeMap<TenantId, BTreeMap<Labels, Timeline>> {
-        let mut tenants: BTreeMap<TenantId, BTreeMap<Labels, Timeline>> = BTreeMap::new();
+    fn ever_written(&self) -> Tenants {
+        let mut tenants = Tenants::new();
         for write in &self.writes {
             let series = tenants.entry(write.tenant.clone()).or_default();
             for (labels, timestamp_ms, value) in &write.samples {
@@ -181,22 +239,25 @@ impl Oracle {
         tenants
     }
 
-    fn expected_at(&self, op_count: u64) -> BTreeMap<TenantId, BTreeMap<Labels, Timeline>> {
-        let mut tenants: BTreeMap<TenantId, BTreeMap<Labels, Timeline>> = BTreeMap::new();
-        for write in &self.writes {
-            if write.submitted_at > op_count {
-                break;
+    fn expected_at(&self, op_count: u64) -> Tenants {
+        let mut tenants = Tenants::new();
+        let mut deletes = self.deletes.iter().filter(|delete| delete.submitted_at <= op_count).peekable();
+        for (number, write) in self.writes.iter().enumerate() {
+            while let Some(delete) = deletes.next_if(|delete| delete.write_count <= number) {
+                delete.apply(&mut tenants, op_count);
             }
-            let is_required = write.acknowledged_at.is_some_and(|at| at <= op_count);
-            let series = tenants.entry(write.tenant.clone()).or_default();
-            for (labels, timestamp_ms, value) in &write.samples {
-                let expected = series.entry(labels.clone()).or_default().entry(*timestamp_ms).or_default();
-                if is_required {
-                    // It is durable and came last: earlier values must not show any more.
-                    expected.is_required = true;
-                    expected.allowed.clear();
+            if write.submitted_at <= op_count {
+                write.apply(&mut tenants, op_count);
+            }
+        }
+        deletes.for_each(|delete| delete.apply(&mut tenants, op_count));
+        let expired = self.expiries.iter().filter(|(at, _)| *at <= op_count).map(|(_, before_ms)| *before_ms);
+        if let Some(before_ms) = expired.max() {
+            for timeline in tenants.values_mut().flat_map(BTreeMap::values_mut) {
+                for (_, expected) in timeline.range_mut(..before_ms) {
+                    expected.is_required = false;
+                    expected.allowed.append(&mut expected.earlier);
                 }
-                expected.allowed.push(value.clone());
             }
         }
         tenants
@@ -229,6 +290,39 @@ impl Oracle {
             }
         }
         Ok(checked)
+    }
+}
+
+impl Write {
+    fn apply(&self, tenants: &mut Tenants, op_count: u64) {
+        let is_required = self.acknowledged_at.is_some_and(|at| at <= op_count);
+        let series = tenants.entry(self.tenant.clone()).or_default();
+        for (labels, timestamp_ms, value) in &self.samples {
+            let expected = series.entry(labels.clone()).or_default().entry(*timestamp_ms).or_default();
+            if is_required {
+                // It is durable and came last: earlier values must not show any more.
+                expected.is_required = true;
+                expected.earlier.append(&mut expected.allowed);
+            }
+            expected.allowed.push(value.clone());
+        }
+    }
+}
+
+impl Delete {
+    fn apply(&self, tenants: &mut Tenants, op_count: u64) {
+        let is_done = self.acknowledged_at.is_some_and(|at| at <= op_count);
+        let (start_ms, end_ms) = self.range_ms;
+        for (labels, timeline) in tenants.get_mut(&self.tenant).into_iter().flatten() {
+            if !matches_all(&self.matchers, labels) {
+                continue;
+            }
+            if is_done {
+                timeline.retain(|timestamp_ms, _| *timestamp_ms < start_ms || *timestamp_ms > end_ms);
+            } else {
+                timeline.range_mut(start_ms..=end_ms).for_each(|(_, expected)| expected.is_required = false);
+            }
+        }
     }
 }
 
@@ -356,6 +450,39 @@ mod tests {
         check(writes, &[(1, 3.0)], 20, None);
         check(writes, &[], 20, Some("missing"));
         check(&[(&[(1, 1.0), (1, 4.0)], 0, Some(1))], &[(1, 1.0)], 1, Some("wrong"));
+    }
+
+    #[test]
+    fn what_was_deleted_must_be_gone_and_what_is_too_old_may() {
+        let (tenant, mut oracle) = (TenantId::anonymous(), Oracle::new());
+        let write = |oracle: &mut Oracle, samples: &[(i64, f64)], at: u64| {
+            let ticket = oracle.submit(&tenant, &batch(samples), at);
+            let appended = MemoryStorage::new().append(&tenant, &batch(samples)).expect("written");
+            oracle.acknowledge(ticket, &appended, at + 1);
+        };
+        write(&mut oracle, &[(1, 1.0), (2, 2.0), (3, 3.0)], 0);
+        let ticket = oracle.submit_delete(&tenant, &[], (2, 3), 10);
+        oracle.acknowledge_delete(ticket, 20);
+        write(&mut oracle, &[(3, 4.0)], 30);
+        oracle.may_expire(2, 40);
+        assert_eq!(oracle.acknowledged_delete_count(), 1);
+        for (held, at, want) in [
+            (&[(1, 1.0), (2, 2.0), (3, 3.0)][..], 9, true),
+            (&[(1, 1.0)], 9, false),
+            (&[(1, 1.0), (3, 3.0)], 10, true),
+            (&[(2, 2.0)], 10, false),
+            (&[(1, 1.0)], 20, true),
+            (&[(1, 1.0), (2, 2.0)], 20, false),
+            (&[(1, 1.0), (3, 4.0)], 31, true),
+            (&[(1, 1.0), (3, 3.0)], 31, false),
+            (&[(3, 4.0)], 39, false),
+            (&[(3, 4.0)], 40, true),
+        ] {
+            let engine = MemoryStorage::new();
+            engine.append(&tenant, &batch(held)).expect("written");
+            let outcome = oracle.check(engine.as_ref(), at);
+            assert_eq!(outcome.is_ok(), want, "{held:?} at {at}: {outcome:?}");
+        }
     }
 
     #[test]

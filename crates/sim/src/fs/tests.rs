@@ -230,6 +230,24 @@ fn the_nth_operation_of_a_kind_fails_once_or_for_good() {
 }
 
 #[test]
+fn the_nth_operation_of_any_kind_fails_and_the_disk_fills_up_after_some() {
+    let fs = SimFs::new(1);
+    let file = fs.create(&path("/f")).expect("created");
+    file.write_all_at(b"abc", 0).expect("written");
+    assert_eq!(fs.try_count(), 2);
+    fs.fail_any(2);
+    file.read_exact_at(&mut [0], 0).expect("the first works");
+    assert!(fs.read_dir(&path("/")).is_err());
+    file.sync().expect("the third works");
+    fs.fill_after(1);
+    file.write_all_at(b"d", 3).expect("the last one");
+    assert_eq!(file.write_all_at(b"e", 4).expect_err("full").kind(), io::ErrorKind::StorageFull);
+    file.write_all_at(b"x", 0).expect("overwriting takes no room");
+    fs.limit_space(None);
+    file.write_all_at(b"e", 4).expect("there is room");
+}
+
+#[test]
 fn a_flipped_bit_stays_flipped() {
     let fs = SimFs::new(1);
     write_atomic(&fs, &path("/f"), b"abc").expect("written");

@@ -5,6 +5,7 @@
 mod bench;
 mod conformance;
 mod crash_matrix;
+mod crash_upkeep;
 mod damage;
 mod deletes;
 mod engine;
