@@ -191,6 +191,38 @@ impl fmt::Display for Range {
     }
 }
 
+impl Query {
+    /// Whether series that lose their names on one side of an operator, or in an aggregation, may go before their labels are compared.
+    pub(crate) fn may_fold_clashes(&self) -> bool {
+        let loses = |query: &Self| query.loses_names() || query.may_fold_clashes();
+        match self {
+            Self::Select(_) => false,
+            Self::Over(_, range) => range.inner().is_some_and(Self::may_fold_clashes),
+            Self::Map(_, inner) | Self::WithNumber(_, inner, _) => inner.may_fold_clashes(),
+            Self::Aggregate { .. } => true,
+            Self::Match { left, right, .. } | Self::Set { left, right, .. } => loses(left) || loses(right),
+        }
+    }
+
+    fn loses_names(&self) -> bool {
+        match self {
+            Self::Select(_) => false,
+            Self::Over(..) | Self::Map(..) | Self::WithNumber(..) | Self::Aggregate { .. } => true,
+            Self::Match { .. } => true,
+            Self::Set { left, right, .. } => left.loses_names() || right.loses_names(),
+        }
+    }
+}
+
+impl Range {
+    fn inner(&self) -> Option<&Query> {
+        match self {
+            Self::Stored { .. } => None,
+            Self::Computed { inner, .. } => Some(inner),
+        }
+    }
+}
+
 impl fmt::Display for Query {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let on_text = |on: &Option<Vec<&str>>| {
