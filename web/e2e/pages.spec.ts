@@ -112,6 +112,24 @@ test.describe('Status', () => {
     await expect(page.locator('#flags').getByRole('textbox')).toBeVisible();
   });
 
+  test('ends a query that runs', async ({ page, request }) => {
+    await waitForData(request, 'node_load1');
+    // Much work, of which nothing is known beforehand.
+    const query = 'sum_over_time(count(deriv(({job="node"} @ end())[20m:1s]))[4h:1s])';
+    const running = request.get('/api/v1/query', { params: { query }, timeout: 60_000 });
+    await expect
+      .poll(async () =>
+        (await api<{ query: string }[]>(request, '/status/active_queries')).map((one) => one.query),
+      )
+      .toContain(query);
+    await page.goto('/status');
+    const row = page.getByRole('row').filter({ hasText: query });
+    await row.getByRole('button', { name: /^End query \d+$/ }).click();
+    const answer = await running;
+    expect(answer.ok()).toBe(false);
+    await expect(row).toHaveCount(0);
+  });
+
   test('shows memory by consumer where the server tells', async ({ page, request }) => {
     const kymo = await request.get('/api/v1/status/kymo');
     await page.goto('/status');
