@@ -272,7 +272,7 @@ mod tests {
         assert_eq!(head.keys.read().find(before), None);
         assert_eq!(head.keys.len(), 1);
         let releases = head.releases();
-        assert_eq!(head.flushed(i64::MAX, |_| ()).series_count, 1);
+        assert_eq!(head.flushed(i64::MAX, || ()).series_count, 1);
         assert_eq!((head.keys.len(), head.keys.read().find(newest)), (0, None));
         assert!(head.releases() > releases, "whoever found the number before must learn that it is gone");
         assert_eq!((head.keys.0.read().len, head.keys.0.read().blocks.len()), (0, 0), "memory is given back");

@@ -106,15 +106,14 @@ impl Head {
     }
 
     /// What was frozen is in blocks and goes; so do series without samples that stopped, or whose newest is older than
-    /// `idle_before_ms`. Done in slices, as [`Self::freeze`]; `pause` is told how many bytes the last one freed.
-    pub(crate) fn flushed(&self, idle_before_ms: i64, mut pause: impl FnMut(usize)) -> Released {
+    /// `idle_before_ms`. Done in slices, as [`Self::freeze`].
+    pub(crate) fn flushed(&self, idle_before_ms: i64, mut pause: impl FnMut()) -> Released {
         let mut released = Released::default();
         let mut gone: Vec<u32> = Vec::new();
         // Freed when no lock is held: that takes longer than all else.
         let mut chunks_gone: Vec<HeadChunk> = Vec::new();
         let mut slices = Slices::new(&self.shards);
         while let Some(mut slice) = slices.next() {
-            let bytes_before = released.bytes;
             while let Some(slot) = slice.next_slot() {
                 let Some(series) = slice.shard.slots[slot].as_mut() else { continue };
                 let freed = series.flushed(&mut chunks_gone);
@@ -134,10 +133,10 @@ impl Head {
             }
             slices.end(slice);
             chunks_gone.clear();
-            pause(released.bytes - bytes_before);
+            pause();
         }
         if released.series_count > 0 {
-            self.keys.settle(|| pause(0));
+            self.keys.settle(pause);
         }
         released
     }

@@ -24,9 +24,6 @@ use crate::tenant::{EXTRAS_FILE, Tenant};
 /// What a series takes while all are sorted: its number, twice, and those of its labels.
 const SORTING_BYTES: usize = 64;
 
-/// After so much was freed, it is given back to the operating system: all at once would make whoever allocates wait for long.
-const GIVE_BACK_BYTES: usize = 32 << 20;
-
 /// So many released series are brought back by a replay without much ado.
 const RELEASED_MIN: usize = 100_000;
 
@@ -146,15 +143,7 @@ impl Tsdb {
             Flushed::All => self.deps.clock.now_ms().saturating_sub(idle_ms),
             Flushed::Stopped => i64::MIN,
         };
-        let mut freed_bytes = 0;
-        let released = tenant.head.flushed(idle_before_ms, |bytes| {
-            freed_bytes += bytes;
-            if freed_bytes >= GIVE_BACK_BYTES {
-                freed_bytes = 0;
-                stdx::memory::give_back_free();
-            }
-            self.pause();
-        });
+        let released = tenant.head.flushed(idle_before_ms, || self.pause());
         tenant.note_release(which, released.series_count, self.deps.clock.monotonic());
         self.memory.change(-(released.bytes as i64));
         self.metrics.head_chunks.sub(released.chunk_count as i64);
