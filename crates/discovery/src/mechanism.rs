@@ -28,16 +28,20 @@ macro_rules! asked_at_intervals {
 }
 
 mod aws;
+mod azure;
 mod consul;
 mod digitalocean;
+mod dns;
 mod docker;
 mod eureka;
+mod gce;
 mod hetzner;
 mod http;
 mod kubernetes;
 mod linode;
 mod marathon;
 mod nomad;
+mod openstack;
 
 /// What each mechanism's settings can do.
 pub(crate) trait Configured: Clone + Send + 'static {
@@ -115,12 +119,15 @@ macro_rules! mechanisms {
 
 mechanisms! {
     Aws(aws::unified::Settings) = "aws_sd_configs",
+    Azure(azure::Settings) = "azure_sd_configs",
     Consul(consul::Settings) = "consul_sd_configs",
     DigitalOcean(digitalocean::Settings) = "digitalocean_sd_configs",
+    Dns(dns::Settings) = "dns_sd_configs",
     Docker(docker::engine::Settings) = "docker_sd_configs",
     DockerSwarm(docker::swarm::Settings) = "dockerswarm_sd_configs",
     Ec2(aws::ec2::Settings) = "ec2_sd_configs",
     Eureka(eureka::Settings) = "eureka_sd_configs",
+    Gce(gce::Settings) = "gce_sd_configs",
     Hetzner(hetzner::Settings) = "hetzner_sd_configs",
     Http(http::Settings) = "http_sd_configs",
     Kubernetes(kubernetes::Settings) = "kubernetes_sd_configs",
@@ -128,6 +135,7 @@ mechanisms! {
     Linode(linode::Settings) = "linode_sd_configs",
     Marathon(marathon::Settings) = "marathon_sd_configs",
     Nomad(nomad::Settings) = "nomad_sd_configs",
+    OpenStack(openstack::Settings) = "openstack_sd_configs",
 }
 
 /// A fault of the section itself.

@@ -21,6 +21,11 @@ const RETRY_FIRST: Duration = Duration::from_secs(5);
 pub(crate) trait Refresh: Send {
     /// All targets there are now.
     fn refresh(&mut self) -> impl Future<Output = Result<Vec<TargetGroup>, Fault>> + Send;
+
+    /// What could not be asked although the rest was; its targets are among the others as they were known last.
+    fn failure(&self) -> Option<&str> {
+        None
+    }
 }
 
 /// How long a mechanism's requests may take, and how often they are made.
@@ -48,11 +53,17 @@ pub(crate) async fn run<R: Refresh>(
         let mut failed = source.is_none();
         if let Some(source) = &mut source {
             let result = source.refresh().await;
-            failed = result.is_err();
+            failed = result.is_err() || source.failure().is_some();
             let word = if failed { "failed" } else { "ok" };
             shared.metrics.refreshes.with_label_values(&[publisher.mechanism(), word]).inc();
             match result {
-                Ok(groups) => publisher.publish(groups),
+                Ok(groups) => match source.failure() {
+                    None => publisher.publish(groups),
+                    Some(failure) => {
+                        publisher.set(groups);
+                        publisher.failed(failure);
+                    }
+                },
                 Err(fault) => publisher.failed(&fault.to_string()),
             }
         }

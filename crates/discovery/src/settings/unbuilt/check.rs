@@ -52,34 +52,6 @@ fn http_url(url: &str) -> Checked {
     Ok(())
 }
 
-pub(super) fn azure(found: &Found) -> Checked {
-    let methods = ["OAuth", "ManagedIdentity", "SDK", "WorkloadIdentity"];
-    one_of(found, "authentication_method", &methods, Some("OAuth"))?;
-    let required: &[&str] = match found.text("authentication_method") {
-        "" | "OAuth" => &["subscription_id", "tenant_id", "client_id", "client_secret"],
-        _ => &["subscription_id"],
-    };
-    require(found, required, "azure")
-}
-
-pub(super) fn dns(found: &Found) -> Checked {
-    if found.list("names").is_empty() {
-        return Err("DNS-SD config must contain at least one SRV record name".to_owned());
-    }
-    match found.text("type").to_ascii_uppercase().as_str() {
-        "" | "SRV" | "MX" | "NS" => Ok(()),
-        "A" | "AAAA" if matches!(found.text("port"), "" | "0") => {
-            Err("a port is required in DNS-SD configs for all record types except SRV, MX and NS".to_owned())
-        }
-        "A" | "AAAA" => Ok(()),
-        other => Err(format!("invalid DNS-SD records type {other}")),
-    }
-}
-
-pub(super) fn gce(found: &Found) -> Checked {
-    require(found, &["project", "zone"], "GCE")
-}
-
 pub(super) fn ionos(found: &Found) -> Checked {
     if found.text("datacenter_id").is_empty() {
         Err("datacenter id can't be empty".to_owned())
@@ -119,12 +91,6 @@ pub(super) fn oci(found: &Found) -> Checked {
         return Err("at most one of key_passphrase & key_passphrase_file must be configured".to_owned());
     }
     Ok(())
-}
-
-pub(super) fn openstack(found: &Found) -> Checked {
-    one_of(found, "availability", &["public", "admin", "internal"], Some("public"))?;
-    one_of(found, "role", &["instance", "hypervisor", "loadbalancer"], None)?;
-    require(found, &["region"], "openstack")
 }
 
 pub(super) fn outscale(found: &Found) -> Checked {

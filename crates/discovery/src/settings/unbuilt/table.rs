@@ -11,14 +11,10 @@ const FILTERS: Kind = Sections(&[key("name", Text), key("values", Texts)]);
 
 /// All mechanisms that are read and checked, but not collected from.
 pub(super) const MECHANISMS: &[Mechanism] = &[
-    Mechanism { key: "azure_sd_configs", keys: AZURE, http: true, check: check::azure },
-    Mechanism { key: "dns_sd_configs", keys: DNS, http: false, check: check::dns },
-    Mechanism { key: "gce_sd_configs", keys: GCE, http: false, check: check::gce },
     Mechanism { key: "ionos_sd_configs", keys: IONOS, http: true, check: check::ionos },
     Mechanism { key: "kuma_sd_configs", keys: KUMA, http: true, check: check::kuma },
     Mechanism { key: "nerve_sd_configs", keys: ZOOKEEPER, http: false, check: check::nerve },
     Mechanism { key: "oci_sd_configs", keys: OCI, http: true, check: check::oci },
-    Mechanism { key: "openstack_sd_configs", keys: OPENSTACK, http: false, check: check::openstack },
     Mechanism { key: "outscale_sd_configs", keys: OUTSCALE, http: true, check: check::outscale },
     Mechanism { key: "ovhcloud_sd_configs", keys: OVHCLOUD, http: false, check: check::ovhcloud },
     Mechanism { key: "puppetdb_sd_configs", keys: PUPPETDB, http: true, check: check::puppetdb },
@@ -28,30 +24,6 @@ pub(super) const MECHANISMS: &[Mechanism] = &[
     Mechanism { key: "triton_sd_configs", keys: TRITON, http: false, check: check::triton },
     Mechanism { key: "uyuni_sd_configs", keys: UYUNI, http: true, check: check::uyuni },
     Mechanism { key: "vultr_sd_configs", keys: VULTR, http: true, check: check::nothing },
-];
-
-const AZURE: &[Key] = &[
-    key("environment", Text),
-    key("port", Int),
-    key("subscription_id", Text),
-    key("tenant_id", Text),
-    key("client_id", Text),
-    key("client_secret", Secret),
-    key("refresh_interval", Duration),
-    key("authentication_method", Text),
-    key("resource_group", Text),
-];
-
-const DNS: &[Key] =
-    &[key("names", Texts), key("refresh_interval", Duration), key("type", Text), key("port", Int)];
-
-const GCE: &[Key] = &[
-    key("project", Text),
-    key("zone", Text),
-    key("filter", Text),
-    key("refresh_interval", Duration),
-    key("port", Int),
-    key("tag_separator", Text),
 ];
 
 const IONOS: &[Key] = &[key("datacenter_id", Text), key("port", Int), key("refresh_interval", Duration)];
@@ -78,27 +50,6 @@ const OCI: &[Key] = &[
     key("compartments", Texts),
     key("port", Int),
     key("refresh_interval", Duration),
-];
-
-const OPENSTACK: &[Key] = &[
-    key("identity_endpoint", Text),
-    key("username", Text),
-    key("userid", Text),
-    key("password", Secret),
-    key("project_name", Text),
-    key("project_id", Text),
-    key("domain_name", Text),
-    key("domain_id", Text),
-    key("application_credential_name", Text),
-    key("application_credential_id", Text),
-    key("application_credential_secret", Secret),
-    key("role", Text),
-    key("region", Text),
-    key("refresh_interval", Duration),
-    key("port", Int),
-    key("all_tenants", Bool),
-    key("tls_config", Tls),
-    key("availability", Text),
 ];
 
 const OUTSCALE: &[Key] = &[
