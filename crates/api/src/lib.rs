@@ -7,7 +7,7 @@
 //! every request · `params`, `tenancy`, `asker`, `body`, `label_name` what comes in · `work` blocking threads ·
 //! `respond`, `json`, `histogram`, `error` what goes out · `query`, `query_result`, `plan`, `parse_query`, `series`,
 //! `metadata`, `targets`, `status`, `governance`, `storage_admin` the endpoints of `/api/v1` · `push` the intake that every
-//! protocol of pushed samples goes through, `write` remote write · `federate` ·
+//! protocol of pushed samples goes through, `write` remote write, `listeners` sockets that are not HTTP · `federate` ·
 //! `remote_read` · `search` names for completion · `features` · `admin` health, metrics, reload · `ui` the
 //! embedded web UI · `state`, `metrics` what all share.
 //!
@@ -31,12 +31,12 @@ mod governance;
 mod histogram;
 mod json;
 mod label_name;
+mod listeners;
 mod metadata;
 mod metrics;
 mod params;
 mod parse_query;
 mod plan;
-#[allow(dead_code, reason = "protocols that use all of it follow")]
 mod push;
 mod query;
 mod query_result;
@@ -59,5 +59,6 @@ pub use deps::{
     Backends, BuildInfo, Compaction, Control, Deps, MemoryUse, ReplayProgress, RuntimeInfo, StatusView,
     StorageAdmin, StorageInfo, TsdbStats,
 };
+pub use push::settings::{LineSettings, PushSettings, PushgatewaySettings, StatsdSettings, Timers};
 pub use server::{Handle, StartError, start};
 pub use settings::Settings;

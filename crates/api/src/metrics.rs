@@ -53,6 +53,7 @@ pub(crate) struct PushMetrics {
     ignored: IntCounterVec,
     bytes: IntCounterVec,
     duration: HistogramVec,
+    dropped: IntCounterVec,
 }
 
 impl PushMetrics {
@@ -96,7 +97,17 @@ impl PushMetrics {
                 &["protocol"],
             )?,
             duration,
+            dropped: counter(
+                "kymo_push_samples_dropped_total",
+                "Samples that listeners threw away, by protocol and reason.",
+                &["protocol", "reason"],
+            )?,
         })
+    }
+
+    /// Samples that a listener threw away.
+    pub(crate) fn count_dropped(&self, protocol: Protocol, reason: &'static str, samples: usize) {
+        self.dropped.with_label_values(&[protocol.as_str(), reason]).inc_by(samples as u64);
     }
 
     pub(crate) fn count(&self, protocol: Protocol, seen: &Seen<'_>, elapsed: Duration) {

@@ -173,7 +173,7 @@ pub(crate) fn parse_matchers(text: &str) -> Result<Vec<Matcher>, String> {
 }
 
 /// `%41+b` to `A b`.
-fn decode(text: &str) -> Result<String, String> {
+pub(crate) fn decode(text: &str) -> Result<String, String> {
     if !text.contains(['%', '+']) {
         return Ok(text.to_owned());
     }

@@ -3,13 +3,14 @@
 //! Map: [`receive`] a request from its head to "durable" · [`store`] a batch that did not come by HTTP · `protocol` their names ·
 //! `decoding` Content-Encoding, bounded · `filling` what a handler fills, and how it gets into storage · `refusals` what was not
 //! written, each item named · `sources` who pushes, for people · `labels` of a series · here the lanes. Protocols over HTTP: `influx`, `import` (JSON, JSON lines, CSV, exposition
-//! text, Graphite), `opentsdb`; remote write is in `write`.
+//! text, Graphite), `opentsdb`, `pushgateway`; remote write is in `write`; sockets are in `listeners`.
 //!
 //! Each protocol has a lane: slots and a share of memory of its own, so that a flood on one does not starve another. What
 //! finds no slot is answered 429 at once. Larger bodies are decoded on a blocking thread. Nothing is answered
 //! "written" before it is durable, and one bad item never takes the good ones with it (handlers that must refuse a request
 //! as a whole return an error from their `fill`).
 
+mod buckets;
 mod decoding;
 mod filling;
 pub(crate) mod import;
@@ -17,7 +18,9 @@ pub(crate) mod influx;
 mod labels;
 pub(crate) mod opentsdb;
 mod protocol;
+pub(crate) mod pushgateway;
 mod refusals;
+pub(crate) mod settings;
 mod sources;
 
 use std::sync::Arc;
@@ -32,10 +35,13 @@ use storage::{Durability, ErrorKind, WriteBatch};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use wire::remote_write::LabelHasher;
 
+pub(crate) use buckets::Buckets;
 pub(crate) use decoding::Encoding;
 pub(crate) use filling::Filling;
+pub(crate) use labels::SeriesLabels;
 pub(crate) use protocol::Protocol;
 pub(crate) use refusals::Refusals;
+pub(crate) use settings::{LineSettings, StatsdSettings, Timers};
 pub(crate) use sources::{Seen, Source, Sources, push_sources};
 
 use crate::Settings;
@@ -85,11 +91,16 @@ impl Intake {
         &self.lanes[protocol as usize]
     }
 
-    fn take_batch(&self) -> WriteBatch {
+    /// The memory of a protocol.
+    pub(crate) fn budget(&self, protocol: Protocol) -> &Arc<Budget> {
+        &self.lane(protocol).budget
+    }
+
+    pub(crate) fn take_batch(&self) -> WriteBatch {
         self.batches.lock().pop().unwrap_or_default()
     }
 
-    fn give_back(&self, mut batch: WriteBatch) {
+    pub(crate) fn give_back(&self, mut batch: WriteBatch) {
         let size_bytes = batch.size_bytes();
         batch.clear();
         let mut kept = self.batches.lock();
@@ -123,6 +134,7 @@ pub(crate) struct Received<T> {
     /// What was not.
     pub(crate) refusals: Refusals,
     /// What the handler's `fill` returned.
+    #[allow(dead_code, reason = "for protocols whose answers tell more than counts")]
     pub(crate) filled: T,
 }
 

@@ -15,7 +15,7 @@ use http::{HeaderValue, Method, StatusCode, header};
 use tower_http::compression::CompressionLayer;
 
 use crate::error::{self, ApiError, ErrorType};
-use crate::push::{self, import, influx, opentsdb};
+use crate::push::{self, import, influx, opentsdb, pushgateway};
 use crate::state::State;
 use crate::{
     admin, features, federate, governance, metadata, parse_query, query, remote_read, search, series, status,
@@ -57,6 +57,7 @@ fn pushes() -> Router<Arc<State>> {
         .route("/health", get(influx::health))
         .route("/influx/health", get(influx::health))
         .route("/api/put", post(opentsdb::put))
+        .route("/metrics/{*group}", post_or_put(pushgateway::group).delete(pushgateway::group))
         .route("/opentsdb/api/put", post(opentsdb::put))
 }
 
@@ -89,6 +90,8 @@ fn api(state: &Arc<State>) -> Router<Arc<State>> {
         .route("/status/push_sources", get(push::push_sources))
         .route("/write", post(write::write))
         .route("/influx/write", post(influx::write))
+        .route("/metrics", get(pushgateway::metrics))
+        .route("/admin/wipe", post_or_put(pushgateway::wipe))
         .route("/import", post(import::json_lines))
         .route("/import/json", post(import::json))
         .route("/import/csv", post(import::csv))

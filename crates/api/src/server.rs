@@ -20,7 +20,9 @@ use tower::ServiceExt;
 
 use crate::asker::PeerAddress;
 use crate::connection::{Activity, Guarded, OnTimeout, Patience, Watched};
+use crate::listeners::Listeners;
 use crate::metrics::Metrics;
+use crate::push::pushgateway::expose_regularly;
 use crate::routes;
 use crate::state::State;
 use crate::{Backends, Deps, Settings};
@@ -39,6 +41,26 @@ pub enum StartError {
         /// What the system said.
         source: io::Error,
     },
+    /// A listener of the section `push` cannot listen.
+    #[error(
+        "cannot listen on {listen} for {protocol}: {source}; change push.{protocol} in the configuration"
+    )]
+    Push {
+        /// Whose listener.
+        protocol: &'static str,
+        /// The address or path as it was given.
+        listen: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The folder of pushed groups cannot be made.
+    #[error("cannot keep pushed groups in {directory}: {source}")]
+    Directory {
+        /// The folder.
+        directory: String,
+        /// What the system said.
+        source: io::Error,
+    },
     /// The registry refused the server's own metrics.
     #[error("cannot register the server's metrics: {0}")]
     Metrics(#[from] prometheus::Error),
@@ -51,6 +73,8 @@ pub struct Handle {
     state: Arc<State>,
     stop: CancellationToken,
     accepting: JoinHandle<()>,
+    listeners: Listeners,
+    exposing: JoinHandle<()>,
 }
 
 impl Handle {
@@ -70,6 +94,10 @@ impl Handle {
         if let Err(error) = self.accepting.await {
             tracing::error!(%error, "the accept loop ended by a panic");
         }
+        self.listeners.stop().await;
+        if let Err(error) = self.exposing.await {
+            tracing::error!(%error, "the task of pushed groups ended by a panic");
+        }
     }
 }
 
@@ -83,7 +111,10 @@ pub async fn start(settings: Settings, deps: Deps) -> Result<Handle, StartError>
     let listener = TcpListener::bind(&settings.listen).await.map_err(listen_error)?;
     let local_addr = listener.local_addr().map_err(listen_error)?;
     let metrics = Metrics::register(&deps.registry)?;
-    let state = Arc::new(State::new(settings, deps, metrics));
+    let directory = settings.push.directory.clone().unwrap_or_default().display().to_string();
+    let state = State::new(settings, deps, metrics);
+    let state = Arc::new(state.map_err(|source| StartError::Directory { directory, source })?);
+    let listeners = Listeners::start(&state).await?;
     let stop = CancellationToken::new();
     let acceptor = Acceptor {
         router: routes::router(&state),
@@ -93,7 +124,8 @@ pub async fn start(settings: Settings, deps: Deps) -> Result<Handle, StartError>
         cut_off: CancellationToken::new(),
     };
     let accepting = tokio::spawn(acceptor.run(listener, stop.clone()));
-    Ok(Handle { local_addr, state, stop, accepting })
+    let exposing = tokio::spawn(expose_regularly(Arc::clone(&state), stop.clone()));
+    Ok(Handle { local_addr, state, stop, accepting, listeners, exposing })
 }
 
 struct Acceptor {

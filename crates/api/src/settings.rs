@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::push::settings::PushSettings;
+
 /// How the server listens, and what it refuses.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -32,6 +34,8 @@ pub struct Settings {
     pub write_decompressed_bytes_max: usize,
     /// Pushes that are decoded and written at one time; others are answered 429.
     pub writes_concurrent_max: usize,
+    /// Listeners, and groups of text pushes.
+    pub push: PushSettings,
     /// How far federation looks back for a series' newest sample; the same as the engine's.
     pub lookback_ms: i64,
     /// Whether `POST /-/quit` ends the process.
@@ -59,6 +63,7 @@ impl Default for Settings {
             write_bytes_max: 32 << 20,
             write_decompressed_bytes_max: 128 << 20,
             writes_concurrent_max: 64,
+            push: PushSettings::default(),
             lookback_ms: 300_000,
             allow_quit: false,
             allow_admin: false,

@@ -2,11 +2,14 @@
 
 use std::sync::{Arc, OnceLock};
 
+use stdx::fs::RealFs;
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 
 use crate::error::ApiError;
 use crate::metrics::Metrics;
-use crate::push::Intake;
+use crate::push::pushgateway::{Groups, StateFiles};
+use crate::push::{Intake, Protocol};
 use crate::{Backends, Deps, Settings};
 
 /// As Prometheus' `--storage.remote.read-concurrent-limit`.
@@ -20,29 +23,41 @@ pub(crate) struct State {
     pub(crate) read_slots: Arc<Semaphore>,
     /// What all pushes share.
     pub(crate) intake: Intake,
+    /// Groups of text pushes.
+    pub(crate) groups: Arc<Groups>,
+    /// Cancelled when storage is open: tasks that need it wait for this.
+    pub(crate) opened: CancellationToken,
     backends: OnceLock<Backends>,
     opened_at: std::time::Duration,
 }
 
 impl State {
-    pub(crate) fn new(settings: Settings, deps: Deps, metrics: Metrics) -> Self {
+    /// # Errors
+    /// If the folder of pushed groups cannot be made.
+    pub(crate) fn new(settings: Settings, deps: Deps, metrics: Metrics) -> std::io::Result<Self> {
         let intake = Intake::new(&settings, &deps.budget);
+        let directory = settings.push.directory.clone();
+        let files = directory.map(|directory| StateFiles::open(RealFs::shared(), directory)).transpose()?;
+        let groups = Groups::load(files, intake.budget(Protocol::Pushgateway));
         let opened_at = deps.clock.monotonic();
-        Self {
+        Ok(Self {
             settings,
             deps,
             metrics,
             read_slots: Arc::new(Semaphore::new(READS_CONCURRENT_MAX)),
             intake,
+            groups,
+            opened: CancellationToken::new(),
             backends: OnceLock::new(),
             opened_at,
-        }
+        })
     }
 
     pub(crate) fn open(&self, backends: Backends) {
         if self.backends.set(backends).is_err() {
             tracing::error!("storage was handed over twice; the first stays");
         }
+        self.opened.cancel();
     }
 
     pub(crate) fn is_ready(&self) -> bool {

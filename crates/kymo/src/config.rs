@@ -1,7 +1,7 @@
 //! The configuration file: a superset of prometheus.yml, read once and split into each crate's settings.
 //!
 //! Map: [`file`] the file's sections, each read and checked as Prometheus does · `alerting`, `remote`, `storage`,
-//! `query`, `promql`, `otlp`, `tracing` sections with more than a few keys · `nulls` list elements without a value · `expand`
+//! `query`, `promql`, `push`, `otlp`, `tracing` sections with more than a few keys · `nulls` list elements without a value · `expand`
 //! environment variables in external labels · here what is made of all that.
 //!
 //! Whatever Prometheus loads, loads. Sections that Kymo does not act on yet load with a warning that says what
@@ -25,6 +25,7 @@ mod file;
 mod nulls;
 mod otlp;
 mod promql;
+mod push;
 mod query;
 mod remote;
 mod storage;
@@ -46,6 +47,8 @@ pub struct Config {
     pub storage: StorageConfig,
     /// Features that are switched on.
     pub features: Features,
+    /// Listeners, and groups of text pushes.
+    pub push: api::PushSettings,
     /// Limits of queries, if the file says.
     pub query: QueryConfig,
     /// Where queries are logged.
@@ -123,6 +126,7 @@ pub fn load(
         },
         storage: file.storage.config(),
         features,
+        push: file.push.settings(),
         query: file.query.config(),
         query_log: Some(&file.global.query_log_file)
             .filter(|path| !path.is_empty())

@@ -62,7 +62,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let server = Server::load(options, Arc::clone(&clock), registry.clone(), budgets)?;
     let signals = signals::listen(&server)?;
     let engine = server.engine()?;
-    let api = api::start(server.options.api.clone(), server.api_deps(Arc::clone(&engine))).await?;
+    let api = api::start(server.api_settings(), server.api_deps(Arc::clone(&engine))).await?;
     let address = welcome::address(api.local_addr());
     tracing::info!(address, "listening; not ready before the journal is replayed");
 

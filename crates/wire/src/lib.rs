@@ -4,7 +4,7 @@
 //! negotiation of it · [`text_writer`] the same text, written · [`remote_write`] Prometheus remote write 1.0 ·
 //! [`remote_read`] Prometheus remote read · [`influx`] Influx line protocol · [`graphite`] Graphite's plaintext · [`statsd`] StatsD and
 //! DogStatsD · [`opentsdb`] OpenTSDB's telnet lines · [`json_write`] samples as JSON objects, Kymo's and OpenTSDB's ·
-//! [`json_lines`] series as JSON lines · [`csv`] tables · [`json`] JSON read leniently · [`protobuf`] reading and writing protobuf's wire
+//! [`json_lines`] series as JSON lines · [`csv`] tables · [`metric_family`] exposition protobuf, pushed · [`json`] JSON read leniently · [`protobuf`] reading and writing protobuf's wire
 //! format by hand.
 //!
 //! Invariants: no sockets, no HTTP, no storage. Nothing here panics on outside data, every decoder bounds the
@@ -17,6 +17,7 @@ pub mod influx;
 pub mod json;
 pub mod json_lines;
 pub mod json_write;
+pub mod metric_family;
 pub mod opentsdb;
 pub mod protobuf;
 pub mod remote_read;

@@ -100,6 +100,17 @@ impl<'a> Reader<'a> {
         Some(bytes)
     }
 
+    /// A message behind its length, as streams hold them.
+    ///
+    /// # Errors
+    /// If it is cut off.
+    pub fn delimited(&mut self) -> Result<&'a [u8], ProtobufError> {
+        let len = usize::try_from(self.varint()?).map_err(|_| ProtobufError::Truncated)?;
+        let (message, rest) = self.rest.split_at_checked(len).ok_or(ProtobufError::Truncated)?;
+        self.rest = rest;
+        Ok(message)
+    }
+
     /// How many bytes are left.
     pub fn len(&self) -> usize {
         self.rest.len()

@@ -68,9 +68,4 @@ impl SeriesLabels {
         self.builder.set(METRIC_NAME, metric);
         batch.add_series_with(|packed| self.builder.pack_into(packed))
     }
-
-    /// For those who pack labels by themselves.
-    pub(crate) fn builder(&mut self) -> &mut LabelsBuilder {
-        &mut self.builder
-    }
 }

@@ -79,22 +79,6 @@ impl Refusals {
         }
     }
 
-    /// Takes what `other` noted, too.
-    pub(crate) fn merge(&mut self, other: Self) {
-        for (reason, samples) in other.by_reason {
-            self.count += samples;
-            match self.by_reason.iter_mut().find(|(known, _)| *known == reason) {
-                Some((_, count)) => *count += samples,
-                None => self.by_reason.push((reason, samples)),
-            }
-        }
-        for (reason, items) in other.ignored {
-            self.ignore(reason, items);
-        }
-        let room = SHOWN_MAX - self.shown.len();
-        self.shown.extend(other.shown.into_iter().take(room));
-    }
-
     pub(crate) fn is_empty(&self) -> bool {
         self.count == 0
     }

@@ -42,6 +42,11 @@ pub(crate) struct Source {
 }
 
 impl Source {
+    /// What does not come as a request.
+    pub(crate) fn of_listener(protocol: Protocol, tenant: TenantId) -> Self {
+        Self { protocol, tenant, address: None, agent: String::new() }
+    }
+
     pub(super) fn of_request(arrival: &Arrival, request: &Request) -> Self {
         let agent = request.headers().get(header::USER_AGENT);
         let agent = agent.map(|value| shown(&String::from_utf8_lossy(value.as_bytes()))).unwrap_or_default();

@@ -6,6 +6,7 @@ mod endpoints;
 mod errors;
 mod governance;
 mod line_protocols;
+mod listening;
 mod plans;
 mod pushing;
 mod queries;

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use super::alerting::Alerting;
 use super::otlp::Otlp;
 use super::promql::Promql;
+use super::push::Push;
 use super::query::Query;
 use super::remote::{RemoteRead, RemoteWrite};
 use super::storage::Storage;
@@ -33,6 +34,7 @@ pub(super) struct File {
     pub(super) remote_read: Vec<RemoteRead>,
     otlp: Otlp,
     pub(super) host_collector: HostCollectorConfig,
+    pub(super) push: Push,
 }
 
 /// Settings of Go's runtime: read, and without meaning here.
@@ -75,6 +77,7 @@ impl File {
         self.alerting.check().map_err(|e| e.within("alerting"))?;
         self.storage.check().map_err(|e| e.within("storage"))?;
         self.query.check().map_err(|e| e.within("query"))?;
+        self.push.check().map_err(|e| e.within("push"))?;
         if let Some(tracing) = &self.tracing {
             tracing.check().map_err(|e| e.within("tracing"))?;
         }

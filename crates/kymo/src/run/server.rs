@@ -114,6 +114,12 @@ impl Server {
         settings
     }
 
+    pub(super) fn api_settings(&self) -> api::Settings {
+        let mut push = self.config().push.clone();
+        push.directory = Some(self.options.data.join("pushgateway"));
+        api::Settings { push, ..self.options.api.clone() }
+    }
+
     pub(super) fn api_deps(self: &Arc<Self>, engine: Arc<promql::Engine>) -> api::Deps {
         api::Deps {
             engine,
@@ -219,6 +225,11 @@ impl Server {
         opened.tsdb.reload(self.retention(&config));
         opened.engine.reload(self.query_settings(&config));
         self.log_queries(&opened.engine, query_log);
+        if config.push != self.config().push {
+            tracing::warn!(
+                "the section push has changed: its listeners stay as they are until Kymo is started again"
+            );
+        }
         *self.config.write() = Arc::new(config);
         Ok(())
     }

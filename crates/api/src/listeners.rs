@@ -1,0 +1,203 @@
+//! Listeners of protocols that are not HTTP: Graphite and OpenTSDB lines, StatsD.
+//!
+//! Map: here they are bound and stopped · `lines` what a line becomes · `tcp`, `datagrams` the sockets · `statsd` aggregation.
+//!
+//! Invariants: a socket is read without ever waiting for storage. Lines gather in batches; between them and storage is a short queue, a protocol
+//! each. When it is full, TCP is read no further (the client's own buffer fills), and datagrams are dropped and counted. No client can hold a
+//! connection without sending, or memory without bound. Off unless configured.
+
+mod datagrams;
+mod lines;
+mod statsd;
+mod tcp;
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::net::{TcpListener, UdpSocket, UnixDatagram};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::push::{LineSettings, Noticed, Protocol, Source, store};
+use crate::server::StartError;
+use crate::state::State;
+use datagrams::Datagrams;
+use lines::{LineProtocol, Parcel};
+use statsd::Statsd;
+
+/// Batches between the sockets of a protocol and storage.
+const QUEUE_MAX: usize = 64;
+
+/// Listeners that were bound.
+pub(crate) struct Listeners {
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+/// What every listener's task needs.
+#[derive(Clone)]
+struct Common {
+    state: Arc<State>,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Listeners {
+    /// Binds what is configured. Nothing is read before storage is open.
+    ///
+    /// # Errors
+    /// If an address or path cannot be listened on.
+    pub(crate) async fn start(state: &Arc<State>) -> Result<Self, StartError> {
+        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+        let common = Common { state: Arc::clone(state), stop: stop.clone(), tasks: tasks.clone() };
+        let settings = &state.settings.push;
+        for (protocol, line_protocol, lines) in [
+            (Protocol::Graphite, LineProtocol::Graphite, &settings.graphite),
+            (Protocol::OpenTsdb, LineProtocol::OpenTsdb, &settings.opentsdb),
+        ] {
+            let (queue, parcels) = mpsc::channel(QUEUE_MAX);
+            let wants = lines.clone();
+            common.bind(&wants, protocol, &line_protocol, &queue).await?;
+            common.spawn(write_parcels(Arc::clone(state), parcels));
+        }
+        let (queue, parcels) = mpsc::channel(QUEUE_MAX);
+        let statsd = Statsd::new(settings.statsd.clone(), state.intake.budget(Protocol::Statsd));
+        let line_protocol = LineProtocol::Statsd(Arc::clone(&statsd));
+        common.bind(&settings.statsd.lines, Protocol::Statsd, &line_protocol, &queue).await?;
+        if let Some(path) = &settings.statsd.listen_unix {
+            let socket =
+                bind_unix(path).map_err(|e| listen_error(Protocol::Statsd, path.display().to_string(), e))?;
+            common.spawn_datagrams(socket, Protocol::Statsd, &settings.statsd.lines, &line_protocol, &queue);
+        }
+        drop(queue);
+        common.spawn(write_parcels(Arc::clone(state), parcels));
+        if settings.statsd.is_on() {
+            common.spawn(statsd::flush_regularly(statsd, Arc::clone(state), stop.clone()));
+        }
+        Ok(Self { tasks, stop })
+    }
+
+    /// Stops reading, and writes what was gathered.
+    pub(crate) async fn stop(&self) {
+        self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+}
+
+impl Common {
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let opened = self.state.opened.clone();
+        let stop = self.stop.clone();
+        self.tasks.spawn(async move {
+            tokio::select! {
+                () = opened.cancelled() => task.await,
+                () = stop.cancelled() => {}
+            }
+        });
+    }
+
+    async fn bind(
+        &self,
+        settings: &LineSettings,
+        protocol: Protocol,
+        lines: &LineProtocol,
+        queue: &mpsc::Sender<Parcel>,
+    ) -> Result<(), StartError> {
+        if let Some(address) = &settings.listen_tcp {
+            let listener =
+                TcpListener::bind(address).await.map_err(|e| listen_error(protocol, address.clone(), e))?;
+            let endpoint = self.endpoint(protocol, settings, lines, queue);
+            self.spawn(tcp::accept(listener, endpoint, self.stop.clone(), self.tasks.clone()));
+        }
+        if let Some(address) = &settings.listen_udp {
+            let socket =
+                UdpSocket::bind(address).await.map_err(|e| listen_error(protocol, address.clone(), e))?;
+            self.spawn_datagrams(socket, protocol, settings, lines, queue);
+        }
+        Ok(())
+    }
+
+    fn spawn_datagrams(
+        &self,
+        socket: impl Datagrams,
+        protocol: Protocol,
+        settings: &LineSettings,
+        lines: &LineProtocol,
+        queue: &mpsc::Sender<Parcel>,
+    ) {
+        let endpoint = self.endpoint(protocol, settings, lines, queue);
+        self.spawn(datagrams::receive(socket, endpoint, self.stop.clone()));
+    }
+
+    fn endpoint(
+        &self,
+        protocol: Protocol,
+        settings: &LineSettings,
+        lines: &LineProtocol,
+        queue: &mpsc::Sender<Parcel>,
+    ) -> Endpoint {
+        let source = Source::of_listener(protocol, settings.tenant.clone());
+        Endpoint { state: Arc::clone(&self.state), source, lines: lines.clone(), queue: queue.clone() }
+    }
+}
+
+/// What a socket's task needs.
+#[derive(Clone)]
+struct Endpoint {
+    state: Arc<State>,
+    source: Source,
+    lines: LineProtocol,
+    queue: mpsc::Sender<Parcel>,
+}
+
+impl Endpoint {
+    /// Counts what was thrown away.
+    fn drop_counted(&self, reason: &'static str, items: usize) {
+        self.state.metrics.push.count_dropped(self.source.protocol, reason, items);
+    }
+}
+
+/// Writes what the sockets of a protocol have gathered, one batch after the other.
+async fn write_parcels(state: Arc<State>, mut parcels: mpsc::Receiver<Parcel>) {
+    while let Some(parcel) = parcels.recv().await {
+        let state = Arc::clone(&state);
+        let written = tokio::task::spawn_blocking(move || write_parcel(&state, parcel));
+        if let Err(error) = written.await {
+            tracing::error!(%error, "writing what a listener gathered panicked");
+        }
+    }
+}
+
+fn write_parcel(state: &State, parcel: Parcel) {
+    let Parcel { source, mut batch, noticed } = parcel;
+    let tenant = source.tenant.clone();
+    let (protocol, samples) = (source.protocol, batch.sample_count());
+    if let Err(error) = store(state, &tenant, source, &mut batch, noticed) {
+        state.metrics.push.count_dropped(protocol, "not_written", samples);
+        tracing::warn!(%protocol, error = error.message(), samples, "what a listener gathered is not written");
+    }
+    state.intake.give_back(batch);
+}
+
+fn listen_error(protocol: Protocol, listen: String, source: io::Error) -> StartError {
+    StartError::Push { protocol: protocol.as_str(), listen, source }
+}
+
+/// Binds a Unix datagram socket that anybody on this machine may write to; one that a process before left behind is replaced.
+fn bind_unix(path: &PathBuf) -> io::Result<UnixDatagram> {
+    use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+    if std::fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket()) {
+        std::fs::remove_file(path)?;
+    }
+    let socket = UnixDatagram::bind(path)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o666))?;
+    Ok(socket)
+}
+
+/// What a connection or datagram noticed beside its samples.
+fn noticed(bytes: usize, refusals: crate::push::Refusals) -> Noticed {
+    Noticed { bytes, refusals }
+}
