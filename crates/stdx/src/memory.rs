@@ -166,15 +166,36 @@ pub fn give_back_free() {
     glibc::malloc_trim(0);
 }
 
+/// Allocations of so many bytes and more are apart from the heap after [`keep_large_apart`].
+const LARGE_BYTES: i32 = 256 << 10;
+
+/// Has large allocations taken from the operating system one by one, and given back when they are freed.
+///
+/// glibc begins with that, but takes a large buffer that is freed for a sign that more will come and go, and from then
+/// on has them in the heap, up to 32 MiB: arrays that grow leave holes there, and small things that stay settle in
+/// the holes. To be called when the process begins. Does nothing where the allocator is not glibc's.
+pub fn keep_large_apart() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    glibc::mallopt(glibc::M_MMAP_THRESHOLD, LARGE_BYTES);
+}
+
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 mod glibc {
     use std::ffi::c_int;
 
+    /// From <malloc.h>.
+    pub(super) const M_MMAP_THRESHOLD: c_int = -3;
+
     // SAFETY: glibc, which the standard library links on this target, declares `int malloc_trim(size_t)` in <malloc.h>.
     // It may be called from any thread at any time: it locks each arena in turn, and only pages of free chunks
     // are given back, so nothing that is allocated changes. Hence `safe`.
-    #[expect(unsafe_code, reason = "no crate in use wraps malloc_trim")]
+    // `int mallopt(int, int)` is declared there, too. It locks the main arena and stores a number: who allocates at the same time
+    // goes by the old one or by the new one, and both are sound.
+    #[expect(unsafe_code, reason = "no crate in use wraps these")]
     unsafe extern "C" {
+        /// Sets a parameter. Answers 1 if there is such a one and the value is allowed.
+        pub(super) safe fn mallopt(parameter: c_int, value: c_int) -> c_int;
+
         /// Keeps `pad` bytes at the end of the heap. Answers whether anything was given back.
         pub(super) safe fn malloc_trim(pad: usize) -> c_int;
     }
@@ -275,6 +296,26 @@ mod tests {
         let given_back = before.saturating_sub(resident_bytes());
         assert!(given_back > 32 << 20, "{given_back} of 56 MiB came back");
         assert!(pieces.iter().all(|piece| piece.iter().all(|byte| *byte == 1)));
+    }
+
+    #[test]
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    fn large_allocations_go_back_when_they_are_freed() {
+        assert_eq!(glibc::mallopt(glibc::M_MMAP_THRESHOLD, LARGE_BYTES), 1, "it is allowed");
+        keep_large_apart();
+        let mapped = || {
+            let statm = std::fs::read_to_string("/proc/self/statm").expect("Linux has it");
+            statm.split(' ').next().expect("first field").parse::<u64>().expect("a number") * 4096
+        };
+        // Freeing one would otherwise have the next ones in the heap, where the small ones pin them.
+        drop(vec![1u8; 24 << 20]);
+        let before = mapped();
+        let (large, small): (Vec<Vec<u8>>, Vec<Vec<u8>>) =
+            (0..16).map(|_| (vec![1; 4 << 20], vec![1; 512])).unzip();
+        assert!(mapped() >= before + (64 << 20));
+        drop(large);
+        assert!(mapped() < before + (32 << 20), "most of 64 MiB went back");
+        assert!(small.iter().all(|piece| piece[0] == 1));
     }
 
     #[test]

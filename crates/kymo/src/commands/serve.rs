@@ -185,6 +185,7 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<Outcome> {
             ..api::Settings::default()
         },
     };
+    stdx::memory::keep_large_apart();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let result = runtime.block_on(run::run(options));
     // A journal that is still being replayed when we are told to stop must not hold us up.
