@@ -10,6 +10,7 @@
 //! Values that are no numbers (staleness markers, NaN, infinities, -0.0) are kept aside with their
 //! positions, so that one at the end of a series does not spoil the encoding of the rest.
 
+use crate::packed::{self, PACKED, Packed};
 use crate::varint::{Reader, unzigzag, write_i64, write_u64, zigzag};
 use crate::{Corrupt, SAMPLES_MAX};
 
@@ -24,6 +25,8 @@ const ASIDE: u8 = 0x80;
 const PLAIN: u8 = 0;
 const DELTA: u8 = 1;
 const DELTA2: u8 = 2;
+/// As [`DELTA`], but less the least difference, which comes first: a counter that rises needs no sign. In memory only.
+const RISE: u8 = 3;
 
 /// Largest power of ten that is tried. All up to 22 are exact floats.
 const EXPONENT_MAX: usize = 17;
@@ -39,9 +42,16 @@ pub struct FloatEncoder {
     whole: Vec<i64>,
     numbers: Vec<u64>,
     trial: Vec<u64>,
+    /// Numbers are packed to bits instead of written in planes.
+    packs: bool,
 }
 
 impl FloatEncoder {
+    /// Encodes for memory: numbers take the bits they need, because nothing compresses them further. [`decode`] reads both.
+    pub fn packing() -> Self {
+        Self { packs: true, ..Self::default() }
+    }
+
     /// Appends the encoded column. Its length must be remembered elsewhere, and be at most [`SAMPLES_MAX`].
     pub fn encode(&mut self, values: &[f64], out: &mut Vec<u8>) {
         assert!(values.len() <= SAMPLES_MAX, "BUG: a column is cut into chunks before it is encoded");
@@ -134,9 +144,23 @@ impl FloatEncoder {
                 std::mem::swap(&mut self.numbers, &mut self.trial);
             }
         }
+        let mut least_delta = 0;
+        if self.packs && self.whole.len() > 1 {
+            let deltas = self.whole.iter().zip(&self.whole[1..]).map(|(last, now)| now - last);
+            least_delta = deltas.clone().min().expect("there are two values");
+            self.trial.clear();
+            self.trial.extend(deltas.map(|delta| (delta - least_delta) as u64));
+            if bit_count(&self.trial) < best_bits {
+                best = RISE;
+                std::mem::swap(&mut self.numbers, &mut self.trial);
+            }
+        }
         out.push(best);
         write_i64(out, if best == PLAIN { least } else { self.whole[0] });
-        write_planes(&mut self.numbers, out);
+        if best == RISE {
+            write_i64(out, least_delta);
+        }
+        write_numbers(self.packs, &mut self.numbers, out);
     }
 
     fn write_bits(&mut self, flag: u8, out: &mut Vec<u8>) {
@@ -151,8 +175,12 @@ impl FloatEncoder {
         let xor = bit_count(&self.trial) < bit_count(&self.numbers);
         out.push(if xor { XOR } else { RAW } | flag);
         self.write_aside(out);
-        write_planes(if xor { &mut self.trial } else { &mut self.numbers }, out);
+        write_numbers(self.packs, if xor { &mut self.trial } else { &mut self.numbers }, out);
     }
+}
+
+fn write_numbers(packs: bool, numbers: &mut [u64], out: &mut Vec<u8>) {
+    if packs { packed::write(numbers, out) } else { write_planes(numbers, out) }
 }
 
 /// The whole number that divided by ten to `exponent` is exactly `value`. A quotient of two exact floats is
@@ -217,11 +245,13 @@ fn byte_width(number: u64) -> usize {
 /// Numbers that are unpacked at once; fits the nearest cache with room to spare.
 const BLOCK: usize = 128;
 
-/// Numbers in planes, unpacked block by block.
+/// Numbers in planes, or packed, unpacked block by block.
 struct Planes<'a> {
     /// One plane for each byte of the width.
     planes: [&'a [u8]; 8],
     width: usize,
+    /// There are no planes then.
+    packed: Option<Packed<'a>>,
     count: usize,
     outliers: Reader<'a>,
     outliers_left: usize,
@@ -231,7 +261,9 @@ struct Planes<'a> {
 
 impl<'a> Planes<'a> {
     fn read(reader: &mut Reader<'a>, count: usize) -> Result<Self, Corrupt> {
-        let width = usize::from(reader.u8()?);
+        let first = reader.u8()?;
+        let mut packed = if first & PACKED == 0 { None } else { Some(Packed::read(first, reader)?) };
+        let width = if packed.is_some() { 0 } else { usize::from(first) };
         if width > 8 {
             return Err(Corrupt("numbers of more than eight bytes"));
         }
@@ -245,8 +277,11 @@ impl<'a> Planes<'a> {
         for plane in &mut planes[..width] {
             *plane = reader.take(count)?;
         }
-        let mut all =
-            Self { planes, width, count, outliers, outliers_left: outlier_count, next_outlier: usize::MAX };
+        if let Some(packed) = &mut packed {
+            packed.read_numbers(count, reader)?;
+        }
+        let (outliers_left, next_outlier) = (outlier_count, usize::MAX);
+        let mut all = Self { planes, width, packed, count, outliers, outliers_left, next_outlier };
         all.find_outlier(0)?;
         Ok(all)
     }
@@ -269,7 +304,10 @@ impl<'a> Planes<'a> {
     #[inline]
     fn fill(&mut self, from: usize, out: &mut [u64]) -> Result<(), Corrupt> {
         match self.width {
-            0 => out.fill(0),
+            0 => match &self.packed {
+                None => out.fill(0),
+                Some(packed) => packed.unpack(from, out),
+            },
             1 => self.unpack::<1>(from, out),
             2 => self.unpack::<2>(from, out),
             _ => self.unpack_wide(from, out),
@@ -277,7 +315,8 @@ impl<'a> Planes<'a> {
         while self.next_outlier < from + out.len() {
             let at = self.next_outlier;
             // Places only rise, so this one is in this block.
-            out[at - from] = self.outliers.u64()?;
+            let number = self.outliers.u64()?;
+            out[at - from] = self.packed.map_or(number, |packed| packed.restore(number));
             self.find_outlier(at + 1)?;
         }
         Ok(())
@@ -413,6 +452,7 @@ fn decode_decimal(reader: &mut Reader<'_>, into: &mut [f64]) -> Result<(), Corru
             to_floats(block, divisor, into);
         });
     }
+    let least_delta = if transform == RISE { reader.i64()? } else { 0 };
     let Some((first, rest)) = into.split_first_mut() else { return Ok(()) };
     *first = last as f64 / divisor;
     let planes = Planes::read(reader, rest.len())?;
@@ -421,6 +461,13 @@ fn decode_decimal(reader: &mut Reader<'_>, into: &mut [f64]) -> Result<(), Corru
             unzigzag_all(block);
             for number in &mut *block {
                 last = last.wrapping_add(*number as i64);
+                *number = last as u64;
+            }
+            to_floats(block, divisor, into);
+        }),
+        RISE => planes.decode(rest, |block, into| {
+            for number in &mut *block {
+                last = last.wrapping_add(least_delta).wrapping_add(*number as i64);
                 *number = last as u64;
             }
             to_floats(block, divisor, into);
@@ -478,6 +525,27 @@ mod tests {
         decode(&bytes, values.len(), &mut decoded).expect("sound");
         let bits = |values: &[f64]| values.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
         assert_eq!(bits(&decoded[1..]), bits(values));
+        let mut packed = Vec::new();
+        FloatEncoder::packing().encode(values, &mut packed);
+        // A place kept aside may cost a byte more, and there are two bytes of head.
+        assert!(packed.len() <= bytes.len() + 2 + values.len() / 8, "{} bytes packed", packed.len());
+        packed.push(0xa5);
+        decoded.clear();
+        decode(&packed, values.len(), &mut decoded).expect("sound");
+        assert_eq!(bits(&decoded), bits(values));
+    }
+
+    #[test]
+    fn packed_columns_take_the_bits_they_need() {
+        let check = |values: &[f64], bytes_max: usize| {
+            let mut bytes = Vec::new();
+            FloatEncoder::packing().encode(values, &mut bytes);
+            assert!(bytes.len() <= bytes_max, "{} bytes, at most {bytes_max}", bytes.len());
+        };
+        let counter: Vec<f64> = (0..120).map(|i| f64::from(i * 1000 + i * 7919 % 50) / 100.0).collect();
+        check(&counter, 15 + 120 * 7 / 8);
+        let bytes: Vec<f64> = (0..120).map(|i| f64::from(50_000 + i * 7919 % 200) * 4096.0).collect();
+        check(&bytes, 15 + 120);
     }
 
     #[test]

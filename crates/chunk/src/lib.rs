@@ -1,7 +1,7 @@
 //! Encodings of samples: columns of timestamps, floats and histograms in, bytes out, and back bit for bit.
 //!
 //! Map: [`stream`] one series' samples appended one by one, for the head · [`timestamps`], [`floats`] and
-//! [`histograms`] whole columns, for blocks · [`starts`] start timestamps · [`varint`] the integers all of them are made of.
+//! [`histograms`] whole columns, for blocks · [`starts`] start timestamps · [`packed`] numbers in bits · [`varint`] the integers all of them are made of.
 //!
 //! Invariants: decoding gives exactly the bits that were encoded, NaN payloads and -0.0 included. Decoders
 //! accept any bytes and answer [`Corrupt`]; they never panic and never allocate more than the caller's sample
@@ -9,6 +9,7 @@
 
 pub mod floats;
 pub mod histograms;
+mod packed;
 pub mod starts;
 pub mod stream;
 pub mod timestamps;

@@ -2,8 +2,8 @@
 //!
 //! Byte-aligned on purpose: one to three bytes for the usual sample, and several times faster than a bit
 //! stream. Each sample is a varint `zigzag(delta of delta of the timestamp) << 2 | kind`, followed by what the
-//! kind needs: nothing (value as before), a zigzag varint (difference of two whole numbers), or the
-//! non-zero bytes of the XOR with the value before.
+//! kind needs: nothing (value as before), a zigzag varint (difference of two whole numbers), the
+//! non-zero bytes of the XOR with the value before, or a varint (difference of two decimals).
 
 use crate::varint::{Reader, unzigzag, zigzag};
 use crate::{Corrupt, TIMESTAMP_MS_ABS_MAX};
@@ -11,8 +11,18 @@ use crate::{Corrupt, TIMESTAMP_MS_ABS_MAX};
 const SAME: u64 = 0;
 const WHOLE: u64 = 1;
 const XOR: u64 = 2;
+const DECIMAL: u64 = 3;
 /// Largest magnitude up to which every whole number is a float.
 const WHOLE_MAX: u64 = 1 << 53;
+
+/// Powers of ten that decimals are multiplied with. Eight, so that which one is three bits.
+const POWERS: [f64; 8] = [1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8];
+/// Decimals times their power are whole numbers up to here.
+const DECIMAL_MAX: f64 = (1u64 << 51) as f64;
+/// Of a stream in which a value is no decimal: the next ones will not be either, so nobody tries.
+const NO_DECIMALS: u8 = 15;
+/// The bits of [`StreamEncoder::last`] that are the delta; above is the power of the last decimal.
+const DELTA_BITS: u32 = 28;
 
 /// An encoder's buffer grows by so many bytes, and by an eighth; doubling would waste up to half of the head's memory.
 const GROW_BYTES: usize = 24;
@@ -28,7 +38,26 @@ pub struct StreamEncoder {
     buffer: Box<[u8]>,
     len: u16,
     count: u16,
-    last_delta_ms: u32,
+    /// The last delta, up to three days, and [`State::power`] above it.
+    last: u32,
+}
+
+/// What an encoder knows of the sample before the next.
+#[derive(Debug, Clone, Copy)]
+struct State {
+    delta_ms: u32,
+    /// The power of ten of the decimals so far, as a place in [`POWERS`], or [`NO_DECIMALS`].
+    power: u8,
+}
+
+impl State {
+    fn from_bits(bits: u32) -> Self {
+        Self { delta_ms: bits & ((1 << DELTA_BITS) - 1), power: (bits >> DELTA_BITS) as u8 }
+    }
+
+    fn to_bits(self) -> u32 {
+        self.delta_ms | u32::from(self.power) << DELTA_BITS
+    }
 }
 
 impl StreamEncoder {
@@ -43,14 +72,14 @@ impl StreamEncoder {
             timestamp_ms.abs() <= TIMESTAMP_MS_ABS_MAX,
             "BUG: timestamps are checked on their way in"
         );
-        let before = (self.count > 0).then_some((last.0, last.1, self.last_delta_ms));
+        let before = (self.count > 0).then_some((last.0, last.1, State::from_bits(self.last)));
         let len = usize::from(self.len);
         let encoded = match self.buffer[len..].first_chunk_mut::<SAMPLE_BYTES_MAX>() {
             Some(room) => encode(room, before, timestamp_ms, value),
             None => self.push_tight(before, timestamp_ms, value),
         };
-        let Some((sample_bytes, delta_ms)) = encoded else { return false };
-        self.last_delta_ms = delta_ms;
+        let Some((sample_bytes, state)) = encoded else { return false };
+        self.last = state.to_bits();
         self.len += sample_bytes as u16;
         self.count += 1;
         true
@@ -61,10 +90,10 @@ impl StreamEncoder {
     #[inline(never)]
     fn push_tight(
         &mut self,
-        before: Option<(i64, f64, u32)>,
+        before: Option<(i64, f64, State)>,
         timestamp_ms: i64,
         value: f64,
-    ) -> Option<(usize, u32)> {
+    ) -> Option<(usize, State)> {
         let mut sample = [0; SAMPLE_BYTES_MAX];
         let encoded = encode(&mut sample, before, timestamp_ms, value)?;
         let len = usize::from(self.len);
@@ -119,36 +148,79 @@ impl StreamEncoder {
     }
 }
 
-/// Writes a sample that comes after `before` (time, value, and how long after its own predecessor). Answers its bytes, and how
-/// long it comes after `before`; `None` if that is too much.
+/// Writes a sample that comes after `before` (time, value, and what is known of it). Answers its bytes, and what the next one
+/// shall know; `None` if it comes too much later.
 #[inline]
 fn encode(
     room: &mut [u8; SAMPLE_BYTES_MAX],
-    before: Option<(i64, f64, u32)>,
+    before: Option<(i64, f64, State)>,
     timestamp_ms: i64,
     value: f64,
-) -> Option<(usize, u32)> {
+) -> Option<(usize, State)> {
     let mut out = Sample { bytes: room, len: 0 };
     let bits = value.to_bits();
-    let Some((last_ms, last_value, last_delta_ms)) = before else {
+    let Some((last_ms, last_value, mut state)) = before else {
         out.put_u64(zigzag(timestamp_ms));
         out.put(&bits.to_le_bytes());
-        return Some((out.len, 0));
+        return Some((out.len, State { delta_ms: 0, power: 0 }));
     };
     debug_assert!(timestamp_ms > last_ms, "BUG: samples of a stream must rise in time");
-    let delta_ms = u32::try_from(timestamp_ms - last_ms).ok()?;
-    let time = zigzag(i64::from(delta_ms) - i64::from(last_delta_ms)) << 2;
+    let delta_ms =
+        u32::try_from(timestamp_ms - last_ms).ok().filter(|delta_ms| delta_ms >> DELTA_BITS == 0)?;
+    let time = zigzag(i64::from(delta_ms) - i64::from(state.delta_ms)) << 2;
+    state.delta_ms = delta_ms;
     let last_bits = last_value.to_bits();
     if bits == last_bits {
         out.put_u64(time | SAME);
     } else if let (Some(now), Some(last)) = (whole(bits), whole(last_bits)) {
         out.put_u64(time | WHOLE);
         out.put_u64(zigzag(now - last));
+    } else if let Some((difference, power)) = decimal(value, last_value, state.power) {
+        state.power = power;
+        out.put_u64(time | DECIMAL);
+        out.put_u64(zigzag(difference) << 3 | u64::from(power));
     } else {
+        state.power = NO_DECIMALS;
         out.put_u64(time | XOR);
         out.put_xor(bits ^ last_bits);
     }
-    Some((out.len, delta_ms))
+    Some((out.len, state))
+}
+
+/// The difference between two decimals, times a power of ten, the `least` or a larger one. The last value need not be
+/// one: both sides round it in the same way.
+#[inline]
+fn decimal(value: f64, last: f64, least: u8) -> Option<(i64, u8)> {
+    for power in least..POWERS.len() as u8 {
+        let scaled = to_scaled(value, power)?;
+        if from_scaled(scaled, power).to_bits() == value.to_bits() {
+            return Some((scaled - to_scaled(last, power)?, power));
+        }
+    }
+    None
+}
+
+/// A value times a power of ten, as a whole number. `None` if that is too large, or the value no number.
+#[inline]
+fn to_scaled(value: f64, power: u8) -> Option<i64> {
+    // Adding this to what is smaller leaves no room for fractions, which is rounding without a call.
+    const ROUND: f64 = (3u64 << 51) as f64;
+    let scaled = value * POWERS[usize::from(power & 7)];
+    (scaled.abs() <= DECIMAL_MAX).then_some(((scaled + ROUND) - ROUND) as i64)
+}
+
+#[inline]
+fn from_scaled(scaled: i64, power: u8) -> f64 {
+    // A quotient of two exact floats is rounded correctly, so this is the same on every machine.
+    scaled as f64 / POWERS[usize::from(power & 7)]
+}
+
+/// The value after `last`, from what stands for a decimal.
+#[inline]
+fn after_decimal(last: f64, code: u64) -> Result<f64, Corrupt> {
+    let power = code as u8 & 7;
+    let scaled = to_scaled(last, power).ok_or(Corrupt("a difference from no decimal"))?;
+    Ok(from_scaled(scaled.wrapping_add(unzigzag(code >> 3)), power))
 }
 
 /// A sample that is being written.
@@ -291,7 +363,11 @@ impl Cursor {
                 self.whole = None;
                 Ok(())
             }
-            _ => Err(Corrupt("a sample of unknown kind")),
+            _ => {
+                self.last = after_decimal(self.last, reader.u64()?)?;
+                self.whole = None;
+                Ok(())
+            }
         }
     }
 
@@ -337,7 +413,11 @@ impl Cursor {
                     whole = None;
                     len += 1 + significant as usize;
                 }
-                _ => return Err(Corrupt("a sample of unknown kind")),
+                _ => {
+                    let Some((code, taken)) = near_varint(word >> 8) else { break };
+                    (whole, last) = (None, after_decimal(last, code)?);
+                    len += taken;
+                }
             }
             if head >= 4 {
                 last_delta_ms = last_delta_ms.wrapping_add(unzigzag(head >> 2));
@@ -404,7 +484,10 @@ impl<'a> StreamDecoder<'a> {
                     self.last_bits = (before.wrapping_add(self.reader.i64()?) as f64).to_bits();
                 }
                 XOR => self.last_bits ^= read_xor(&mut self.reader)?,
-                _ => return Err(Corrupt("a sample of unknown kind")),
+                _ => {
+                    let last = f64::from_bits(self.last_bits);
+                    self.last_bits = after_decimal(last, self.reader.u64()?)?.to_bits();
+                }
             }
         } else {
             self.started = true;
@@ -488,6 +571,16 @@ mod tests {
     }
 
     #[test]
+    fn decimals_cost_what_their_difference_costs() {
+        let seconds = |i: i32| f64::from(100_000 + i * 40 + i * 7919 % 13) / 100.0;
+        check(&every_15s((0..240).map(seconds)), 3 * 240 + 24);
+        let gauge = |i: i32| f64::from(1500 + i * 7919 % 10) / 1000.0;
+        check(&every_15s((0..240).map(gauge)), 3 * 240 + 24);
+        let no_decimals = (0..240).map(|i| f64::from(i).sqrt());
+        check(&every_15s(no_decimals), 10 * 240 + 24);
+    }
+
+    #[test]
     fn odd_values_survive_bit_for_bit() {
         let odd = [
             0.0,
@@ -508,6 +601,7 @@ mod tests {
         prop_oneof![
             any::<u64>().prop_map(f64::from_bits),
             (-1000i32..1000).prop_map(f64::from),
+            (-100_000i64..100_000, 0i32..12).prop_map(|(v, e)| v as f64 / 10f64.powi(e)),
             Just(0.25),
             Just(STALE_NAN)
         ]
@@ -515,17 +609,17 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_sample_that_is_too_much_later_does_not_fit(gap in (1i64 << 32) - 2..(1 << 32) + 2, start in -1i64 << 50..1 << 50) {
+        fn a_sample_that_is_too_much_later_does_not_fit(gap in (1i64 << 28) - 2..(1 << 28) + 2, start in -1i64 << 50..1 << 50) {
             let mut encoder = StreamEncoder::default();
             prop_assert!(encoder.push((0, 0.0), start, 1.0));
             let before = encoder.bytes().to_vec();
             let fits = encoder.push((start, 1.0), start + gap, 2.0);
-            prop_assert_eq!(fits, gap < 1 << 32);
+            prop_assert_eq!(fits, gap < 1 << 28);
             prop_assert_eq!(encoder.bytes() == before, !fits);
         }
 
         #[test]
-        fn any_samples_come_back(steps in proptest::collection::vec((1i64..1 << 32, value()), 0..200), start in -1i64 << 50..1 << 50) {
+        fn any_samples_come_back(steps in proptest::collection::vec((1i64..1 << 28, value()), 0..200), start in -1i64 << 50..1 << 50) {
             let mut at = start;
             let samples: Vec<(i64, f64)> = steps.into_iter().map(|(step, v)| { at += step; (at, v) }).collect();
             check(&samples, usize::MAX);

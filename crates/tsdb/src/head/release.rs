@@ -4,6 +4,8 @@
 
 use std::sync::atomic::Ordering;
 
+use parking_lot::RwLockWriteGuard;
+
 use super::chunks::HeadChunk;
 use super::series::{Series, Tally};
 use super::slices::Slices;
@@ -136,6 +138,12 @@ impl Head {
             pause();
         }
         if released.series_count > 0 {
+            for shard in &self.shards {
+                let mut shard = shard.write();
+                shard.settle();
+                RwLockWriteGuard::unlock_fair(shard);
+                pause();
+            }
             self.keys.settle(pause);
         }
         released
@@ -196,6 +204,27 @@ impl Head {
             pause();
         }
         look
+    }
+}
+
+impl Shard {
+    /// Gives memory back after series are gone, and lets new ones fill the gaps from the front, so that the end becomes free.
+    fn settle(&mut self) {
+        let used = self.slots.iter().rposition(Option::is_some).map_or(0, |last| last + 1);
+        self.slots.truncate(used);
+        if self.slots.capacity() > used + used / 4 + 64 {
+            self.slots.shrink_to(used + used / 16);
+        }
+        self.free.retain(|slot| (*slot as usize) < used);
+        self.free.sort_unstable_by(|a, b| b.cmp(a));
+        self.free.shrink_to_fit();
+        if self.by_hash.len() < self.by_hash.capacity() / 4 {
+            let slots = &self.slots;
+            let hash = |slot: &u32| {
+                slots[*slot as usize].as_ref().map_or(0, |series| super::table_hash(series.hash))
+            };
+            self.by_hash.shrink_to(self.by_hash.len(), hash);
+        }
     }
 }
 

@@ -17,10 +17,10 @@ use crate::head::starts::OpenStarts;
 use crate::merge::Merger;
 
 /// The open chunk is closed at so many samples or bytes: an open one takes more than twice as much for each sample.
-const CHUNK_SAMPLES_MAX: u32 = 120;
+const CHUNK_SAMPLES_MAX: u32 = 80;
 /// The first one after a flush, or of a new series, at so many less at most, so that not all open chunks are large at the same
 /// time.
-const FIRST_CHUNK_LESS_MAX: u64 = 80;
+const FIRST_CHUNK_LESS_MAX: u64 = 50;
 const CHUNK_BYTES_MAX: usize = 1024;
 /// The late buffer is closed at so many samples.
 const LATE_MAX: usize = 256;
@@ -305,9 +305,9 @@ impl Series {
         }
     }
 
-    fn push_chunk(&mut self, chunk: HeadChunk, tally: &mut Tally) {
+    fn push_chunk(&mut self, (chunk, bytes): (HeadChunk, usize), tally: &mut Tally) {
         tally.chunk_count += 1;
-        tally.bytes += chunk.size_bytes() as i64;
+        tally.bytes += bytes as i64;
         let mut chunks = std::mem::take(&mut self.chunks).into_vec();
         chunks.reserve_exact(1);
         chunks.push(chunk);
@@ -389,7 +389,7 @@ impl Series {
         let mut freed = Freed { bytes: 0, chunk_count: frozen_count };
         if frozen_count > 0 {
             let mut chunks = std::mem::take(&mut self.chunks).into_vec();
-            freed.bytes = chunks[..frozen_count].iter().map(HeadChunk::size_bytes).sum();
+            freed.bytes = chunks[..frozen_count].iter().map(HeadChunk::release).sum();
             gone.extend(chunks.drain(..frozen_count));
             self.chunks = chunks.into_boxed_slice();
         }
