@@ -3,7 +3,7 @@
 //! Map: [`receive`] a request from its head to "durable" · [`store`] a batch that did not come by HTTP · `protocol` their names ·
 //! `decoding` Content-Encoding, bounded · `filling` what a handler fills, and how it gets into storage · `refusals` what was not
 //! written, each item named · `sources` who pushes, for people · `labels` of a series · here the lanes. Protocols over HTTP: `influx`, `import` (JSON, JSON lines, CSV, exposition
-//! text, Graphite), `opentsdb`, `pushgateway`; remote write is in `write`; sockets are in `listeners`.
+//! text, Graphite), `opentsdb`, `datadog`, `pushgateway`; remote write is in `write`; sockets are in `listeners`.
 //!
 //! Each protocol has a lane: slots and a share of memory of its own, so that a flood on one does not starve another. What
 //! finds no slot is answered 429 at once. Larger bodies are decoded on a blocking thread. Nothing is answered
@@ -11,6 +11,7 @@
 //! as a whole return an error from their `fill`).
 
 mod buckets;
+pub(crate) mod datadog;
 mod decoding;
 mod filling;
 pub(crate) mod import;
@@ -38,7 +39,7 @@ use wire::remote_write::LabelHasher;
 pub(crate) use buckets::Buckets;
 pub(crate) use decoding::Encoding;
 pub(crate) use filling::Filling;
-pub(crate) use labels::SeriesLabels;
+pub(crate) use labels::{SeriesLabels, usual_name};
 pub(crate) use protocol::Protocol;
 pub(crate) use refusals::Refusals;
 pub(crate) use settings::{LineSettings, StatsdSettings, Timers};

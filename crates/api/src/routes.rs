@@ -15,7 +15,7 @@ use http::{HeaderValue, Method, StatusCode, header};
 use tower_http::compression::CompressionLayer;
 
 use crate::error::{self, ApiError, ErrorType};
-use crate::push::{self, import, influx, opentsdb, pushgateway};
+use crate::push::{self, datadog, import, influx, opentsdb, pushgateway};
 use crate::state::State;
 use crate::{
     admin, features, federate, governance, metadata, parse_query, query, remote_read, search, series, status,
@@ -56,6 +56,15 @@ fn pushes() -> Router<Arc<State>> {
         .route("/influx/ping", get(influx::ping))
         .route("/health", get(influx::health))
         .route("/influx/health", get(influx::health))
+        .route("/datadog/api/v1/series", post(datadog::series))
+        .route("/datadog/api/v2/series", post(datadog::series))
+        .route("/datadog/api/beta/sketches", post(datadog::sketches))
+        .route("/datadog/api/v1/validate", get(datadog::validate))
+        .route("/datadog/api/v1/check_run", post(datadog::ignore))
+        .route("/datadog/api/v1/events", post(datadog::ignore))
+        .route("/datadog/api/v1/metadata", post(datadog::ignore))
+        .route("/datadog/intake", post(datadog::ignore))
+        .route("/datadog/intake/", post(datadog::ignore))
         .route("/api/put", post(opentsdb::put))
         .route("/metrics/{*group}", post_or_put(pushgateway::group).delete(pushgateway::group))
         .route("/opentsdb/api/put", post(opentsdb::put))

@@ -4,13 +4,14 @@
 //! negotiation of it · [`text_writer`] the same text, written · [`remote_write`] Prometheus remote write 1.0 ·
 //! [`remote_read`] Prometheus remote read · [`influx`] Influx line protocol · [`graphite`] Graphite's plaintext · [`statsd`] StatsD and
 //! DogStatsD · [`opentsdb`] OpenTSDB's telnet lines · [`json_write`] samples as JSON objects, Kymo's and OpenTSDB's ·
-//! [`json_lines`] series as JSON lines · [`csv`] tables · [`metric_family`] exposition protobuf, pushed · [`json`] JSON read leniently · [`protobuf`] reading and writing protobuf's wire
+//! [`json_lines`] series as JSON lines · [`csv`] tables · [`datadog`] Datadog's series and sketches · [`metric_family`] exposition protobuf, pushed · [`json`] JSON read leniently · [`protobuf`] reading and writing protobuf's wire
 //! format by hand.
 //!
 //! Invariants: no sockets, no HTTP, no storage. Nothing here panics on outside data, every decoder bounds the
 //! memory it takes, and parsers of hot paths allocate nothing per line or sample.
 
 pub mod csv;
+pub mod datadog;
 pub mod exposition;
 pub mod graphite;
 pub mod influx;

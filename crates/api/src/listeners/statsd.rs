@@ -17,7 +17,7 @@ use storage::WriteBatch;
 use tokio_util::sync::CancellationToken;
 use wire::statsd::{Kind, Metric, Value};
 
-use crate::push::{Buckets, Noticed, Protocol, Source, StatsdSettings, Timers, store};
+use crate::push::{Buckets, Noticed, Protocol, Source, StatsdSettings, Timers, store, usual_name};
 use crate::state::State;
 
 /// Series that are aggregated at one time; values of further ones are refused.
@@ -284,18 +284,6 @@ fn name_series(metric: &Metric<'_>, builder: &mut LabelsBuilder) -> Result<(), &
     usual_name(metric.name, true, &mut name);
     builder.set(METRIC_NAME, &name);
     Ok(())
-}
-
-/// A name in which every character that Prometheus' names do not have is `_`.
-fn usual_name(text: &str, colons: bool, name: &mut String) {
-    name.clear();
-    if text.starts_with(|c: char| c.is_ascii_digit()) {
-        name.push('_');
-    }
-    name.extend(text.chars().map(|c| match c {
-        c if c.is_ascii_alphanumeric() || c == '_' || (colons && c == ':') => c,
-        _ => '_',
-    }));
 }
 
 /// Writes the aggregate each interval, and once more at the end.

@@ -69,3 +69,15 @@ impl SeriesLabels {
         batch.add_series_with(|packed| self.builder.pack_into(packed))
     }
 }
+
+/// A name in which every character that Prometheus' names do not have is `_`.
+pub(crate) fn usual_name(text: &str, colons: bool, name: &mut String) {
+    name.clear();
+    if text.starts_with(|c: char| c.is_ascii_digit()) {
+        name.push('_');
+    }
+    name.extend(text.chars().map(|c| match c {
+        c if c.is_ascii_alphanumeric() || c == '_' || (colons && c == ':') => c,
+        _ => '_',
+    }));
+}

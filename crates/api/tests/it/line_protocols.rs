@@ -178,3 +178,51 @@ fn opentsdb_is_answered_as_much_as_it_asks() {
     assert_eq!(stored(&server, "{'sys.cpu'}").len(), 2);
     assert_eq!(post(&server, "/api/put", b"[").status, 400);
 }
+
+#[test]
+fn datadog_series_and_sketches_are_written() {
+    let server = TestServer::start();
+    let body = format!(
+        r#"{{"series":[{{"metric":"system.load.1","points":[[{SECOND},1.5]],"tags":["env:prod","up","env:again"],"host":"a"}},
+            {{"points":[[{SECOND},1]]}}]}}"#
+    );
+    let answer = post(&server, "/datadog/api/v1/series?api_key=x", body.as_bytes());
+    assert_eq!(answer.status, 400);
+    assert!(answer.text().contains("series 2: it has no metric's name"), "{}", answer.text());
+    assert_eq!(stored(&server, "system_load_1{env='prod',up='true',host='a'}").len(), 1);
+    let second = format!(
+        r#"{{"series":[{{"metric":"y","type":1,"points":[{{"timestamp":{SECOND},"value":3}}],"resources":[{{"type":"host","name":"h"}}]}}]}}"#
+    );
+    let zlib = {
+        let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::default());
+        encoder.write_all(second.as_bytes()).expect("in memory");
+        encoder.finish().expect("in memory")
+    };
+    let headers = [("content-encoding", "deflate"), ("content-type", "application/json")];
+    let answer = server.client.request("POST", "/datadog/api/v2/series", &headers, &zlib);
+    assert_eq!((answer.status, answer.text()), (202, r#"{"errors":[]}"#));
+    assert_eq!(stored(&server, "y{host='h'}").len(), 1);
+    let message = |write: &dyn Fn(&mut wire::protobuf::Writer)| {
+        let mut writer = wire::protobuf::Writer::new();
+        write(&mut writer);
+        writer.as_bytes().to_vec()
+    };
+    let point = message(&|w| {
+        w.varint(1, SECOND as u64);
+        w.varint(2, 3);
+        w.double_always(6, 3.5);
+        w.bytes(7, &[0, 0xf4, 0x14]);
+        w.bytes(8, &[1, 2]);
+    });
+    let sketch = message(&|w| {
+        w.bytes(1, b"lat.ency");
+        w.bytes(7, &point);
+    });
+    let body = message(&|w| w.bytes(1, &sketch));
+    assert_eq!(post(&server, "/datadog/api/beta/sketches", &body).status, 202);
+    assert!(stored(&server, "histogram_count(lat_ency)")[0].ends_with("=3"));
+    assert!(stored(&server, "histogram_sum(lat_ency)")[0].ends_with("=3.5"));
+    assert_eq!(post(&server, "/datadog/api/beta/sketches", &body[..5]).status, 400);
+    assert_eq!(server.client.get("/datadog/api/v1/validate").text(), r#"{"valid":true}"#);
+    assert_eq!(post(&server, "/datadog/api/v1/check_run", b"[]").status, 202);
+}
