@@ -37,11 +37,18 @@ mod eureka;
 mod gce;
 mod hetzner;
 mod http;
+mod ionos;
 mod kubernetes;
+mod kuma;
 mod linode;
 mod marathon;
 mod nomad;
 mod openstack;
+mod ovhcloud;
+mod puppetdb;
+mod scaleway;
+mod triton;
+mod vultr;
 
 /// What each mechanism's settings can do.
 pub(crate) trait Configured: Clone + Send + 'static {
@@ -130,12 +137,19 @@ mechanisms! {
     Gce(gce::Settings) = "gce_sd_configs",
     Hetzner(hetzner::Settings) = "hetzner_sd_configs",
     Http(http::Settings) = "http_sd_configs",
+    Ionos(ionos::Settings) = "ionos_sd_configs",
     Kubernetes(kubernetes::Settings) = "kubernetes_sd_configs",
+    Kuma(kuma::Settings) = "kuma_sd_configs",
     Lightsail(aws::lightsail::Settings) = "lightsail_sd_configs",
     Linode(linode::Settings) = "linode_sd_configs",
     Marathon(marathon::Settings) = "marathon_sd_configs",
     Nomad(nomad::Settings) = "nomad_sd_configs",
     OpenStack(openstack::Settings) = "openstack_sd_configs",
+    OvhCloud(ovhcloud::Settings) = "ovhcloud_sd_configs",
+    PuppetDb(puppetdb::Settings) = "puppetdb_sd_configs",
+    Scaleway(scaleway::Settings) = "scaleway_sd_configs",
+    Triton(triton::Settings) = "triton_sd_configs",
+    Vultr(vultr::Settings) = "vultr_sd_configs",
 }
 
 /// A fault of the section itself.

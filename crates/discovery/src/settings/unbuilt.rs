@@ -20,13 +20,11 @@ mod table;
 enum Kind {
     Text,
     Secret,
-    Bool,
     Int,
     Duration,
     Texts,
     /// A list of sections of these keys.
     Sections(&'static [Key]),
-    Tls,
 }
 
 /// A key of a section.
@@ -157,10 +155,6 @@ impl<'de> Visitor<'de> for SectionSeed {
                     let secret: Secret = map.next_value()?;
                     found.texts.insert(key.name, secret.reveal().to_owned());
                 }
-                Kind::Bool => {
-                    let value: bool = map.next_value()?;
-                    found.texts.insert(key.name, value.to_string());
-                }
                 Kind::Int => {
                     let value: i64 = map.next_value()?;
                     found.texts.insert(key.name, value.to_string());
@@ -174,10 +168,6 @@ impl<'de> Visitor<'de> for SectionSeed {
                 }
                 Kind::Sections(keys) => {
                     let _: Vec<Found> = map.next_value_seed(SectionsSeed(keys))?;
-                }
-                Kind::Tls => {
-                    let tls: http_client::settings::TlsSettings = map.next_value()?;
-                    tls.check().map_err(|error| de::Error::custom(error.message))?;
                 }
             }
         }

@@ -4,27 +4,10 @@ use super::Found;
 
 type Checked = Result<(), String>;
 
-pub(super) fn nothing(_: &Found) -> Checked {
-    Ok(())
-}
-
 fn require(found: &Found, keys: &[&str], mechanism: &str) -> Checked {
     match keys.iter().find(|key| found.text(key).is_empty()) {
         Some(key) => Err(format!("{mechanism} SD configuration requires {key}")),
         None => Ok(()),
-    }
-}
-
-/// A word that must be one of a few; `None` as `default`: it must be there.
-fn one_of(found: &Found, key: &str, words: &[&str], default: Option<&str>) -> Checked {
-    let word = match (found.text(key), default) {
-        ("", None) => return Err(format!("{key} missing (one of: {})", words.join(", "))),
-        ("", Some(default)) => default,
-        (word, _) => word,
-    };
-    match words.contains(&word) {
-        true => Ok(()),
-        false => Err(format!("unknown {key} {word:?}; use one of: {}", words.join(", "))),
     }
 }
 
@@ -50,18 +33,6 @@ fn http_url(url: &str) -> Checked {
         return Err("host is missing in URL".to_owned());
     }
     Ok(())
-}
-
-pub(super) fn ionos(found: &Found) -> Checked {
-    if found.text("datacenter_id").is_empty() {
-        Err("datacenter id can't be empty".to_owned())
-    } else {
-        Ok(())
-    }
-}
-
-pub(super) fn kuma(found: &Found) -> Checked {
-    http_url(found.text("server")).map_err(|fault| format!("kuma SD server: {fault}"))
 }
 
 fn zookeeper(found: &Found, mechanism: &str) -> Checked {
@@ -98,32 +69,8 @@ pub(super) fn outscale(found: &Found) -> Checked {
     secret_or_file(found, "outscale")
 }
 
-pub(super) fn ovhcloud(found: &Found) -> Checked {
-    if found.texts.get("endpoint").is_some_and(String::is_empty) {
-        return Err("ovhcloud SD configuration requires endpoint".to_owned());
-    }
-    require(found, &["application_key", "application_secret", "consumer_key"], "ovhcloud")?;
-    one_of(found, "service", &["vps", "dedicated_server"], None)
-}
-
-pub(super) fn puppetdb(found: &Found) -> Checked {
-    http_url(found.text("url"))?;
-    if found.text("query").is_empty() { Err("query missing".to_owned()) } else { Ok(()) }
-}
-
-pub(super) fn scaleway(found: &Found) -> Checked {
-    one_of(found, "role", &["instance", "baremetal"], None)?;
-    require(found, &["project_id", "access_key"], "scaleway")?;
-    secret_or_file(found, "scaleway")
-}
-
 pub(super) fn stackit(found: &Found) -> Checked {
     require(found, &["project"], "STACKIT")
-}
-
-pub(super) fn triton(found: &Found) -> Checked {
-    one_of(found, "role", &["container", "cn"], Some("container"))?;
-    require(found, &["account", "dns_suffix", "endpoint"], "triton")
 }
 
 pub(super) fn uyuni(found: &Found) -> Checked {
