@@ -46,9 +46,14 @@ fn reply(zone: &Zone, query: &[u8], datagram: bool) -> Vec<u8> {
 
 /// Serves the zone; yields a source that asks there.
 async fn serve(zone: &Zone, text: &str) -> (Source, tempfile::TempDir) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    // A port that is free for both.
+    let (listener, socket) = loop {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        if let Ok(socket) = UdpSocket::bind(listener.local_addr().unwrap()).await {
+            break (listener, socket);
+        }
+    };
     let address = listener.local_addr().unwrap();
-    let socket = UdpSocket::bind(address).await.unwrap();
     let own = Arc::clone(zone);
     tokio::spawn(async move {
         let mut query = vec![0; 4_096];
