@@ -304,6 +304,21 @@ impl Writer {
         }
     }
 
+    /// A packed repeated whole number.
+    pub fn varints(&mut self, field: u32, numbers: &[u64]) {
+        if numbers.is_empty() {
+            return;
+        }
+        let mut packed = Self::new();
+        numbers.iter().for_each(|number| packed.raw_varint(*number));
+        self.bytes(field, packed.as_bytes());
+    }
+
+    /// A fixed64. Zero is the default and left out.
+    pub fn fixed64(&mut self, field: u32, number: u64) {
+        self.double(field, f64::from_bits(number));
+    }
+
     /// A packed repeated double.
     pub fn doubles(&mut self, field: u32, numbers: &[f64]) {
         if numbers.is_empty() {

@@ -22,7 +22,8 @@ use model::{Exemplar, FloatHistogram, LabelsRef, Metadata};
 use crate::protobuf::ProtobufError;
 
 pub use decode::decode;
-pub(crate) use histogram::encode as encode_histogram;
+pub(crate) use decode::{METRIC_TYPES, NameRule, metric_type_of, pack, shown};
+pub(crate) use histogram::{decode_with_start as decode_histogram, encode as encode_histogram};
 pub use raw::{LabelHasher, RawVisitor, decode_raw, pack_raw_labels, refuse_raw};
 
 /// Decompressed requests beyond this are refused by default; Prometheus' limit.
@@ -79,6 +80,17 @@ pub enum RejectedReason {
     /// Labels that are not protobuf.
     #[error("a label is malformed: {0}")]
     Malformed(ProtobufError),
+    /// A name without a value.
+    #[error("{0} references to label names and values, which is not even")]
+    OddReferences(usize),
+    /// A reference that points to nothing.
+    #[error("reference {reference} of {symbol_count} symbols")]
+    NoSymbol {
+        /// The reference.
+        reference: u32,
+        /// How many symbols the request has.
+        symbol_count: usize,
+    },
     /// A histogram that contradicts itself.
     #[error("invalid native histogram: {0}")]
     Histogram(#[from] model::histogram::InvalidHistogram),
@@ -103,6 +115,9 @@ pub enum RemoteWriteError {
         /// The limit.
         max_bytes: usize,
     },
+    /// More symbols than a request may have.
+    #[error("the request has more than {0} symbols: send smaller batches")]
+    TooManySymbols(usize),
     /// Not a `WriteRequest`.
     #[error("{place}: {error}")]
     Protobuf {

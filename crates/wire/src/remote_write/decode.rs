@@ -206,7 +206,7 @@ fn metadata(message: &[u8], visitor: &mut impl Visitor) -> Result<(), ProtobufEr
 }
 
 /// Numbers of `MetricMetadata.MetricType`.
-pub(super) const METRIC_TYPES: [MetricType; 8] = [
+pub(crate) const METRIC_TYPES: [MetricType; 8] = [
     MetricType::Unknown,
     MetricType::Counter,
     MetricType::Gauge,
@@ -217,18 +217,18 @@ pub(super) const METRIC_TYPES: [MetricType; 8] = [
     MetricType::StateSet,
 ];
 
-fn metric_type_of(number: u64) -> MetricType {
+pub(crate) fn metric_type_of(number: u64) -> MetricType {
     usize::try_from(number).ok().and_then(|at| METRIC_TYPES.get(at)).copied().unwrap_or_default()
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum NameRule {
+pub(crate) enum NameRule {
     Required,
     Free,
 }
 
 /// Sorts `pairs` if the client did not, and replaces the content of `packed` by them.
-pub(super) fn pack(
+pub(crate) fn pack(
     pairs: &mut [(&[u8], &[u8])],
     packed: &mut String,
     name_rule: NameRule,
@@ -266,7 +266,7 @@ pub(super) fn pack(
 }
 
 /// Labels for a message, whatever is wrong with them, at most a line of them.
-pub(super) fn shown(pairs: &[(&[u8], &[u8])]) -> String {
+pub(crate) fn shown(pairs: &[(&[u8], &[u8])]) -> String {
     const SHOWN_MAX: usize = 200;
     let mut text = String::from("{");
     let outcome = pairs.iter().enumerate().try_for_each(|(at, (name, value))| {

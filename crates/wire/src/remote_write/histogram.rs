@@ -1,6 +1,6 @@
 //! Native histograms of remote write, with integer or float counts.
 
-use model::{BucketSpan, CounterResetHint, FloatHistogram};
+use model::{BucketSpan, CounterResetHint, FloatHistogram, UNKNOWN_START_MS};
 
 use crate::protobuf::{ProtobufError, Reader, Value, Writer, zigzag_decode, zigzag_encode};
 
@@ -13,8 +13,13 @@ struct Side {
 
 /// A `Histogram` message with its timestamp. Not validated.
 pub(super) fn decode(message: &[u8]) -> Result<(i64, FloatHistogram), ProtobufError> {
+    decode_with_start(message).map(|(timestamp_ms, _, histogram)| (timestamp_ms, histogram))
+}
+
+/// A `Histogram` message with its timestamp and, as only 2.0 has it, when it began to count. Not validated.
+pub(crate) fn decode_with_start(message: &[u8]) -> Result<(i64, i64, FloatHistogram), ProtobufError> {
     let mut histogram = FloatHistogram::default();
-    let mut timestamp_ms = 0;
+    let (mut timestamp_ms, mut start_ms) = (0, UNKNOWN_START_MS);
     let mut has_float_counts = false;
     let (mut negative, mut positive) = (Side::default(), Side::default());
     let mut reader = Reader::new(message);
@@ -39,12 +44,13 @@ pub(super) fn decode(message: &[u8]) -> Result<(i64, FloatHistogram), ProtobufEr
             14 => histogram.counter_reset_hint = hint(value.varint(field)?),
             15 => timestamp_ms = value.int64(field)?,
             16 => doubles(field, value, &mut histogram.custom_values)?,
+            17 => start_ms = value.int64(field)?,
             _ => {}
         }
     }
     histogram.negative_buckets = negative.into_counts(has_float_counts);
     histogram.positive_buckets = positive.into_counts(has_float_counts);
-    Ok((timestamp_ms, histogram))
+    Ok((timestamp_ms, start_ms, histogram))
 }
 
 impl Side {
