@@ -60,6 +60,10 @@ pub trait StatusView: Send + Sync + 'static {
     fn tsdb_stats(&self, tenant: &TenantId, limit: usize) -> Result<TsdbStats, storage::Error>;
     /// Features that are no business of the API's: category and name, as Prometheus calls them, and whether they are on.
     fn features(&self) -> Vec<(&'static str, &'static str, bool)>;
+    /// How OTLP becomes series.
+    fn otlp(&self) -> Arc<wire::otlp::convert::Settings> {
+        Arc::default()
+    }
     /// How far the journal has been replayed.
     fn replay_progress(&self) -> ReplayProgress;
     /// Who may use how much memory, and does. The first is the whole process.

@@ -14,7 +14,7 @@ use crate::state::State;
 const FIXED: &[(&str, &str, bool)] = &[
     ("api", "exclude_alerts", true),
     ("api", "label_values_match", true),
-    ("api", "otlp_write_receiver", false),
+    ("api", "otlp_write_receiver", true),
     ("api", "query_stats", true),
     ("api", "query_warnings", true),
     ("api", "remote_read", true),

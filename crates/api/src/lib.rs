@@ -61,4 +61,4 @@ pub use deps::{
 };
 pub use push::settings::{LineSettings, PushSettings, PushgatewaySettings, StatsdSettings, Timers};
 pub use server::{Handle, StartError, start};
-pub use settings::Settings;
+pub use settings::{GrpcSettings, Settings};

@@ -3,7 +3,7 @@
 //! Map: [`receive`] a request from its head to "durable" · [`store`] a batch that did not come by HTTP · `protocol` their names ·
 //! `decoding` Content-Encoding, bounded · `filling` what a handler fills, and how it gets into storage · `refusals` what was not
 //! written, each item named · `sources` who pushes, for people · `labels` of a series · here the lanes. Protocols over HTTP: `influx`, `import` (JSON, JSON lines, CSV, exposition
-//! text, Graphite), `opentsdb`, `datadog`, `pushgateway`; remote write is in `write`; sockets are in `listeners`.
+//! text, Graphite), `opentsdb`, `datadog`, `pushgateway`, `otlp` OpenTelemetry; remote write is in `write`; sockets are in `listeners`.
 //!
 //! Each protocol has a lane: slots and a share of memory of its own, so that a flood on one does not starve another. What
 //! finds no slot is answered 429 at once. Larger bodies are decoded on a blocking thread. Nothing is answered
@@ -18,6 +18,7 @@ pub(crate) mod import;
 pub(crate) mod influx;
 mod labels;
 pub(crate) mod opentsdb;
+pub(crate) mod otlp;
 mod protocol;
 pub(crate) mod pushgateway;
 mod refusals;
@@ -38,7 +39,7 @@ use wire::remote_write::LabelHasher;
 
 pub(crate) use buckets::Buckets;
 pub(crate) use decoding::Encoding;
-pub(crate) use filling::Filling;
+pub(crate) use filling::{Filling, Written};
 pub(crate) use labels::{SeriesLabels, usual_name};
 pub(crate) use protocol::Protocol;
 pub(crate) use refusals::Refusals;
@@ -132,6 +133,8 @@ impl Arrival {
 pub(crate) struct Received<T> {
     /// Samples written, duplicates included.
     pub(crate) accepted_count: usize,
+    /// The same by kind, and exemplars.
+    pub(crate) written: Written,
     /// What was not.
     pub(crate) refusals: Refusals,
     /// What the handler's `fill` returned.
@@ -172,7 +175,7 @@ type Failed = (ApiError, usize, Refusals);
 
 /// Waits until all is durable.
 async fn settle<T>(done: Done<T>) -> Result<Received<T>, Failed> {
-    let Done { result, accepted_count, refusals, durable } = done;
+    let Done { result, accepted_count, written, refusals, durable } = done;
     let filled = match result {
         Ok(filled) => filled,
         Err(error) => return Err((error, accepted_count, refusals)),
@@ -182,13 +185,14 @@ async fn settle<T>(done: Done<T>) -> Result<Received<T>, Failed> {
             return Err((write_error(error), accepted_count, refusals));
         }
     }
-    Ok(Received { accepted_count, refusals, filled })
+    Ok(Received { accepted_count, written, refusals, filled })
 }
 
 /// What became of a body: in storage, not yet durable.
 struct Done<T> {
     result: Result<T, ApiError>,
     accepted_count: usize,
+    written: Written,
     refusals: Refusals,
     durable: Vec<Durability>,
 }
@@ -260,13 +264,13 @@ fn decode_and_fill<T>(
         Ok(filled)
     });
     let Filling { body, sink, .. } = filling;
-    let Sink { accepted_count, refusals, durable, .. } = sink;
+    let Sink { accepted_count, written, refusals, durable, .. } = sink;
     if body.capacity() > 0 {
         // Only so that the next request finds the buffer.
         batch.set_raw(body, |_, _| Err(storage::InvalidLabels));
     }
     state.intake.give_back(batch);
-    Done { result, accepted_count, refusals, durable }
+    Done { result, accepted_count, written, refusals, durable }
 }
 
 /// Writes a batch that did not come as a request (a listener's, an aggregator's), waits until it is durable, and counts it. Empties the batch. For
@@ -284,7 +288,7 @@ pub(crate) fn store(
     let started = state.deps.clock.monotonic();
     let mut sink = Sink::new(state, tenant);
     sink.refusals = noticed.refusals;
-    let result = sink.append(batch).and_then(|()| {
+    let result = sink.append(batch).and_then(|_| {
         std::mem::take(&mut sink.durable)
             .into_iter()
             .try_for_each(|durable| durable.wait().map_err(write_error))

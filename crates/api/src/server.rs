@@ -22,8 +22,10 @@ use crate::asker::PeerAddress;
 use crate::connection::{Activity, Guarded, OnTimeout, Patience, Watched};
 use crate::listeners::Listeners;
 use crate::metrics::Metrics;
+use crate::push::otlp;
 use crate::push::pushgateway::expose_regularly;
 use crate::routes;
+use crate::settings::GrpcSettings;
 use crate::state::State;
 use crate::{Backends, Deps, Settings};
 
@@ -53,6 +55,14 @@ pub enum StartError {
         /// What the system said.
         source: io::Error,
     },
+    /// The address of gRPC cannot be listened on.
+    #[error("cannot listen for gRPC on {listen}: {source}; choose another address with --otlp-grpc-listen")]
+    ListenGrpc {
+        /// The address as it was given.
+        listen: String,
+        /// What the system said.
+        source: io::Error,
+    },
     /// The folder of pushed groups cannot be made.
     #[error("cannot keep pushed groups in {directory}: {source}")]
     Directory {
@@ -70,17 +80,24 @@ pub enum StartError {
 #[must_use = "dropping the handle does not stop the server; call stop()"]
 pub struct Handle {
     local_addr: SocketAddr,
+    grpc_addr: Option<SocketAddr>,
     state: Arc<State>,
     stop: CancellationToken,
     accepting: JoinHandle<()>,
     listeners: Listeners,
     exposing: JoinHandle<()>,
+    accepting_grpc: Option<JoinHandle<()>>,
 }
 
 impl Handle {
     /// Where it listens, with the port that was taken if port 0 was asked for.
     pub fn local_addr(&self) -> SocketAddr {
         self.local_addr
+    }
+
+    /// Where it listens for gRPC; `None` if it does not.
+    pub fn grpc_addr(&self) -> Option<SocketAddr> {
+        self.grpc_addr
     }
 
     /// Storage is open: from now on the API answers. Only the first call counts.
@@ -91,8 +108,15 @@ impl Handle {
     /// Refuses new connections, lets requests in progress end within the drain timeout, then cuts them off.
     pub async fn stop(self) {
         self.stop.cancel();
-        if let Err(error) = self.accepting.await {
-            tracing::error!(%error, "the accept loop ended by a panic");
+        let accepting_grpc = async {
+            match self.accepting_grpc {
+                Some(accepting) => accepting.await,
+                None => Ok(()),
+            }
+        };
+        let (ended, ended_grpc) = tokio::join!(self.accepting, accepting_grpc);
+        if let Err(error) = ended.and(ended_grpc) {
+            tracing::error!(%error, "an accept loop ended by a panic");
         }
         self.listeners.stop().await;
         if let Err(error) = self.exposing.await {
@@ -110,6 +134,8 @@ pub async fn start(settings: Settings, deps: Deps) -> Result<Handle, StartError>
     let listen_error = |source| StartError::Listen { listen: settings.listen.clone(), source };
     let listener = TcpListener::bind(&settings.listen).await.map_err(listen_error)?;
     let local_addr = listener.local_addr().map_err(listen_error)?;
+    let grpc = listen_for_grpc(settings.grpc.as_ref()).await?;
+    let grpc_addr = grpc.as_ref().and_then(|listener| listener.local_addr().ok());
     let metrics = Metrics::register(&deps.registry)?;
     let directory = settings.push.directory.clone().unwrap_or_default().display().to_string();
     let state = State::new(settings, deps, metrics);
@@ -125,7 +151,21 @@ pub async fn start(settings: Settings, deps: Deps) -> Result<Handle, StartError>
     };
     let accepting = tokio::spawn(acceptor.run(listener, stop.clone()));
     let exposing = tokio::spawn(expose_regularly(Arc::clone(&state), stop.clone()));
-    Ok(Handle { local_addr, state, stop, accepting, listeners, exposing })
+    let accepting_grpc =
+        grpc.map(|listener| tokio::spawn(otlp::listener::serve(Arc::clone(&state), listener, stop.clone())));
+    Ok(Handle { local_addr, grpc_addr, state, stop, accepting, accepting_grpc, listeners, exposing })
+}
+
+async fn listen_for_grpc(settings: Option<&GrpcSettings>) -> Result<Option<TcpListener>, StartError> {
+    let Some(GrpcSettings { listen, required }) = settings else { return Ok(None) };
+    match TcpListener::bind(listen).await {
+        Ok(listener) => Ok(Some(listener)),
+        Err(source) if *required => Err(StartError::ListenGrpc { listen: listen.clone(), source }),
+        Err(error) => {
+            tracing::info!(%error, "OTLP over gRPC is not received: {listen} cannot be listened on");
+            Ok(None)
+        }
+    }
 }
 
 struct Acceptor {

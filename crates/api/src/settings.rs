@@ -9,6 +9,8 @@ use crate::push::settings::PushSettings;
 pub struct Settings {
     /// `HOST:PORT` to listen on; port 0 takes a free one (see `Handle::local_addr`).
     pub listen: String,
+    /// Where OTLP comes over gRPC; `None`: nowhere.
+    pub grpc: Option<GrpcSettings>,
     /// Connections held at one time; further ones wait in the system's backlog. Prometheus' default is 512.
     pub connections_max: usize,
     /// From the first byte of a request's head to its last.
@@ -47,10 +49,20 @@ pub struct Settings {
     pub allow_reload: bool,
 }
 
+/// Where OTLP comes over gRPC.
+#[derive(Debug, Clone)]
+pub struct GrpcSettings {
+    /// `HOST:PORT` to listen on; port 0 takes a free one (see `Handle::grpc_addr`).
+    pub listen: String,
+    /// Whether the server cannot start without it. If not, a port that is taken is only told.
+    pub required: bool,
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self {
             listen: "0.0.0.0:9090".to_owned(),
+            grpc: None,
             connections_max: 512,
             header_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(300),

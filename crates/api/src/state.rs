@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::error::ApiError;
 use crate::metrics::Metrics;
+use crate::push::otlp::Totals;
 use crate::push::pushgateway::{Groups, StateFiles};
 use crate::push::{Intake, Protocol};
 use crate::{Backends, Deps, Settings};
@@ -27,6 +28,8 @@ pub(crate) struct State {
     pub(crate) groups: Arc<Groups>,
     /// Cancelled when storage is open: tasks that need it wait for this.
     pub(crate) opened: CancellationToken,
+    /// What deltas of OTLP add up to.
+    pub(crate) totals: Totals,
     backends: OnceLock<Backends>,
     opened_at: std::time::Duration,
 }
@@ -39,6 +42,7 @@ impl State {
         let directory = settings.push.directory.clone();
         let files = directory.map(|directory| StateFiles::open(RealFs::shared(), directory)).transpose()?;
         let groups = Groups::load(files, intake.budget(Protocol::Pushgateway));
+        let totals = Totals::new(&deps.budget);
         let opened_at = deps.clock.monotonic();
         Ok(Self {
             settings,
@@ -48,6 +52,7 @@ impl State {
             intake,
             groups,
             opened: CancellationToken::new(),
+            totals,
             backends: OnceLock::new(),
             opened_at,
         })

@@ -1,20 +1,25 @@
-//! `/api/v1/write`: remote write 1.0.
+//! `/api/v1/write`: remote write 1.0 and 2.0.
 //!
-//! Answers as the specification wants them: 204 once everything is durable; 400 for what retrying cannot help,
-//! after the sound part is written; 429 and 503 for what it can.
+//! Answers as the specifications want them: 204 once everything is durable; 400 for what retrying cannot help,
+//! after the sound part is written; 429 and 503 for what it can; and headers that tell how much was written, by which a sender
+//! of 2.0 knows that it was understood.
+//!
+//! Map: here negotiation and answers · `fill` requests into batches.
+//!
+//! vmagent may ask whether its own compression is understood (`?get_vm_proto_version=1`): zstd instead of snappy
+//! around the same message, which takes less of the network.
 
-use std::ops::Range;
+mod fill;
+
 use std::sync::Arc;
 
-use axum::extract::{Request, State as Extract};
+use axum::extract::{OriginalUri, Request, State as Extract};
 use axum::response::{IntoResponse, Response};
-use http::{HeaderMap, StatusCode, header};
-use model::{Exemplar, FloatHistogram, LabelsRef, Metadata, TenantId};
-use storage::{BatchSeries, InvalidLabels, SeriesKey, WriteBatch};
-use wire::remote_write::{RawVisitor, RejectedSeries, Visitor, decode_raw, pack_raw_labels, refuse_raw};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use model::TenantId;
 
-use crate::error::{self, ApiError};
-use crate::push::{self, Arrival, Encoding, Filling, Protocol, Refusals};
+use crate::error::{self, ApiError, ErrorType};
+use crate::push::{self, Arrival, Encoding, Protocol, Received, Written};
 use crate::state::State;
 use crate::tenancy::Tenant;
 
@@ -23,95 +28,100 @@ pub(crate) async fn write(
     Tenant(tenant): Tenant,
     request: Request,
 ) -> Response {
-    answer(&state, tenant, request).await.unwrap_or_else(ApiError::into_text)
+    let content = match Content::of(request.headers()) {
+        Ok(content) => content,
+        Err(fault) => return error::text(StatusCode::UNSUPPORTED_MEDIA_TYPE, &fault),
+    };
+    let (written, mut response) = match receive(&state, tenant, content, request).await {
+        Ok(received) => {
+            let written = received.written;
+            let response = if received.refusals.is_empty() {
+                StatusCode::NO_CONTENT.into_response()
+            } else {
+                error::text(StatusCode::BAD_REQUEST, &received.refusals.into_text())
+            };
+            (written, response)
+        }
+        Err(error) => (Written::default(), error.into_text()),
+    };
+    tell_written(written, response.headers_mut());
+    response
 }
 
-async fn answer(state: &Arc<State>, tenant: TenantId, request: Request) -> Result<Response, ApiError> {
-    if let Err(fault) = check_content(request.headers()) {
-        return Ok(error::text(StatusCode::UNSUPPORTED_MEDIA_TYPE, &fault));
+/// vmagent asks before it sends: version 1 of its compression is what [`Encoding::Zstd`] is.
+pub(crate) async fn handshake(OriginalUri(uri): OriginalUri) -> Response {
+    let asks = uri.query().is_some_and(|query| query.split('&').any(|part| part == "get_vm_proto_version=1"));
+    if asks {
+        return "1".into_response();
     }
-    let encoding = Some(Encoding::Snappy);
-    let arrival = Arrival { protocol: Protocol::RemoteWrite, tenant, encoding };
-    let received = push::receive(state, arrival, request, fill).await?;
-    if received.refusals.is_empty() {
-        return Ok(StatusCode::NO_CONTENT.into_response());
+    let message = "/api/v1/write does not take GET: samples are sent by POST";
+    ApiError::new(ErrorType::MethodNotAllowed, message).into_response()
+}
+
+async fn receive(
+    state: &Arc<State>,
+    tenant: TenantId,
+    content: Content,
+    request: Request,
+) -> Result<Received<()>, ApiError> {
+    let Content { protocol, encoding } = content;
+    let fill = if protocol == Protocol::RemoteWrite { fill::fill } else { fill::fill2 };
+    push::receive(state, Arrival { protocol, tenant, encoding: Some(encoding) }, request, fill).await
+}
+
+/// How much of each kind was written: required by 2.0, harmless for others.
+fn tell_written(written: Written, headers: &mut HeaderMap) {
+    for (name, count) in [
+        ("x-prometheus-remote-write-samples-written", written.floats),
+        ("x-prometheus-remote-write-histograms-written", written.histograms),
+        ("x-prometheus-remote-write-exemplars-written", written.exemplars),
+    ] {
+        headers.insert(HeaderName::from_static(name), HeaderValue::from(count));
     }
-    Ok(error::text(StatusCode::BAD_REQUEST, &received.refusals.into_text()))
 }
 
 /// What the body says it is.
-fn check_content(headers: &HeaderMap) -> Result<(), String> {
-    const MEDIA_TYPE: &str = "application/x-protobuf";
-    const MESSAGE: &str = "prometheus.WriteRequest";
-    let get = |name| headers.get(name).and_then(|v| v.to_str().ok()).map_or("", str::trim);
-    let content_type = get(header::CONTENT_TYPE);
-    let mut parts = content_type.split(';').map(str::trim);
-    let media_type = parts.next().unwrap_or("");
-    if !media_type.is_empty() && !media_type.eq_ignore_ascii_case(MEDIA_TYPE) {
-        return Err(format!(
-            "expected {MEDIA_TYPE} as the first (media) part, got {content_type} content-type"
-        ));
-    }
-    let message = parts.find_map(|part| part.strip_prefix("proto=")).unwrap_or(MESSAGE);
-    if message != MESSAGE {
-        return Err(format!("{message} protobuf message is not accepted by this server; accepted {MESSAGE}"));
-    }
-    let encoding = get(header::CONTENT_ENCODING);
-    if !encoding.is_empty() && encoding != "snappy" {
-        return Err(format!(
-            "{encoding} encoding (compression) is not accepted by this server; only snappy is acceptable"
-        ));
-    }
-    Ok(())
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Content {
+    protocol: Protocol,
+    encoding: Encoding,
 }
 
-fn fill(filling: &mut Filling<'_>) -> Result<(), ApiError> {
-    let request = std::mem::take(&mut filling.body);
-    let hasher = filling.label_hasher;
-    filling.explain_raw(refuse_raw);
-    let (batch, refusals) = filling.parts();
-    let mut fill = Fill { batch, series: 0, refusals };
-    decode_raw(&request, hasher, &mut fill).map_err(|error| ApiError::bad_data(error.to_string()))?;
-    batch.set_raw(request, |raw, packed| pack_raw_labels(raw, packed).map_err(|_| InvalidLabels));
-    Ok(())
-}
-
-/// Fills a batch with what a request holds.
-struct Fill<'a> {
-    batch: &'a mut WriteBatch,
-    series: BatchSeries,
-    refusals: &'a mut Refusals,
-}
-
-impl Visitor for Fill<'_> {
-    fn series(&mut self, labels: LabelsRef<'_>) {
-        self.series = self.batch.add_series(labels);
-    }
-
-    fn float(&mut self, timestamp_ms: i64, value: f64) {
-        self.batch.add_float(self.series, timestamp_ms, value);
-    }
-
-    fn histogram(&mut self, timestamp_ms: i64, histogram: FloatHistogram) {
-        self.batch.add_histogram(self.series, timestamp_ms, histogram);
-    }
-
-    fn exemplar(&mut self, exemplar: Exemplar) {
-        let timestamp_ms = exemplar.timestamp_ms.unwrap_or_default();
-        self.batch.add_exemplar(self.series, exemplar, timestamp_ms);
-    }
-
-    fn metadata(&mut self, metric: &str, metadata: Metadata) {
-        self.batch.add_metadata(metric, metadata);
-    }
-
-    fn reject(&mut self, rejected: RejectedSeries) {
-        self.refusals.add("invalid", rejected.sample_count.max(1), || rejected.to_string());
-    }
-}
-
-impl RawVisitor for Fill<'_> {
-    fn raw_series(&mut self, hash: u128, labels: Range<usize>) {
-        self.series = self.batch.add_raw_series(SeriesKey::new(hash), labels);
+impl Content {
+    fn of(headers: &HeaderMap) -> Result<Self, String> {
+        const MEDIA_TYPE: &str = "application/x-protobuf";
+        const MESSAGES: [(&str, Protocol); 2] = [
+            ("prometheus.WriteRequest", Protocol::RemoteWrite),
+            ("io.prometheus.write.v2.Request", Protocol::RemoteWrite2),
+        ];
+        let get = |name| headers.get(name).and_then(|v| v.to_str().ok()).map_or("", str::trim);
+        let content_type = get(header::CONTENT_TYPE);
+        let mut parts = content_type.split(';').map(str::trim);
+        let media_type = parts.next().unwrap_or("");
+        if !media_type.is_empty() && !media_type.eq_ignore_ascii_case(MEDIA_TYPE) {
+            return Err(format!(
+                "expected {MEDIA_TYPE} as the first (media) part, got {content_type} content-type"
+            ));
+        }
+        let parameter =
+            parts.find_map(|part| part.split_once('=').filter(|(name, _)| name.trim() == "proto"));
+        let message = parameter.map_or(MESSAGES[0].0, |(_, message)| message.trim().trim_matches('"'));
+        let Some((_, protocol)) = MESSAGES.iter().find(|(known, _)| *known == message) else {
+            let accepted = MESSAGES.map(|(known, _)| known).join(", ");
+            return Err(format!(
+                "{message} protobuf message is not accepted by this server; accepted {accepted}"
+            ));
+        };
+        let name = get(header::CONTENT_ENCODING);
+        let encoding = match name.to_ascii_lowercase().as_str() {
+            "" | "snappy" => Encoding::Snappy,
+            "zstd" => Encoding::Zstd,
+            _ => {
+                return Err(format!(
+                    "{name} encoding (compression) is not accepted by this server; only snappy and zstd are acceptable"
+                ));
+            }
+        };
+        Ok(Self { protocol: *protocol, encoding })
     }
 }

@@ -10,6 +10,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use http_client::InvalidSettings;
 use model::Labels;
@@ -53,6 +54,8 @@ pub struct Config {
     pub query: QueryConfig,
     /// Where queries are logged.
     pub query_log: Option<PathBuf>,
+    /// How OpenTelemetry's metrics become series.
+    pub otlp: Arc<wire::otlp::convert::Settings>,
     /// What the file asks for and will not happen, one sentence each.
     pub warnings: Vec<String>,
     /// The file again, secrets hidden.
@@ -125,6 +128,7 @@ pub fn load(
             start_timestamps: features.start_timestamps,
         },
         storage: file.storage.config(),
+        otlp: Arc::new(file.otlp.settings(&features)),
         features,
         push: file.push.settings(),
         query: file.query.config(),
@@ -153,6 +157,7 @@ pub fn without_file(features: Features) -> Result<Config, ConfigError> {
                 type_and_unit_labels: features.type_and_unit_labels,
                 start_timestamps: features.start_timestamps,
             },
+            otlp: Arc::new(file.otlp.settings(&features)),
             features,
             global: file.global,
             redacted: document.print_redacted(),

@@ -14,6 +14,8 @@ enum Effect {
     StartTimestamps,
     /// The default of `extra_scrape_metrics` is yes.
     ExtraScrapeMetrics,
+    /// Deltas of OTLP are stored as they come.
+    NativeDeltaIngestion,
     /// Nothing: Kymo always does it, or has a way of its own.
     AlwaysOn,
     /// Nothing: Kymo does not do it. Why, or what to do instead.
@@ -27,6 +29,7 @@ const FEATURES: &[(&str, Effect)] = &[
     ("type-and-unit-labels", Effect::TypeAndUnitLabels),
     ("st-storage", Effect::StartTimestamps),
     ("extra-scrape-metrics", Effect::ExtraScrapeMetrics),
+    ("otlp-native-delta-ingestion", Effect::NativeDeltaIngestion),
     ("auto-gomaxprocs", AlwaysOn),
     ("auto-gomemlimit", AlwaysOn),
     ("delayed-compaction", AlwaysOn),
@@ -39,6 +42,8 @@ const FEATURES: &[(&str, Effect)] = &[
     ("new-service-discovery-manager", AlwaysOn),
     ("no-default-scrape-port", AlwaysOn),
     ("ooo-native-histograms", AlwaysOn),
+    ("otlp-deltatocumulative", AlwaysOn),
+    ("otlp-write-receiver", AlwaysOn),
     ("remote-write-receiver", AlwaysOn),
     ("use-uncached-io", AlwaysOn),
     ("utf8-names", AlwaysOn),
@@ -52,9 +57,6 @@ const FEATURES: &[(&str, Effect)] = &[
     ),
     ("native-histograms", Absent("native histograms are stored and queried, but not scraped yet")),
     ("old-ui", Absent("there is one UI")),
-    ("otlp-deltatocumulative", Absent("OTLP is not received yet")),
-    ("otlp-native-delta-ingestion", Absent("OTLP is not received yet")),
-    ("otlp-write-receiver", Absent("OTLP is not received yet")),
     ("promql-nhcb-as-classic", Absent("queries see native histograms as they are stored")),
     ("st-synthesis", Absent("start timestamps are those that targets tell")),
 ];
@@ -70,6 +72,8 @@ pub struct Features {
     pub start_timestamps: bool,
     /// The default of `extra_scrape_metrics` is yes.
     pub extra_scrape_metrics: bool,
+    /// Deltas of OTLP are stored as they come.
+    pub native_delta_ingestion: bool,
 }
 
 impl Features {
@@ -87,6 +91,7 @@ impl Features {
         match effect {
             Some(Effect::TypeAndUnitLabels) => self.type_and_unit_labels = true,
             Some(Effect::StartTimestamps) => self.start_timestamps = true,
+            Some(Effect::NativeDeltaIngestion) => self.native_delta_ingestion = true,
             Some(Effect::ExtraScrapeMetrics) => self.extra_scrape_metrics = true,
             Some(AlwaysOn) => {}
             Some(Absent(why)) => return Some(format!("feature {name:?} does nothing here: {why}")),

@@ -64,7 +64,8 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let engine = server.engine()?;
     let api = api::start(server.api_settings(), server.api_deps(Arc::clone(&engine))).await?;
     let address = welcome::address(api.local_addr());
-    tracing::info!(address, "listening; not ready before the journal is replayed");
+    let otlp_grpc = api.grpc_addr().map(|address| address.to_string());
+    tracing::info!(address, otlp_grpc, "listening; not ready before the journal is replayed");
 
     let (settings, deps) = server.tsdb();
     let opening = spawn_blocking(move || tsdb::Tsdb::open(settings, deps));

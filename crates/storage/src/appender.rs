@@ -47,6 +47,8 @@ pub struct Appended {
     pub duplicate_count: usize,
     /// Series that did not exist before.
     pub created_series_count: usize,
+    /// Exemplars written, those included that were there already.
+    pub exemplar_count: usize,
     /// Samples that were refused, each with its reason.
     pub rejected: Vec<Rejected>,
     /// When the written samples are safe.

@@ -46,6 +46,15 @@ pub struct InvalidLabels;
 /// Appends the packed labels that a raw form stands for.
 pub type DecodeLabels = fn(raw: &[u8], packed: &mut String) -> Result<(), InvalidLabels>;
 
+/// As [`DecodeLabels`], for forms that mean something only within the bytes they are part of.
+pub type DecodeLabelsWithin = fn(raw: &[u8], all: &[u8], packed: &mut String) -> Result<(), InvalidLabels>;
+
+#[derive(Debug, Clone, Copy)]
+enum Decode {
+    Alone(DecodeLabels),
+    Within(DecodeLabelsWithin),
+}
+
 /// Labels of a series as the client wrote them.
 #[derive(Debug, Clone, Copy)]
 pub struct RawLabels<'a> {
@@ -53,7 +62,9 @@ pub struct RawLabels<'a> {
     pub key: SeriesKey,
     /// The bytes.
     pub bytes: &'a [u8],
-    decode: DecodeLabels,
+    /// All raw bytes of the batch, of which they are part.
+    pub all: &'a [u8],
+    decode: Decode,
 }
 
 impl RawLabels<'_> {
@@ -62,7 +73,10 @@ impl RawLabels<'_> {
     /// # Errors
     /// If they are not sound; something may have been appended then.
     pub fn append_to(&self, packed: &mut String) -> Result<(), InvalidLabels> {
-        (self.decode)(self.bytes, packed)
+        match self.decode {
+            Decode::Alone(decode) => decode(self.bytes, packed),
+            Decode::Within(decode) => decode(self.bytes, self.all, packed),
+        }
     }
 }
 
@@ -109,7 +123,7 @@ enum Place {
 pub struct WriteBatch {
     labels: String,
     raw: Vec<u8>,
-    decode: Option<DecodeLabels>,
+    decode: Option<Decode>,
     series: Vec<Place>,
     float_series: Vec<BatchSeries>,
     float_timestamps_ms: Vec<i64>,
@@ -183,7 +197,12 @@ impl WriteBatch {
     /// Sets the bytes (of the whole request, as a rule) that raw labels are parts of, and what decodes such a part. To be
     /// called before storage sees the batch; series may be added before.
     pub fn set_raw(&mut self, bytes: Vec<u8>, decode: DecodeLabels) {
-        (self.raw, self.decode) = (bytes, Some(decode));
+        (self.raw, self.decode) = (bytes, Some(Decode::Alone(decode)));
+    }
+
+    /// As [`Self::set_raw`], for labels that cannot be decoded without the other bytes.
+    pub fn set_raw_within(&mut self, bytes: Vec<u8>, decode: DecodeLabelsWithin) {
+        (self.raw, self.decode) = (bytes, Some(Decode::Within(decode)));
     }
 
     /// Adds a series of which only a range of the raw bytes and their key are known.
@@ -273,6 +292,7 @@ impl WriteBatch {
             Place::Raw { key, start, end } => BatchLabels::Raw(RawLabels {
                 key,
                 bytes: &self.raw[start as usize..end as usize],
+                all: &self.raw,
                 decode: self.decode.expect("BUG: raw series without their bytes"),
             }),
         }

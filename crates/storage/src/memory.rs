@@ -76,6 +76,7 @@ impl Appender for MemoryStorage {
             accepted_count: 0,
             duplicate_count: 0,
             created_series_count: 0,
+            exemplar_count: 0,
             rejected: Vec::new(),
             durable: Durability::done(),
         };
@@ -115,10 +116,12 @@ impl Appender for MemoryStorage {
             let labels = batch.labels(item.series).decode(&mut packed).map(LabelsRef::to_labels);
             if let Ok(labels) = labels
                 && let Some(series) = tenant.series.get_mut(&labels)
-                && !series.exemplars.contains(&item.exemplar)
             {
-                series.exemplars.push(item.exemplar.clone());
-                series.exemplars.sort_by_key(|e| e.timestamp_ms);
+                appended.exemplar_count += 1;
+                if !series.exemplars.contains(&item.exemplar) {
+                    series.exemplars.push(item.exemplar.clone());
+                    series.exemplars.sort_by_key(|e| e.timestamp_ms);
+                }
             }
         }
         for (metric, metadata) in batch.metadata() {

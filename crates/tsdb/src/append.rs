@@ -82,6 +82,7 @@ impl Bounds {
 struct Outcome {
     accepted_count: usize,
     created_count: usize,
+    exemplar_count: usize,
     rejected: Vec<Rejected>,
     tally: Tally,
     /// Of the samples within bounds; `None` if there are none.
@@ -145,6 +146,7 @@ impl Appender for Tsdb {
             accepted_count: outcome.accepted_count,
             duplicate_count: outcome.tally.duplicate_count as usize,
             created_series_count: outcome.created_count,
+            exemplar_count: outcome.exemplar_count,
             rejected: outcome.rejected,
             durable: ticket.durability(),
         })
@@ -334,7 +336,11 @@ impl Append<'_> {
                 }
             };
             let sane = item.exemplar.timestamp_ms.is_some_and(|t| t.abs() <= chunk::TIMESTAMP_MS_ABS_MAX);
-            if exists && sane && !extras.has_exemplar(labels.packed(), &item.exemplar) {
+            if !(exists && sane) {
+                continue;
+            }
+            self.outcome.exemplar_count += 1;
+            if !extras.has_exemplar(labels.packed(), &item.exemplar) {
                 new.push((labels.to_labels(), &item.exemplar));
             }
         }

@@ -24,6 +24,8 @@ pub(crate) enum Encoding {
     Zstd,
     /// A block, or frames.
     Snappy,
+    /// One message of gRPC, which may be compressed so.
+    Grpc(&'static Encoding),
 }
 
 impl Encoding {
@@ -63,6 +65,7 @@ impl Encoding {
             Self::Identity | Self::Snappy => 64 << 10,
             // They may grow a thousandfold.
             Self::Gzip | Self::Deflate | Self::Zstd => 4 << 10,
+            Self::Grpc(message) => message.inline_bytes_max(),
         }
     }
 
@@ -104,7 +107,27 @@ impl Encoding {
                 read_bounded("snappy", snap::read::FrameDecoder::new(body), bytes_max, into, grow)
             }
             Self::Snappy => decode_block(body, bytes_max, into, grow),
+            Self::Grpc(compression) => {
+                let (is_compressed, message) = grpc_message(body)?;
+                let encoding = if is_compressed { *compression } else { Self::Identity };
+                encoding.decode(message, bytes_max, into, grow)
+            }
         }
+    }
+}
+
+/// Whether the only message of a request is compressed, and the message.
+fn grpc_message(body: &[u8]) -> Result<(bool, &[u8]), ApiError> {
+    let broken = |what: &str| Err(ApiError::bad_data(format!("the body is not one gRPC message: {what}")));
+    let Some(([flag, len @ ..], message)) = body.split_first_chunk::<5>() else {
+        return broken("its frame is cut off");
+    };
+    if u32::from_be_bytes(*len) as usize != message.len() {
+        return broken("its length does not fit");
+    }
+    match flag {
+        0 | 1 => Ok((*flag == 1, message)),
+        _ => broken("its flag is neither 0 nor 1"),
     }
 }
 

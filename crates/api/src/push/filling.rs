@@ -1,7 +1,9 @@
 //! What a handler fills, and the way from there into storage.
 
+use std::collections::HashSet;
+
 use model::TenantId;
-use storage::{Durability, WriteBatch};
+use storage::{Appended, Durability, Rejected, WriteBatch};
 use wire::remote_write::LabelHasher;
 
 use super::refusals::{ExplainRaw, Refusals};
@@ -50,8 +52,16 @@ impl Filling<'_> {
         if self.batch.size_bytes() < BATCH_BYTES_MAX { Ok(()) } else { self.flush() }
     }
 
-    pub(super) fn flush(&mut self) -> Result<(), ApiError> {
+    /// Writes the batch and empties it. Returns what storage refused of it; that is noted already.
+    ///
+    /// # Errors
+    /// If storage refuses it as a whole.
+    pub(crate) fn write(&mut self) -> Result<Vec<Rejected>, ApiError> {
         self.sink.append(self.batch)
+    }
+
+    pub(super) fn flush(&mut self) -> Result<(), ApiError> {
+        self.write().map(drop)
     }
 }
 
@@ -60,6 +70,7 @@ pub(super) struct Sink<'a> {
     state: &'a State,
     tenant: &'a TenantId,
     pub(super) accepted_count: usize,
+    pub(super) written: Written,
     pub(super) refusals: Refusals,
     pub(super) durable: Vec<Durability>,
     explain_raw: ExplainRaw,
@@ -71,21 +82,50 @@ impl<'a> Sink<'a> {
             state,
             tenant,
             accepted_count: 0,
+            written: Written::default(),
             refusals: Refusals::default(),
             durable: Vec::new(),
             explain_raw: |_| None,
         }
     }
 
-    /// Writes the batch and empties it.
-    pub(super) fn append(&mut self, batch: &mut WriteBatch) -> Result<(), ApiError> {
+    /// Writes the batch and empties it. Returns what storage refused of it.
+    pub(super) fn append(&mut self, batch: &mut WriteBatch) -> Result<Vec<Rejected>, ApiError> {
+        let mut rejected = Vec::new();
         if !batch.is_empty() {
             let appended = self.state.backends()?.appender.append(self.tenant, batch).map_err(write_error)?;
             self.accepted_count += appended.accepted_count;
+            self.written.add(&appended, batch);
             self.refusals.add_of_storage(&appended, batch, self.explain_raw);
             self.durable.push(appended.durable);
+            rejected = appended.rejected;
         }
         batch.clear();
-        Ok(())
+        Ok(rejected)
+    }
+}
+
+/// What was written, by its kind; duplicates included.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Written {
+    pub(crate) floats: usize,
+    pub(crate) histograms: usize,
+    pub(crate) exemplars: usize,
+}
+
+impl Written {
+    fn add(&mut self, appended: &Appended, batch: &WriteBatch) {
+        let mut refused_histograms = 0;
+        if !appended.rejected.is_empty() && !batch.histograms().is_empty() {
+            let histograms: HashSet<_> =
+                batch.histograms().iter().map(|h| (h.series, h.timestamp_ms)).collect();
+            let refused =
+                appended.rejected.iter().filter(|r| histograms.contains(&(r.series, r.timestamp_ms)));
+            refused_histograms = refused.count();
+        }
+        let refused_floats = appended.rejected.len() - refused_histograms;
+        self.histograms += batch.histograms().len().saturating_sub(refused_histograms);
+        self.floats += (batch.sample_count() - batch.histograms().len()).saturating_sub(refused_floats);
+        self.exemplars += appended.exemplar_count;
     }
 }

@@ -6,6 +6,8 @@ use std::fmt;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Protocol {
     RemoteWrite,
+    /// Version 2.0, whose series have keys of another kind.
+    RemoteWrite2,
     Otlp,
     Influx,
     Pushgateway,
@@ -21,8 +23,9 @@ pub(crate) enum Protocol {
 
 impl Protocol {
     /// In the order of their numbers.
-    pub(crate) const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::RemoteWrite,
+        Self::RemoteWrite2,
         Self::Otlp,
         Self::Influx,
         Self::Pushgateway,
@@ -40,6 +43,7 @@ impl Protocol {
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::RemoteWrite => "remote_write",
+            Self::RemoteWrite2 => "remote_write2",
             Self::Otlp => "otlp",
             Self::Influx => "influx",
             Self::Pushgateway => "pushgateway",

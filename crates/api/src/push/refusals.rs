@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use storage::{Appended, BatchLabels, WriteBatch};
+use storage::{Appended, BatchLabels, RawLabels, WriteBatch};
 
 /// How many refusals an answer spells out; the others are counted.
 const SHOWN_MAX: usize = 10;
@@ -10,7 +10,7 @@ const SHOWN_MAX: usize = 10;
 const SHOWN_BYTES_MAX: usize = 500;
 
 /// Says what is wrong with raw labels; `None` if they are sound.
-pub(crate) type ExplainRaw = fn(raw: &[u8]) -> Option<String>;
+pub(crate) type ExplainRaw = fn(raw: &RawLabels<'_>) -> Option<String>;
 
 /// What was refused.
 #[derive(Debug, Default)]
@@ -62,7 +62,7 @@ impl Refusals {
         for rejected in &appended.rejected {
             let (reason, message) = (rejected.reason.as_str(), rejected.reason.message());
             match batch.labels(rejected.series) {
-                BatchLabels::Raw(raw) => match explain_raw(raw.bytes) {
+                BatchLabels::Raw(raw) => match explain_raw(&raw) {
                     // As if it had been noticed when the request was decoded.
                     Some(refused) => self.add("invalid", 1, || refused),
                     None => self.add(reason, 1, || {

@@ -1,6 +1,7 @@
 //! Remote write in, federation out.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use api::Settings;
 use model::{Exemplar, FloatHistogram, Labels, Metadata, MetricType, TenantId};
@@ -134,20 +135,39 @@ fn what_is_no_request_is_refused() {
         assert_eq!((answer.status, answer.text().contains(want)), (415, true), "{}", answer.text());
     };
     refused(&[("content-type", "application/json")], "expected application/x-protobuf");
-    let second = "application/x-protobuf;proto=io.prometheus.write.v2.Request";
-    refused(&[("content-type", second)], "io.prometheus.write.v2.Request protobuf message is not accepted");
-    refused(&[PROTOBUF, ("content-encoding", "zstd")], "zstd encoding (compression) is not accepted");
+    let third = "application/x-protobuf;proto=io.prometheus.write.v3.Request";
+    refused(&[("content-type", third)], "io.prometheus.write.v3.Request protobuf message is not accepted");
+    refused(&[PROTOBUF, ("content-encoding", "br")], "br encoding (compression) is not accepted");
     let oversize = TestServer::start_with(Settings { write_bytes_max: 10, ..settings() });
     assert_eq!(push(&oversize, &body).status, 413);
 }
 
-/// Refuses everything in one of three ways.
-struct Refusing(ErrorKind);
+/// Refuses everything in one of three ways, or the first so many batches.
+pub(crate) struct Refusing {
+    kind: ErrorKind,
+    left: AtomicUsize,
+    then: Option<Arc<dyn Appender>>,
+}
+
+impl Refusing {
+    pub(crate) fn new(kind: ErrorKind) -> Self {
+        Self { kind, left: AtomicUsize::new(usize::MAX), then: None }
+    }
+
+    pub(crate) fn then(kind: ErrorKind, batches: usize, then: Arc<dyn Appender>) -> Self {
+        Self { kind, left: AtomicUsize::new(batches), then: Some(then) }
+    }
+}
 
 impl Appender for Refusing {
-    fn append(&self, _: &TenantId, batch: &WriteBatch) -> Result<Appended, Error> {
-        if self.0 != ErrorKind::Rejected {
-            return Err(Error::new(self.0, "no room"));
+    fn append(&self, tenant: &TenantId, batch: &WriteBatch) -> Result<Appended, Error> {
+        let left = self.left.load(Ordering::SeqCst);
+        match &self.then {
+            Some(then) if left == 0 => return then.append(tenant, batch),
+            _ => self.left.store(left - 1, Ordering::SeqCst),
+        }
+        if self.kind != ErrorKind::Rejected {
+            return Err(Error::new(self.kind, "no room"));
         }
         let rejected = batch.floats().map(|(series, timestamp_ms, _)| Rejected {
             series,
@@ -158,6 +178,7 @@ impl Appender for Refusing {
             accepted_count: 0,
             duplicate_count: 0,
             created_series_count: 0,
+            exemplar_count: 0,
             rejected: rejected.collect(),
             durable: Durability::done(),
         })
@@ -166,7 +187,7 @@ impl Appender for Refusing {
 
 fn push_to(kind: ErrorKind) -> Answer {
     let server = TestServer::start_closed(settings());
-    server.open_with(Arc::new(Refusing(kind)), server.storage.clone());
+    server.open_with(Arc::new(Refusing::new(kind)), server.storage.clone());
     let samples: Vec<(i64, f64)> = (0..12).map(|i| (i, 0.0)).collect();
     push(&server, &request("pushed", &samples).compress())
 }

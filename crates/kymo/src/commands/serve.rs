@@ -37,6 +37,9 @@ pub struct Arguments {
     /// Where the UI and the API are; port 0 takes a free one.
     #[arg(long, short, value_name = "ADDR:PORT", default_value = "0.0.0.0:9090", value_parser = parse_listen, env = "KYMO_LISTEN")]
     listen: String,
+    /// Where OTLP comes over gRPC, or "off". Default: 127.0.0.1:4317, unless somebody else is there.
+    #[arg(long, value_name = "ADDR:PORT", value_parser = parse_grpc_listen, env = "KYMO_OTLP_GRPC_LISTEN")]
+    otlp_grpc_listen: Option<String>,
     /// The most memory to use, such as 2GiB. Default: 70 % of the machine, or of the cgroup.
     #[arg(long, value_name = "SIZE", value_parser = parse_memory_limit, env = "KYMO_MEMORY_LIMIT")]
     memory_limit: Option<u64>,
@@ -120,6 +123,14 @@ fn parse_listen(text: &str) -> Result<String, String> {
     }
 }
 
+/// Where OpenTelemetry's exporters look for a collector on their own machine.
+const OTLP_GRPC_LISTEN: &str = "127.0.0.1:4317";
+const OFF: &str = "off";
+
+fn parse_grpc_listen(text: &str) -> Result<String, String> {
+    if text == OFF { Ok(text.to_owned()) } else { parse_listen(text) }
+}
+
 /// A bare word that is no level would be taken for the name of a part, and silence all others.
 fn parse_log_level(text: &str) -> Result<String, String> {
     let advice = "write error, warn, info, debug, trace or off; or by part, as in info,scrape=debug";
@@ -173,6 +184,7 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<Outcome> {
         },
         features,
         api: api::Settings {
+            grpc: grpc_settings(arguments.otlp_grpc_listen),
             listen: arguments.listen,
             lookback_ms: arguments.query_lookback,
             // The engine's own limit speaks first, with the better error.
@@ -193,6 +205,15 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<Outcome> {
     result.map(|()| Outcome::Success)
 }
 
+/// The usual port is only tried: a server must start beside a collector that has it.
+fn grpc_settings(listen: Option<String>) -> Option<api::GrpcSettings> {
+    match listen {
+        Some(off) if off == OFF => None,
+        Some(listen) => Some(api::GrpcSettings { listen, required: true }),
+        None => Some(api::GrpcSettings { listen: OTLP_GRPC_LISTEN.to_owned(), required: false }),
+    }
+}
+
 impl Arguments {
     /// Every flag with its value in force, for the status page.
     fn flags(&self, memory_limit_bytes: u64) -> BTreeMap<String, String> {
@@ -202,6 +223,7 @@ impl Arguments {
             ("config", config),
             ("data", self.data.display().to_string()),
             ("listen", self.listen.clone()),
+            ("otlp-grpc-listen", self.otlp_grpc_listen.clone().unwrap_or(OTLP_GRPC_LISTEN.to_owned())),
             ("memory-limit", format_size_bytes(memory_limit_bytes)),
             ("retention", format_duration_ms(self.retention)),
             ("retention-size", format_size_bytes(self.retention_size)),

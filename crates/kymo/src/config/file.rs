@@ -32,7 +32,7 @@ pub(super) struct File {
     pub(super) tracing: Option<Tracing>,
     pub(super) remote_write: Vec<RemoteWrite>,
     pub(super) remote_read: Vec<RemoteRead>,
-    otlp: Otlp,
+    pub(super) otlp: Otlp,
     pub(super) host_collector: HostCollectorConfig,
     pub(super) push: Push,
 }

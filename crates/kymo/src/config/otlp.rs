@@ -1,8 +1,12 @@
-//! `otlp`: read and checked; OTLP is not received yet.
+//! `otlp`: how OpenTelemetry's metrics become series.
 
 use http_client::InvalidSettings;
 use scrape::settings::{Global, ValidationScheme};
 use serde::Deserialize;
+use wire::otlp::convert::{Promote, Settings};
+use wire::otlp::naming::{Naming, Strategy};
+
+use crate::features::Features;
 
 /// The `otlp` section.
 #[derive(Debug, Default, Deserialize)]
@@ -12,16 +16,11 @@ pub(super) struct Otlp {
     promote_resource_attributes: Vec<String>,
     ignore_resource_attributes: Vec<String>,
     translation_strategy: String,
-    #[serde(rename = "keep_identifying_resource_attributes")]
-    _keep_identifying_resource_attributes: bool,
-    #[serde(rename = "convert_histograms_to_nhcb")]
-    _convert_histograms_to_nhcb: bool,
-    #[serde(rename = "promote_scope_metadata")]
-    _promote_scope_metadata: bool,
-    #[serde(rename = "label_name_underscore_sanitization")]
-    _label_name_underscore_sanitization: Option<bool>,
-    #[serde(rename = "label_name_preserve_multiple_underscores")]
-    _label_name_preserve_multiple_underscores: Option<bool>,
+    keep_identifying_resource_attributes: bool,
+    convert_histograms_to_nhcb: bool,
+    promote_scope_metadata: bool,
+    label_name_underscore_sanitization: Option<bool>,
+    label_name_preserve_multiple_underscores: Option<bool>,
 }
 
 impl Otlp {
@@ -42,6 +41,35 @@ impl Otlp {
         check_attributes("ignore_resource_attributes", "ignored", &self.ignore_resource_attributes)?;
         check_attributes("promote_resource_attributes", "promoted", &self.promote_resource_attributes)?;
         self.check_strategy(global)
+    }
+
+    /// What the section says, with Prometheus' defaults.
+    pub(super) fn settings(&self, features: &Features) -> Settings {
+        let trimmed = |names: &[String]| names.iter().map(|name| name.trim().to_owned()).collect();
+        let strategy = Strategy::ALL.iter().find(|(name, _)| *name == self.translation_strategy);
+        let naming = Naming::default();
+        Settings {
+            naming: Naming {
+                strategy: strategy.map_or(Strategy::default(), |(_, strategy)| *strategy),
+                label_name_underscore_sanitization: self
+                    .label_name_underscore_sanitization
+                    .unwrap_or(naming.label_name_underscore_sanitization),
+                label_name_preserve_multiple_underscores: self
+                    .label_name_preserve_multiple_underscores
+                    .unwrap_or(naming.label_name_preserve_multiple_underscores),
+            },
+            promote: if self.promote_all_resource_attributes {
+                Promote::AllBut(trimmed(&self.ignore_resource_attributes))
+            } else {
+                Promote::Only(trimmed(&self.promote_resource_attributes))
+            },
+            keep_identifying_resource_attributes: self.keep_identifying_resource_attributes,
+            convert_histograms_to_nhcb: self.convert_histograms_to_nhcb,
+            promote_scope_metadata: self.promote_scope_metadata,
+            native_delta_ingestion: features.native_delta_ingestion,
+            type_and_unit_labels: features.type_and_unit_labels,
+            ..Settings::default()
+        }
     }
 
     fn check_strategy(&self, global: &Global) -> Result<(), InvalidSettings> {

@@ -243,7 +243,9 @@ fn read(options: &Options) -> Result<Config, String> {
         Some(path) => config::load(path, &variable, features),
         None => config::without_file(features),
     };
-    let config = config.map_err(|error| error.to_string())?;
+    let mut config = config.map_err(|error| error.to_string())?;
+    let lookback_ms = config.query.apply(options.query.clone()).lookback_ms;
+    Arc::make_mut(&mut config.otlp).lookback_ms = lookback_ms;
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
@@ -339,6 +341,10 @@ impl StatusView for Server {
             memory_in_bytes_by_label_name: stats.bytes_by_label,
             series_count_by_label_value_pair: stats.series_count_by_pair,
         })
+    }
+
+    fn otlp(&self) -> Arc<wire::otlp::convert::Settings> {
+        Arc::clone(&self.config().otlp)
     }
 
     fn replay_progress(&self) -> ReplayProgress {

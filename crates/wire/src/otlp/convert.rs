@@ -84,7 +84,7 @@ pub trait Sink {
     /// The totals of deltas, until the samples are stored; and the time it is.
     fn deltas(&mut self) -> (&mut Accumulators, i64);
     /// What stands for a stream of deltas, by its labels in packed form.
-    fn stream_key(&self, packed: &str) -> u128;
+    fn stream_key(&mut self, packed: &str) -> u128;
 }
 
 const TARGET_INFO: &str = "target_info";

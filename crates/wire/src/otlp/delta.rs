@@ -126,6 +126,11 @@ impl Accumulators {
         self.streams.len()
     }
 
+    /// About what they take.
+    pub fn size_bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// Whether there is no stream.
     pub fn is_empty(&self) -> bool {
         self.streams.is_empty()
