@@ -148,7 +148,7 @@ fn deltas_are_added_up_even_if_they_are_sent_twice() {
 #[test]
 fn a_delta_that_storage_could_not_take_counts_when_it_is_sent_again() {
     let server = TestServer::start_closed(settings());
-    let fault = Arc::new(Refusing::then(ErrorKind::Unavailable, 1, Arc::clone(&server.storage)));
+    let fault = Arc::new(Refusing::then(ErrorKind::Unavailable, 1, server.storage.clone()));
     server.open_with(fault, Arc::clone(&server.storage) as Arc<dyn storage::Querier>);
     let refused = push(&server, &delta(NOW_MS - 1_000, NOW_MS, 5));
     assert_eq!((refused.status, refused.header("retry-after")), (503, Some("5")), "{}", refused.text());
