@@ -13,6 +13,7 @@ mod first_start;
 mod governance;
 mod malformed_queries;
 mod node_exporter;
+mod otlp;
 mod prometheus;
 mod promtool;
 mod queries_of_death;

@@ -2,10 +2,11 @@
 //!
 //! Map: [`server`] the binary under test · [`peer`] node_exporter and Prometheus · [`http`] requests ·
 //! [`poll`] waiting with a deadline instead of sleeping · [`push`] a remote-write client · [`disk`] a small disk ·
-//! [`paths`] where things are · [`random`] choices that a seed repeats.
+//! [`docs`] snippets of the documentation · [`paths`] where things are · [`random`] choices that a seed repeats.
 //! The suites themselves are in `it/`.
 
 pub mod disk;
+pub mod docs;
 pub mod http;
 pub mod paths;
 pub mod peer;

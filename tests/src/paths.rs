@@ -34,6 +34,17 @@ pub fn shared(path: &str) -> Option<PathBuf> {
     None
 }
 
+/// The Python that has the clients of `tests/python/requirements.txt`.
+///
+/// # Panics
+/// If it is not installed: `make test` installs it.
+pub fn python() -> PathBuf {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
+    let path = target.join("test-python/bin/python");
+    assert!(path.exists(), "{} is missing: run scripts/install-test-tools.sh", path.display());
+    path
+}
+
 /// A program of the machine.
 ///
 /// # Panics
