@@ -21,6 +21,7 @@ mod query_log;
 mod recorded;
 mod reload;
 mod remote_read;
+mod remote_write2;
 mod search;
 mod snapshots;
 mod start_timestamps;

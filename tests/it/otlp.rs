@@ -24,7 +24,8 @@ fn python(script: &Path, arguments: &[&str]) {
 /// A Kymo that takes gRPC on a port of its own; `more` are arguments of `serve`.
 fn start(more: &[&str]) -> (Kymo, String) {
     let grpc = format!("127.0.0.1:{}", free_port());
-    let kymo = Kymo::start_with(&[&["--otlp-grpc-listen", &grpc], more].concat());
+    let usual = ["--otlp-grpc-listen", &grpc, "--enable-feature", "use-start-timestamps"];
+    let kymo = Kymo::start_with(&[&usual, more].concat());
     (kymo, grpc)
 }
 
@@ -123,14 +124,18 @@ fn deltas_stay_deltas_where_the_feature_says_so() {
 #[test]
 fn the_configuration_says_how_things_are_named_and_can_be_changed() {
     let config = |otlp: &str| format!("global: {{scrape_interval: 1h}}\notlp: {{{otlp}}}\n");
-    let kymo = Kymo::start_configured(&config("translation_strategy: NoTranslation, convert_histograms_to_nhcb: true"));
+    let kymo = Kymo::start_configured(&config(
+        "translation_strategy: NoTranslation, convert_histograms_to_nhcb: true",
+    ));
     let endpoint = format!("{}/v1/metrics", kymo.url());
     let script = paths::root().join("tests/python/otlp_push.py");
     python(&script, &["http", &endpoint, "cumulative"]);
     check(&kymo, r#"{"http.requests","http.route"="/a"}"#, 12.0);
     check(&kymo, "histogram_count(latency)", 4.0);
     check(&kymo, "histogram_fraction(0.1, 0.5, latency)", 0.5);
-    kymo.write_config(&config("promote_resource_attributes: [host.name], keep_identifying_resource_attributes: true"));
+    kymo.write_config(&config(
+        "promote_resource_attributes: [host.name], keep_identifying_resource_attributes: true",
+    ));
     let reloaded = http::post(&format!("{}/-/reload", kymo.url()), &[], b"").expect("answered");
     assert_eq!(reloaded.status, 200, "{}", reloaded.text());
     python(&script, &["http", &endpoint, "cumulative"]);
@@ -143,7 +148,8 @@ fn bad_calls_of_grpc_are_answered_and_the_port_lives_on() {
     use std::io::{Read, Write};
     let (kymo, grpc) = start(&[]);
     // What is no HTTP/2, and a preface with nothing behind it.
-    for bytes in [&b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"[..], b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\x05junk"] {
+    for bytes in [&b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"[..], b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\x05junk"]
+    {
         let mut socket = std::net::TcpStream::connect(&grpc).expect("it listens");
         socket.set_read_timeout(Some(std::time::Duration::from_secs(20))).expect("a timeout");
         socket.write_all(bytes).expect("sent");
@@ -155,7 +161,10 @@ fn bad_calls_of_grpc_are_answered_and_the_port_lives_on() {
     let folder = kymo.folder().join("bad_grpc.py");
     write(&folder, BAD_CALLS);
     python(&folder, &[&grpc]);
-    python(&paths::root().join("tests/python/otlp_push.py"), &["grpc", &format!("http://{grpc}"), "cumulative"]);
+    python(
+        &paths::root().join("tests/python/otlp_push.py"),
+        &["grpc", &format!("http://{grpc}"), "cumulative"],
+    );
     check_pushed(&kymo);
 }
 
@@ -206,7 +215,8 @@ fn a_taken_port_is_told_and_only_matters_if_it_was_asked_for() {
 fn what_the_documentation_shows_works() {
     let (kymo, grpc) = start(&[]);
     let folder = kymo.folder().to_owned();
-    let ours = |text: String| text.replace("http://localhost:9090", &kymo.url()).replace("localhost:4317", &grpc);
+    let ours =
+        |text: String| text.replace("http://localhost:9090", &kymo.url()).replace("localhost:4317", &grpc);
     for name in ["otlp-python-http", "otlp-python-grpc"] {
         let script = folder.join(format!("{name}.py"));
         write(&script, &ours(docs::snippet("collect.md", name)));
