@@ -2,7 +2,7 @@
 
 use crate::paths;
 
-/// The code block of `docs/user/FILE` that follows the line `<!-- test: NAME -->`.
+/// The code block of `docs/user/FILE` that begins with a fence and `test=NAME`.
 ///
 /// # Panics
 /// If there is none.
@@ -10,10 +10,10 @@ use crate::paths;
 pub fn snippet(file: &str, name: &str) -> String {
     let path = paths::root().join("docs/user").join(file);
     let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    let mark = format!("<!-- test: {name} -->");
-    let (_, behind) = text.split_once(&mark).unwrap_or_else(|| panic!("{} has no {mark}", path.display()));
-    let mut lines = behind.lines().skip_while(|line| !line.starts_with("```")).skip(1);
-    let block: Vec<&str> = lines.by_ref().take_while(|line| !line.starts_with("```")).collect();
-    assert!(!block.is_empty(), "{mark} has no code block behind it");
+    let mark = format!(" test={name}");
+    let is_fence = |line: &&str| line.starts_with("```");
+    let mut lines = text.lines().skip_while(|line| !(is_fence(line) && line.ends_with(&mark))).skip(1);
+    let block: Vec<&str> = lines.by_ref().take_while(|line| !is_fence(line)).collect();
+    assert!(!block.is_empty(), "{} has no code block {name:?}", path.display());
     block.join("\n") + "\n"
 }
