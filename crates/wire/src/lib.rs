@@ -23,7 +23,7 @@ pub mod opentsdb;
 pub mod otlp;
 pub mod protobuf;
 pub mod remote_read;
-pub mod remote_write2;
 pub mod remote_write;
+pub mod remote_write2;
 pub mod statsd;
 pub mod text_writer;
