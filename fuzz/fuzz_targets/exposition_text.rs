@@ -4,7 +4,7 @@
 use libfuzzer_sys::fuzz_target;
 use model::{Labels, LabelsBuilder, METRIC_NAME};
 use wire::exposition::{Entry, Format, Parser};
-use wire::text_writer::TextWriter;
+use wire::text_writer::{TextFormat, TextWriter};
 
 fuzz_target!(|input: &[u8]| {
     let mut parser = Parser::new(input, Format::PrometheusText);
@@ -24,7 +24,7 @@ fn same_after_writing(labels: &Labels, value: f64, timestamp_ms: Option<i64>) {
         return;
     }
     let mut text = String::new();
-    let mut writer = TextWriter::new(&mut text, Format::PrometheusText);
+    let mut writer = TextWriter::new(&mut text, TextFormat::Prometheus);
     let others = labels.iter().filter(|(name, _)| *name != METRIC_NAME);
     writer.sample(labels.metric_name(), others, value, timestamp_ms);
     let mut parser = Parser::new(text.as_bytes(), Format::PrometheusText);

@@ -9,8 +9,7 @@ use model::labels::{is_legacy_label_name, is_legacy_metric_name};
 use model::{FloatHistogram, Labels, METRIC_NAME, Matcher, MetricType, TenantId, is_stale};
 use stdx::memory::Reservation;
 use storage::{QueryContext, SelectHints, SelectRequest, SeriesSamples};
-use wire::exposition::Format;
-use wire::text_writer::{Family, TextWriter};
+use wire::text_writer::{Family, TextFormat, TextWriter};
 
 use crate::body::{Render, streamed};
 use crate::error::ApiError;
@@ -189,7 +188,7 @@ impl Text {
     fn write(&mut self, sample: &Sample) {
         let name = self.metric_name(sample.labels.metric_name());
         let is_histogram = matches!(sample.value, Value::Histogram(_));
-        let mut writer = TextWriter::new(&mut self.text, Format::PrometheusText);
+        let mut writer = TextWriter::new(&mut self.text, TextFormat::Prometheus);
         if self.family.as_ref().is_none_or(|(open, kind)| *open != name || *kind != is_histogram) {
             let metric_type = if is_histogram { MetricType::Histogram } else { MetricType::Unknown };
             writer.family(Family { name: &name, metric_type, ..Family::default() });

@@ -1,9 +1,10 @@
-//! Exposition text: what exporters answer when they are scraped.
+//! Exposition: what exporters answer when they are scraped, as text or protobuf.
 //!
 //! Map: this file has the entries and the [`Parser`] that yields them · `text` Prometheus text 0.0.4 · `openmetrics`
 //! OpenMetrics 1.0 · `cursor` what both share: the place in the input, quoted strings, errors with line and column ·
-//! `labels` packing the labels of a series · `start` start timestamps out of `_created` lines · [`negotiation`] the
-//! Accept header and what the Content-Type of an answer means.
+//! `protobuf` the same in delimited messages · `identity` what a series is called · `labels` packing the labels of a
+//! series · `start` start timestamps out of `_created` lines · `convert` classic histograms made native ones ·
+//! [`negotiation`] the Accept header and what the Content-Type of an answer means.
 //!
 //! Zero-copy: a [`Series`] is its exact bytes (to be used as the key of a cache), a value and a timestamp. Labels
 //! are taken apart only on demand, with [`Series::pack_labels`], so a series that is known costs no label strings.
@@ -13,10 +14,13 @@
 //! part of the name; escapes in exemplar labels and quoted names are resolved; OpenMetrics timestamps beyond
 //! 64 bits of milliseconds are refused; `{foo} 1` without quotes is refused.
 
+mod convert;
 mod cursor;
+mod identity;
 mod labels;
 pub mod negotiation;
 mod openmetrics;
+mod protobuf;
 mod start;
 #[cfg(test)]
 mod tests;
@@ -24,20 +28,25 @@ mod text;
 
 use std::borrow::Cow;
 
-use model::{LabelsBuilder, MetricType};
+use model::{FloatHistogram, LabelsBuilder, MetricType};
 
-pub use cursor::ParseError;
+pub use cursor::{ParseError, Place};
+pub use identity::SeriesId;
 pub use labels::LabelsError;
 pub use negotiation::{EscapingScheme, Format, ScrapeProtocol, accept_header};
 
+use convert::Collector;
 use cursor::Cursor;
+use protobuf::Families;
 use start::StartTimestamps;
 
-/// One line of exposition text, or what it says.
+/// One line of exposition text, or what it says; the same out of protobuf.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Entry<'a> {
     /// A sample.
     Series(Series<'a>),
+    /// A native histogram. Not validated: nothing may rely on it before `FloatHistogram::validate`.
+    Histogram(Box<HistogramSeries<'a>>),
     /// `# TYPE`.
     Type {
         /// The family's name.
@@ -52,7 +61,7 @@ pub enum Entry<'a> {
         /// The text, escapes resolved.
         text: Cow<'a, str>,
     },
-    /// `# UNIT`; OpenMetrics only.
+    /// `# UNIT`; OpenMetrics and protobuf only.
     Unit {
         /// The family's name.
         name: Cow<'a, str>,
@@ -63,31 +72,54 @@ pub enum Entry<'a> {
     Comment(&'a [u8]),
 }
 
-/// A sample with the text of its series.
+/// A sample with the name of its series.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Series<'a> {
-    /// Name and labels exactly as they came, from the first byte of the name to the closing brace. Together with
-    /// nothing else, a cache key: the same text from the same target is the same series.
-    pub raw: &'a str,
+    /// Name and labels as they came.
+    pub id: SeriesId<'a>,
     /// The value; every NaN is `model::sample::NORMAL_NAN`.
     pub value: f64,
     /// When, if the exporter said so.
     pub timestamp_ms: Option<i64>,
-    /// OpenMetrics only.
-    pub exemplar: Option<ExemplarText<'a>>,
+    /// OpenMetrics and protobuf only.
+    pub exemplar: Option<RawExemplar<'a>>,
     /// The type that the last `# TYPE` line gave, whatever family it was for, as in Prometheus.
     pub metric_type: MetricType,
 }
 
-/// An exemplar whose labels are still text.
+/// A native histogram with the name of its series.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HistogramSeries<'a> {
+    /// Name and labels as they came.
+    pub id: SeriesId<'a>,
+    /// The value.
+    pub histogram: FloatHistogram,
+    /// When, if the exporter said so.
+    pub timestamp_ms: Option<i64>,
+    /// When it began to count, if the exporter said so.
+    pub start_ms: Option<i64>,
+    /// Those of its buckets, too.
+    pub exemplars: Vec<RawExemplar<'a>>,
+    /// Histogram or gauge histogram.
+    pub metric_type: MetricType,
+}
+
+/// An exemplar whose labels nobody has looked into.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct ExemplarText<'a> {
-    /// Between the braces, without them.
-    pub raw_labels: &'a str,
+pub struct RawExemplar<'a> {
+    labels: RawLabels<'a>,
     /// The measured value.
     pub value: f64,
     /// When, if the exporter said so.
     pub timestamp_ms: Option<i64>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum RawLabels<'a> {
+    /// Between the braces, without them.
+    Text(&'a str),
+    /// The message `Exemplar`.
+    Protobuf(&'a [u8]),
 }
 
 impl Series<'_> {
@@ -98,52 +130,123 @@ impl Series<'_> {
     /// # Errors
     /// If a label name occurs twice, or the metric's name is empty.
     pub fn pack_labels(&self, builder: &mut LabelsBuilder) -> Result<(), LabelsError> {
-        labels::pack_series(self.raw, self.metric_type, builder)
+        self.id.pack(self.metric_type, builder)
     }
 }
 
-impl ExemplarText<'_> {
+impl HistogramSeries<'_> {
+    /// As [`Series::pack_labels`]; without `le`, and without the suffix that a part of a classic histogram has.
+    ///
+    /// # Errors
+    /// If a label name occurs twice, or the metric's name is empty.
+    pub fn pack_labels(&self, builder: &mut LabelsBuilder) -> Result<(), LabelsError> {
+        self.id.pack(self.metric_type, builder)
+    }
+}
+
+impl<'a> RawExemplar<'a> {
+    fn text(raw_labels: &'a str, value: f64, timestamp_ms: Option<i64>) -> Self {
+        Self { labels: RawLabels::Text(raw_labels), value, timestamp_ms }
+    }
+
+    fn protobuf(message: &'a [u8], value: f64, timestamp_ms: Option<i64>) -> Self {
+        Self { labels: RawLabels::Protobuf(message), value, timestamp_ms }
+    }
+
+    /// The labels as they came, in protobuf with value and timestamp: the same bytes are the same labels.
+    pub fn bytes(&self) -> &'a [u8] {
+        match self.labels {
+            RawLabels::Text(text) => text.as_bytes(),
+            RawLabels::Protobuf(message) => message,
+        }
+    }
+
     /// The exemplar with its labels taken apart. `builder` is scratch space.
     ///
     /// # Errors
     /// If a label name occurs twice.
     pub fn to_exemplar(&self, builder: &mut LabelsBuilder) -> Result<model::Exemplar, LabelsError> {
-        labels::pack_exemplar(self.raw_labels, builder)?;
+        match self.labels {
+            RawLabels::Text(text) => labels::pack_exemplar(text, builder)?,
+            RawLabels::Protobuf(message) => {
+                builder.clear();
+                protobuf::each_label(message, |name, value| labels::add(builder, name, value))?;
+            }
+        }
         Ok(model::Exemplar { labels: builder.build(), value: self.value, timestamp_ms: self.timestamp_ms })
     }
+}
+
+/// What is wanted of an answer.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Options {
+    /// Native histograms; otherwise such a histogram comes as a classic one.
+    pub native_histograms: bool,
+    /// Make native histograms with custom buckets of classic ones.
+    pub convert_classic: bool,
+    /// Classic histograms even where a native one is yielded for them.
+    pub always_classic: bool,
+    /// Leave OpenMetrics' `_created` lines of counters, histograms and summaries out; see
+    /// [`Parser::start_timestamp_ms`] for what they say. Otherwise they come as series like any other.
+    pub suppress_created: bool,
 }
 
 /// Yields the entries of an exporter's answer, in order.
 #[derive(Debug, Clone)]
 pub struct Parser<'a> {
-    cursor: Cursor<'a>,
-    format: Format,
-    metric_type: MetricType,
-    created_suppressed: bool,
+    input: Input<'a>,
+    options: Options,
     /// After the end or an error nothing more is read.
     done: bool,
+}
+
+#[derive(Debug, Clone)]
+enum Input<'a> {
+    Text(Box<Text<'a>>),
+    Protobuf(Box<Families<'a>>),
+}
+
+/// Text while it is read.
+#[derive(Debug, Clone)]
+struct Text<'a> {
+    cursor: Cursor<'a>,
+    is_open_metrics: bool,
+    metric_type: MetricType,
+    /// That `metric_type` is the type of.
+    family: Cow<'a, str>,
     start: StartTimestamps,
+    collector: Collector<'a>,
+    /// Comes before anything else is read.
+    held: Option<Entry<'a>>,
+    is_at_end: bool,
 }
 
 impl<'a> Parser<'a> {
     /// A parser at the start of `input`.
     pub fn new(input: &'a [u8], format: Format) -> Self {
-        Self {
-            cursor: Cursor::new(input),
-            format,
-            metric_type: MetricType::Unknown,
-            created_suppressed: false,
-            done: false,
-            start: StartTimestamps::default(),
-        }
+        Self::with_options(input, format, Options::default())
     }
 
-    /// Whether OpenMetrics' `_created` lines of counters, histograms and summaries are left out; see
-    /// [`Self::start_timestamp_ms`] for what they say. By default they come as series like any other.
-    #[must_use]
-    pub fn suppress_created(mut self, yes: bool) -> Self {
-        self.created_suppressed = yes;
-        self
+    /// A parser at the start of `input` that yields what is wanted.
+    pub fn with_options(input: &'a [u8], format: Format, options: Options) -> Self {
+        let text = |is_open_metrics| {
+            Input::Text(Box::new(Text {
+                cursor: Cursor::new(input),
+                is_open_metrics,
+                metric_type: MetricType::Unknown,
+                family: Cow::Borrowed(""),
+                start: StartTimestamps::default(),
+                collector: Collector::default(),
+                held: None,
+                is_at_end: false,
+            }))
+        };
+        let input = match format {
+            Format::PrometheusText => text(false),
+            Format::OpenMetricsText => text(true),
+            Format::Protobuf => Input::Protobuf(Box::new(Families::new(input))),
+        };
+        Self { input, options, done: false }
     }
 
     /// The next entry; `None` at the (proper) end.
@@ -152,36 +255,85 @@ impl<'a> Parser<'a> {
     /// The first thing that breaks the format's rules; there are no entries after it. A scrape that fails has to
     /// be dropped whole, with the samples before the error.
     pub fn next_entry(&mut self) -> Result<Option<Entry<'a>>, ParseError> {
+        if self.done {
+            return Ok(None);
+        }
+        let next = match &mut self.input {
+            Input::Protobuf(families) => families.next_entry(self.options),
+            Input::Text(text) if self.options.convert_classic => text.next_converted(self.options),
+            Input::Text(text) => text.next_line(self.options),
+        };
+        self.done = !matches!(next, Ok(Some(_)));
+        next
+    }
+
+    /// When the counter, histogram or summary that `series` (the entry just returned) belongs to began to count:
+    /// in OpenMetrics according to its `_created` line, which comes after it. `None` for Prometheus text, other types,
+    /// and families whose `_created` lines are missing or come first.
+    pub fn start_timestamp_ms(&mut self, series: &Series<'a>) -> Option<i64> {
+        match &mut self.input {
+            Input::Protobuf(families) => families.start_ms,
+            Input::Text(text) if text.is_open_metrics && !self.done => text.start.of(series, &text.cursor),
+            Input::Text(_) => None,
+        }
+    }
+
+    /// Classic histograms so far that could not be converted, because their buckets contradict each other.
+    pub fn unconvertible_count(&self) -> u64 {
+        match &self.input {
+            Input::Protobuf(families) => families.broken_count,
+            Input::Text(text) => text.collector.broken_count,
+        }
+    }
+}
+
+impl<'a> Text<'a> {
+    fn next_line(&mut self, options: Options) -> Result<Option<Entry<'a>>, ParseError> {
         loop {
-            if self.done {
-                return Ok(None);
-            }
-            let next = match self.format {
-                Format::PrometheusText => text::next_entry(&mut self.cursor, &mut self.metric_type),
-                Format::OpenMetricsText => openmetrics::next_entry(&mut self.cursor, &mut self.metric_type),
+            let next = if self.is_open_metrics {
+                openmetrics::next_entry(&mut self.cursor, &mut self.metric_type)
+            } else {
+                text::next_entry(&mut self.cursor, &mut self.metric_type)
             };
             match next {
-                Ok(Some(Entry::Series(series))) if self.created_suppressed && start::is_created(&series) => {}
-                Ok(Some(entry)) => return Ok(Some(entry)),
-                Ok(None) => {
-                    self.done = true;
-                    return Ok(None);
+                Ok(Some(Entry::Series(series))) if options.suppress_created && start::is_created(&series) => {
                 }
-                Err(fault) => {
-                    self.done = true;
-                    return Err(fault.locate(&self.cursor));
-                }
+                Ok(entry) => return Ok(entry),
+                Err(fault) => return Err(fault.locate(&self.cursor)),
             }
         }
     }
 
-    /// When the counter, histogram or summary that `series` (the entry just returned) belongs to began to count,
-    /// according to its `_created` line, which comes after it. `None` for Prometheus text, other types, and families
-    /// whose `_created` lines are missing or come first.
-    pub fn start_timestamp_ms(&mut self, series: &Series<'a>) -> Option<i64> {
-        if self.format != Format::OpenMetricsText || self.done {
-            return None;
+    /// As `next_line`, with the series of a classic histogram put together behind the last of them.
+    fn next_converted(&mut self, options: Options) -> Result<Option<Entry<'a>>, ParseError> {
+        loop {
+            let next = match self.held.take() {
+                Some(held) => Some(held),
+                None if self.is_at_end => None,
+                None => self.next_line(options)?,
+            };
+            let part = match &next {
+                Some(Entry::Series(series)) if Collector::wants(series, &self.family) => Some(*series),
+                _ => None,
+            };
+            let goes_on = part.is_some_and(|series| self.collector.continues(&series));
+            if !goes_on && let Some(histogram) = self.collector.finish() {
+                self.is_at_end = next.is_none();
+                self.held = next;
+                return Ok(Some(histogram));
+            }
+            if let Some(series) = &part {
+                // What was broken is finished by now: this begins a histogram, or goes on with it.
+                self.collector.continues(series);
+                self.collector.add(series, &mut self.start, &self.cursor);
+                if !options.always_classic {
+                    continue;
+                }
+            }
+            if let Some(Entry::Type { name, .. }) = &next {
+                self.family = name.clone();
+            }
+            return Ok(next);
         }
-        self.start.of(series, &self.cursor)
     }
 }

@@ -12,7 +12,7 @@
 
 mod decode;
 pub mod encode;
-mod histogram;
+pub(crate) mod histogram;
 mod raw;
 #[cfg(test)]
 mod tests;

@@ -9,13 +9,20 @@ use model::labels::{is_legacy_label_name, is_legacy_metric_name};
 use model::number::{FloatFormat, write_float};
 use model::{Exemplar, MetricType};
 
-use crate::exposition::Format;
+/// A text format that can be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TextFormat {
+    /// Prometheus text 0.0.4; names are quoted where they need it.
+    Prometheus,
+    /// OpenMetrics 1.0.
+    OpenMetrics,
+}
 
 /// The Content-Type of what is written.
-pub fn content_type(format: Format) -> &'static str {
+pub fn content_type(format: TextFormat) -> &'static str {
     match format {
-        Format::PrometheusText => "text/plain; version=0.0.4; charset=utf-8",
-        Format::OpenMetricsText => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+        TextFormat::Prometheus => "text/plain; version=0.0.4; charset=utf-8",
+        TextFormat::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
     }
 }
 
@@ -36,12 +43,12 @@ pub struct Family<'a> {
 #[derive(Debug)]
 pub struct TextWriter<'a> {
     out: &'a mut String,
-    format: Format,
+    format: TextFormat,
 }
 
 impl<'a> TextWriter<'a> {
     /// Appends to `out`.
-    pub fn new(out: &'a mut String, format: Format) -> Self {
+    pub fn new(out: &'a mut String, format: TextFormat) -> Self {
         Self { out, format }
     }
 
@@ -49,13 +56,13 @@ impl<'a> TextWriter<'a> {
     pub fn family(&mut self, family: Family<'_>) {
         if !family.help.is_empty() {
             self.header("HELP", family.name);
-            escape(self.out, family.help, self.format == Format::OpenMetricsText);
+            escape(self.out, family.help, self.format == TextFormat::OpenMetrics);
             self.out.push('\n');
         }
         self.header("TYPE", family.name);
         self.out.push_str(type_word(family.metric_type, self.format));
         self.out.push('\n');
-        if self.format == Format::OpenMetricsText && !family.unit.is_empty() {
+        if self.format == TextFormat::OpenMetrics && !family.unit.is_empty() {
             self.header("UNIT", family.name);
             self.out.push_str(family.unit);
             self.out.push('\n');
@@ -96,7 +103,7 @@ impl<'a> TextWriter<'a> {
         exemplar: &Exemplar,
     ) {
         self.series(name, labels, value, timestamp_ms);
-        if self.format == Format::OpenMetricsText {
+        if self.format == TextFormat::OpenMetrics {
             self.out.push_str(" # {");
             pairs(self.out, &exemplar.labels, false);
             self.out.push_str("} ");
@@ -108,7 +115,7 @@ impl<'a> TextWriter<'a> {
 
     /// Ends the text; nothing may follow.
     pub fn finish(self) {
-        if self.format == Format::OpenMetricsText {
+        if self.format == TextFormat::OpenMetrics {
             self.out.push_str("# EOF\n");
         }
     }
@@ -140,8 +147,8 @@ impl<'a> TextWriter<'a> {
 
     fn float(&mut self, value: f64) {
         let format = match self.format {
-            Format::PrometheusText => FloatFormat::General,
-            Format::OpenMetricsText => FloatFormat::OpenMetrics,
+            TextFormat::Prometheus => FloatFormat::General,
+            TextFormat::OpenMetrics => FloatFormat::OpenMetrics,
         };
         write_float(self.out, value, format).expect("a String takes everything");
     }
@@ -150,11 +157,11 @@ impl<'a> TextWriter<'a> {
         let Some(timestamp_ms) = timestamp_ms else { return };
         self.out.push(' ');
         match self.format {
-            Format::PrometheusText => {
+            TextFormat::Prometheus => {
                 self.out.push_str(itoa::Buffer::new().format(timestamp_ms));
             }
             // Written with whole digits, not as a float: a float would lose milliseconds of far times.
-            Format::OpenMetricsText => {
+            TextFormat::OpenMetrics => {
                 let sign = if timestamp_ms < 0 { "-" } else { "" };
                 let (seconds, ms) = (timestamp_ms.unsigned_abs() / 1000, timestamp_ms.unsigned_abs() % 1000);
                 write!(self.out, "{sign}{seconds}.{ms:03}").expect("a String takes everything");
@@ -163,9 +170,9 @@ impl<'a> TextWriter<'a> {
     }
 }
 
-fn type_word(metric_type: MetricType, format: Format) -> &'static str {
+fn type_word(metric_type: MetricType, format: TextFormat) -> &'static str {
     match (format, metric_type) {
-        (Format::OpenMetricsText, _)
+        (TextFormat::OpenMetrics, _)
         | (_, MetricType::Counter | MetricType::Gauge | MetricType::Histogram | MetricType::Summary) => {
             metric_type.as_str()
         }
@@ -213,11 +220,11 @@ fn escape(out: &mut String, text: &str, quotes: bool) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::exposition::{Entry, Parser};
+    use crate::exposition::{Entry, Format, Parser};
     use model::{Labels, LabelsBuilder};
     use proptest::prelude::*;
 
-    fn write(format: Format, fill: impl FnOnce(&mut TextWriter<'_>)) -> String {
+    fn write(format: TextFormat, fill: impl FnOnce(&mut TextWriter<'_>)) -> String {
         let mut out = String::new();
         let mut writer = TextWriter::new(&mut out, format);
         fill(&mut writer);
@@ -227,7 +234,7 @@ mod tests {
 
     #[test]
     fn prometheus_text_is_laid_out_as_in_federation() {
-        let text = write(Format::PrometheusText, |writer| {
+        let text = write(TextFormat::Prometheus, |writer| {
             let help = "Back\\slash \"quoted\"\nsecond line";
             writer.family(Family { name: "up", metric_type: MetricType::Unknown, help, unit: "s" });
             writer.sample("up", [("instance", "a\"b\\c\nd"), ("job", "")], 1e6, Some(1_520_879_607_789));
@@ -253,7 +260,7 @@ mod tests {
     fn openmetrics_has_units_exemplars_seconds_and_an_end() {
         let exemplar =
             Exemplar { labels: Labels::from_pairs([("id", "x")]), value: 2.0, timestamp_ms: Some(1) };
-        let text = write(Format::OpenMetricsText, |writer| {
+        let text = write(TextFormat::OpenMetrics, |writer| {
             writer.family(Family { name: "a_s", metric_type: MetricType::Counter, help: "\"", unit: "s" });
             writer.sample_with_exemplar("a_s_total", [("b", "c")], 1.0, Some(-1_500), &exemplar);
         });
@@ -270,13 +277,16 @@ mod tests {
             timestamp_ms in proptest::option::of(0i64..4_000_000_000_000),
         ) {
             let value = f64::from_bits(bits);
-            for format in [Format::PrometheusText, Format::OpenMetricsText] {
+            for (format, read_as) in [
+                (TextFormat::Prometheus, Format::PrometheusText),
+                (TextFormat::OpenMetrics, Format::OpenMetricsText),
+            ] {
                 let text = write(format, |writer| {
                     writer.family(Family { name: &name, ..Family::default() });
                     let pairs = labels.iter().map(|(name, value)| (name.as_str(), value.as_str()));
                     writer.sample(&name, pairs, value, timestamp_ms);
                 });
-                let mut parser = Parser::new(text.as_bytes(), format);
+                let mut parser = Parser::new(text.as_bytes(), read_as);
                 parser.next_entry().expect("a header");
                 let Ok(Some(Entry::Series(series))) = parser.next_entry() else { panic!("a sample: {text}") };
                 let mut builder = LabelsBuilder::new();
@@ -286,7 +296,7 @@ mod tests {
                 prop_assert_eq!(builder.build(), Labels::from_pairs(&want));
                 prop_assert!(series.value == value || value.is_nan() && series.value.is_nan());
                 // Seconds are read as a float and cut off, as Prometheus does: that may be a millisecond less.
-                let slack_ms = i64::from(format == Format::OpenMetricsText);
+                let slack_ms = i64::from(format == TextFormat::OpenMetrics);
                 let short_ms = timestamp_ms.unwrap_or(0) - series.timestamp_ms.unwrap_or(0);
                 prop_assert_eq!(series.timestamp_ms.is_some(), timestamp_ms.is_some());
                 prop_assert!((0..=slack_ms).contains(&short_ms), "{} ms lost", short_ms);

@@ -1,21 +1,49 @@
 //! A place in the input, and what both formats read the same way.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use memchr::{memchr, memchr_iter, memchr2};
 use model::number::parse_float;
 use model::sample::NORMAL_NAN;
 
-/// Where and why exposition text breaks the rules.
+/// Where and why an answer breaks the rules of its format.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("line {line}, column {column}: {message}")]
+#[error("{place}: {message}")]
 pub struct ParseError {
-    /// Counted from 1.
-    pub line: usize,
-    /// Counted from 1, in characters.
-    pub column: usize,
+    /// Where.
+    pub place: Place,
     /// What was wrong, with the text in question.
     pub message: String,
+}
+
+/// A place in an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// In text; both counted from 1, columns in characters.
+    Text {
+        /// Line.
+        line: usize,
+        /// Column.
+        column: usize,
+    },
+    /// In protobuf.
+    Family {
+        /// Counted from 1.
+        number: usize,
+        /// Its name, as far as it is known.
+        name: String,
+    },
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text { line, column } => write!(f, "line {line}, column {column}"),
+            Self::Family { number, name } if name.is_empty() => write!(f, "metric family number {number}"),
+            Self::Family { number, name } => write!(f, "metric family number {number} ({name})"),
+        }
+    }
 }
 
 /// A fault whose line is not counted yet: counting lines costs, and only errors need them.
@@ -45,7 +73,7 @@ impl Fault {
             shown.truncate(shown.floor_char_boundary(SHOWN_MAX));
             shown.push('…');
         }
-        ParseError { line, column, message: format!("{} while parsing {shown:?}", self.message) }
+        ParseError { place: Place::Text { line, column }, message: format!("{} while parsing {shown:?}", self.message) }
     }
 }
 

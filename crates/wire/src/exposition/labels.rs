@@ -6,6 +6,7 @@ use model::number::{FloatFormat, format_float_as};
 use model::{LabelsBuilder, METRIC_NAME, MetricType};
 
 use super::cursor::{Allow, Cursor, unescape};
+use crate::protobuf::ProtobufError;
 
 /// Labels that cannot be a series'.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -19,6 +20,12 @@ pub enum LabelsError {
     /// `{""="x"}`.
     #[error("a label's name is empty")]
     EmptyLabelName,
+    /// A name or value of a protobuf label.
+    #[error("a label's name or value is not valid UTF-8")]
+    NotUtf8,
+    /// A protobuf label that is none.
+    #[error("a label is malformed: {0}")]
+    Protobuf(#[from] ProtobufError),
     /// The text is not what the parser gave out.
     #[error("{0:?} is not the text of a series")]
     Malformed(String),
@@ -64,6 +71,52 @@ pub(super) fn pack_exemplar(raw_labels: &str, builder: &mut LabelsBuilder) -> Re
     })
 }
 
+/// Makes the labels of a part of a classic histogram those of the whole.
+pub(super) fn strip_part(builder: &mut LabelsBuilder) {
+    builder.set("le", "");
+    let Some(name) = builder.get(METRIC_NAME) else { return };
+    let suffix = ["_bucket", "_count", "_sum"].into_iter().find_map(|suffix| name.strip_suffix(suffix));
+    if let Some(family) = suffix.map(str::to_owned) {
+        builder.set(METRIC_NAME, &family);
+    }
+}
+
+/// The value of a label in the text of a series.
+pub(super) fn value_of<'a>(raw: &'a str, wanted: &str) -> Option<Cow<'a, str>> {
+    let (_, inside) = raw.split_once('{')?;
+    let mut cursor = Cursor::new(inside.as_bytes());
+    cursor.skip_blanks();
+    while !cursor.is_at_end() && cursor.peek() != b'}' {
+        let name = if cursor.peek() == b'"' {
+            unescape(cursor.take_quoted("name", ANY).ok()?)
+        } else {
+            Cow::Borrowed(std::str::from_utf8(cursor.take_label_name()).ok()?)
+        };
+        cursor.skip_blanks();
+        if cursor.take(b'=') {
+            cursor.skip_blanks();
+            if cursor.peek() != b'"' {
+                return None;
+            }
+            let value = cursor.take_quoted("label value", ANY).ok()?;
+            if name == wanted {
+                return Some(unescape(value));
+            }
+            cursor.skip_blanks();
+        } else if name.is_empty() {
+            return None;
+        }
+        cursor.take(b',');
+        cursor.skip_blanks();
+    }
+    None
+}
+
+/// Whether the text of a series has `name=""`.
+pub(super) fn has_empty(raw: &str, name: &str) -> bool {
+    raw.contains("\"\"") && value_of(raw, name).is_some_and(|value| value.is_empty())
+}
+
 /// Calls `visit` with each label, or with `None` for a quoted metric name; up to a brace or the end.
 fn pairs<'a>(
     cursor: &mut Cursor<'a>,
@@ -106,7 +159,7 @@ fn pairs<'a>(
     Ok(())
 }
 
-fn add(builder: &mut LabelsBuilder, name: &str, value: &str) -> Result<(), LabelsError> {
+pub(super) fn add(builder: &mut LabelsBuilder, name: &str, value: &str) -> Result<(), LabelsError> {
     if name.is_empty() {
         return Err(LabelsError::EmptyLabelName);
     }

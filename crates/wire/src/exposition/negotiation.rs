@@ -12,12 +12,14 @@ pub enum Format {
     PrometheusText,
     /// `application/openmetrics-text`, every version.
     OpenMetricsText,
+    /// `application/vnd.google.protobuf`, delimited.
+    Protobuf,
 }
 
 /// A format with its version, as `scrape_protocols` names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ScrapeProtocol {
-    /// Protobuf; can be named, and is asked for only where it is listed. Not parsed yet.
+    /// Delimited protobuf messages.
     PrometheusProto,
     /// OpenMetrics before its first stable version.
     OpenMetricsText0_0_1,
@@ -70,12 +72,12 @@ impl ScrapeProtocol {
         }
     }
 
-    /// How an answer in this protocol is parsed; `None` if it cannot be yet.
-    pub fn format(self) -> Option<Format> {
+    /// How an answer in this protocol is parsed.
+    pub fn format(self) -> Format {
         match self {
-            Self::PrometheusProto => None,
-            Self::OpenMetricsText0_0_1 | Self::OpenMetricsText1_0_0 => Some(Format::OpenMetricsText),
-            Self::PrometheusText0_0_4 | Self::PrometheusText1_0_0 => Some(Format::PrometheusText),
+            Self::PrometheusProto => Format::Protobuf,
+            Self::OpenMetricsText0_0_1 | Self::OpenMetricsText1_0_0 => Format::OpenMetricsText,
+            Self::PrometheusText0_0_4 | Self::PrometheusText1_0_0 => Format::PrometheusText,
         }
     }
 
@@ -184,23 +186,16 @@ impl Format {
                 return Ok(Negotiated { format: Self::OpenMetricsText, warning: None });
             }
             Some("application/vnd.google.protobuf") => {
-                return Err(UnsupportedContentType(
-                    "the target answered in protobuf, which is not supported yet: remove PrometheusProto from \
-                     scrape_protocols"
-                        .to_owned(),
-                ));
+                return Ok(Negotiated { format: Self::Protobuf, warning: None });
             }
             Some(_) => format!("received unsupported Content-Type {content_type:?}"),
             None => format!("cannot parse Content-Type {content_type:?}"),
         };
-        match fallback.map(|protocol| (protocol, protocol.format())) {
-            Some((protocol, Some(format))) => Ok(Negotiated {
-                format,
+        match fallback {
+            Some(protocol) => Ok(Negotiated {
+                format: protocol.format(),
                 warning: Some(format!("{problem}, using fallback_scrape_protocol {:?}", protocol.as_str())),
             }),
-            Some((protocol, None)) => Err(UnsupportedContentType(format!(
-                "{problem}, and fallback {protocol} is not supported yet"
-            ))),
             None => Err(UnsupportedContentType(format!(
                 "{problem} and no fallback_scrape_protocol specified for target"
             ))),
@@ -276,6 +271,14 @@ mod tests {
             "text/plain;version=0.0.4;q=0.6,*/*;q=0.5"
         );
         assert_eq!(accept_header(&[], EscapingScheme::Dots), "*/*;q=0.6");
+        assert_eq!(
+            accept_header(
+                &[ScrapeProtocol::PrometheusProto, ScrapeProtocol::PrometheusText1_0_0],
+                EscapingScheme::Values
+            ),
+            "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited;q=0.6,\
+             text/plain;version=1.0.0;escaping=values;q=0.5,*/*;q=0.4"
+        );
     }
 
     #[track_caller]
@@ -306,11 +309,8 @@ mod tests {
         let negotiated = negotiated.expect("falls back");
         assert_eq!(negotiated.format, OpenMetricsText);
         assert!(negotiated.warning.expect("says so").contains("text/html"));
-        let error = Format::from_content_type(
-            "application/vnd.google.protobuf",
-            Some(ScrapeProtocol::PrometheusText0_0_4),
-        );
-        assert!(error.expect_err("not yet").to_string().contains("not supported yet"));
+        let proto = "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited";
+        check(proto, Some(Format::Protobuf));
     }
 
     #[test]

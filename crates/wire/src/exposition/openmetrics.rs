@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use model::MetricType;
 
 use super::cursor::{Allow, Cursor, Fault, unescape};
-use super::{Entry, ExemplarText, Series};
+use super::{Entry, RawExemplar, Series, SeriesId};
 
 const NAME: Allow = Allow { newline: true, nul: false };
 const LABEL_VALUE: Allow = Allow { newline: false, nul: true };
@@ -139,7 +139,7 @@ fn series<'a>(cursor: &mut Cursor<'a>, metric_type: MetricType) -> Result<Series
     }
     let exemplar = if has_exemplar { Some(exemplar_after_brace(cursor)?) } else { None };
     end_of_line(cursor)?;
-    Ok(Series { raw, value, timestamp_ms, exemplar, metric_type })
+    Ok(Series { id: SeriesId::text(raw), value, timestamp_ms, exemplar, metric_type })
 }
 
 fn end_of_line(cursor: &mut Cursor<'_>) -> Result<(), Fault> {
@@ -218,7 +218,7 @@ fn label_value(cursor: &mut Cursor<'_>, allow: Allow) -> Result<(), Fault> {
     Ok(())
 }
 
-fn exemplar_after_brace<'a>(cursor: &mut Cursor<'a>) -> Result<ExemplarText<'a>, Fault> {
+fn exemplar_after_brace<'a>(cursor: &mut Cursor<'a>) -> Result<RawExemplar<'a>, Fault> {
     let start = cursor.at;
     while !cursor.take(b'}') {
         if cursor.peek() == b'"' {
@@ -236,5 +236,5 @@ fn exemplar_after_brace<'a>(cursor: &mut Cursor<'a>) -> Result<ExemplarText<'a>,
         let timestamp = token(cursor, "a timestamp or the end of the line")?;
         timestamp_ms = Some(seconds(cursor, timestamp, "the exemplar's timestamp")?);
     }
-    Ok(ExemplarText { raw_labels, value, timestamp_ms })
+    Ok(RawExemplar::text(raw_labels, value, timestamp_ms))
 }

@@ -26,7 +26,7 @@ pub(super) struct StartTimestamps {
 
 /// Whether a series says when another one began.
 pub(super) fn is_created(series: &Series<'_>) -> bool {
-    has_start(series.metric_type) && metric_name(series.raw).ends_with(SUFFIX)
+    has_start(series.metric_type) && metric_name(series.id.as_text()).ends_with(SUFFIX)
 }
 
 fn has_start(metric_type: MetricType) -> bool {
@@ -50,7 +50,7 @@ impl StartTimestamps {
         loop {
             match openmetrics::next_entry(&mut cursor, &mut metric_type) {
                 Ok(Some(Entry::Series(series))) if is_created(&series) => {
-                    let family = metric_name(series.raw).strip_suffix(SUFFIX).unwrap_or_default();
+                    let family = metric_name(series.id.as_text()).strip_suffix(SUFFIX).unwrap_or_default();
                     write_key(&series, family, &mut self.key);
                     self.found_ms = (series.value * 1000.0) as i64;
                     self.found_until = cursor.at;
@@ -67,16 +67,17 @@ impl StartTimestamps {
 }
 
 /// The name in the text of a series, escapes unresolved.
-fn metric_name(raw: &str) -> &str {
+pub(super) fn metric_name(raw: &str) -> &str {
     if let Some(inside) = raw.strip_prefix('{') {
         let mut cursor = Cursor::new(inside.as_bytes());
         // A quoted string that a comma or brace follows is the name; it may stand behind labels.
         while !cursor.is_at_end() {
             if cursor.take(b'"') {
                 cursor.at -= 1;
-                let is_value = cursor.at > 0 && inside.as_bytes()[cursor.at - 1] == b'=';
+                let is_value = inside[..cursor.at].trim_end_matches([' ', '\t']).ends_with('=');
                 let allow = super::cursor::Allow { newline: true, nul: true };
                 let Ok(text) = cursor.take_quoted("name", allow) else { return "" };
+                cursor.skip_blanks();
                 if !is_value && matches!(cursor.peek(), b',' | b'}') {
                     return text;
                 }
@@ -86,11 +87,11 @@ fn metric_name(raw: &str) -> &str {
         }
         return "";
     }
-    &raw[..raw.find('{').unwrap_or(raw.len())]
+    raw[..raw.find('{').unwrap_or(raw.len())].trim_end_matches([' ', '\t'])
 }
 
-fn family_of<'a>(series: &Series<'a>) -> &'a str {
-    let name = metric_name(series.raw);
+pub(super) fn family_of<'a>(series: &Series<'a>) -> &'a str {
+    let name = metric_name(series.id.as_text());
     let suffixes: &[&str] = match series.metric_type {
         MetricType::Counter => &["_total", SUFFIX],
         MetricType::Summary => &["_count", "_sum", SUFFIX],
@@ -100,7 +101,7 @@ fn family_of<'a>(series: &Series<'a>) -> &'a str {
 }
 
 /// Family and labels without `le` and `quantile`, in the order they came, as Prometheus compares them.
-fn write_key(series: &Series<'_>, family: &str, key: &mut String) {
+pub(super) fn write_key(series: &Series<'_>, family: &str, key: &mut String) {
     key.clear();
     key.push_str(family);
     let skipped = match series.metric_type {
@@ -108,8 +109,9 @@ fn write_key(series: &Series<'_>, family: &str, key: &mut String) {
         MetricType::Histogram => "le",
         _ => "",
     };
-    let Some((_, labels)) = series.raw.split_once('{') else { return };
+    let Some((_, labels)) = series.id.as_text().split_once('{') else { return };
     let mut cursor = Cursor::new(labels.as_bytes());
+    cursor.skip_blanks();
     while !cursor.is_at_end() && cursor.peek() != b'}' {
         let start = cursor.at;
         let allow = super::cursor::Allow { newline: true, nul: true };
@@ -122,7 +124,9 @@ fn write_key(series: &Series<'_>, family: &str, key: &mut String) {
             cursor.take_label_name().len()
         };
         let name = &labels[start..start + name_len];
+        cursor.skip_blanks();
         if cursor.take(b'=') {
+            cursor.skip_blanks();
             if cursor.peek() != b'"' || cursor.take_quoted("label value", allow).is_err() {
                 return;
             }
@@ -133,6 +137,8 @@ fn write_key(series: &Series<'_>, family: &str, key: &mut String) {
         } else if cursor.at == start {
             return;
         }
+        cursor.skip_blanks();
         cursor.take(b',');
+        cursor.skip_blanks();
     }
 }

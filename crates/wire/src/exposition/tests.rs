@@ -7,19 +7,36 @@ use model::{Labels, STALE_NAN};
 
 /// Every entry as one line of text; the error last.
 fn entries(input: &[u8], format: Format) -> (Vec<String>, Option<ParseError>) {
-    let mut parser = Parser::new(input, format);
+    entries_with(input, format, Options::default())
+}
+
+/// As [`entries`]; with start timestamps where they come with the sample.
+pub(super) fn entries_with(
+    input: &[u8],
+    format: Format,
+    options: Options,
+) -> (Vec<String>, Option<ParseError>) {
+    let mut parser = Parser::with_options(input, format, options);
     let mut builder = LabelsBuilder::new();
     let mut seen = Vec::new();
     loop {
         match parser.next_entry() {
             Ok(None) => return (seen, None),
             Err(error) => return (seen, Some(error)),
-            Ok(Some(entry)) => seen.push(line(&entry, &mut builder)),
+            Ok(Some(entry)) => {
+                let mut line = line(&entry, &mut builder);
+                if let (Entry::Series(series), Format::Protobuf) = (&entry, format)
+                    && let Some(start_ms) = parser.start_timestamp_ms(series)
+                {
+                    line += &format!(" since {start_ms}");
+                }
+                seen.push(line);
+            }
         }
     }
 }
 
-fn line(entry: &Entry<'_>, builder: &mut LabelsBuilder) -> String {
+pub(super) fn line(entry: &Entry<'_>, builder: &mut LabelsBuilder) -> String {
     match entry {
         Entry::Series(series) => {
             let labels = match series.pack_labels(builder) {
@@ -43,8 +60,41 @@ fn line(entry: &Entry<'_>, builder: &mut LabelsBuilder) -> String {
         Entry::Type { name, metric_type } => format!("TYPE {name} {metric_type}"),
         Entry::Help { name, text } => format!("HELP {name} {text:?}"),
         Entry::Unit { name, unit } => format!("UNIT {name} {unit}"),
+        Entry::Histogram(series) => histogram_line(series, builder),
         Entry::Comment(text) => format!("COMMENT {}", String::from_utf8_lossy(text)),
     }
+}
+
+fn histogram_line(series: &HistogramSeries<'_>, builder: &mut LabelsBuilder) -> String {
+    let labels = match series.pack_labels(builder) {
+        Ok(()) => builder.build().to_string(),
+        Err(error) => format!("ERROR {error}"),
+    };
+    let h = &series.histogram;
+    let mut line = format!("{labels} count={} sum={} schema={}", h.count, h.sum, h.schema);
+    let spans = |spans: &[model::BucketSpan]| {
+        spans.iter().map(|span| format!("{}:{}", span.offset, span.length)).collect::<Vec<_>>().join(",")
+    };
+    if h.uses_custom_buckets() {
+        line += &format!(" bounds={:?}", h.custom_values);
+    } else {
+        line += &format!(" zero={}@{}", h.zero_count, h.zero_threshold);
+        line += &format!(" negative={}{:?}", spans(&h.negative_spans), h.negative_buckets);
+    }
+    line += &format!(" positive={}{:?}", spans(&h.positive_spans), h.positive_buckets);
+    if let Some(timestamp_ms) = series.timestamp_ms {
+        line += &format!(" @{timestamp_ms}");
+    }
+    if let Some(start_ms) = series.start_ms {
+        line += &format!(" since {start_ms}");
+    }
+    for exemplar in &series.exemplars {
+        line += &match exemplar.to_exemplar(builder) {
+            Ok(exemplar) => format!(" # {} {} {:?}", exemplar.labels, exemplar.value, exemplar.timestamp_ms),
+            Err(error) => format!(" # ERROR {error}"),
+        };
+    }
+    line
 }
 
 #[track_caller]
@@ -69,7 +119,7 @@ fn check_refused(format: Format, input: &[u8], line: usize, column: usize, says:
     let shown = String::from_utf8_lossy(input);
     let error = entries(input, format).1.unwrap_or_else(|| panic!("{shown:?} should be refused"));
     assert!(error.message.contains(says), "{shown:?}: {error}");
-    assert_eq!((error.line, error.column), (line, column), "{shown:?}: {error}");
+    assert_eq!(error.place, Place::Text { line, column }, "{shown:?}: {error}");
 }
 
 #[test]
@@ -291,7 +341,7 @@ fn raw_text_is_the_exact_bytes_of_the_series() {
     let mut raws = Vec::new();
     while let Some(entry) = parser.next_entry().expect("sound") {
         if let Entry::Series(series) = entry {
-            raws.push(series.raw);
+            raws.push(series.id.as_text());
         }
     }
     assert_eq!(raws, ["a{x=\"y\", }", "b", "{\"c\"}"]);
@@ -308,12 +358,12 @@ fn every_nan_is_the_ordinary_one_and_never_a_staleness_marker() {
 }
 
 fn starts(input: &[u8], format: Format, suppress: bool) -> Vec<(String, Option<i64>)> {
-    let mut parser = Parser::new(input, format).suppress_created(suppress);
+    let mut parser = Parser::with_options(input, format, Options { suppress_created: suppress, ..Options::default() });
     let mut found = Vec::new();
     while let Ok(Some(entry)) = parser.next_entry() {
         if let Entry::Series(series) = entry {
             let start = parser.start_timestamp_ms(&series);
-            found.push((series.raw.to_owned(), start));
+            found.push((series.id.as_text().to_owned(), start));
         }
     }
     found
@@ -347,6 +397,94 @@ fn created_lines_become_start_timestamps() {
     assert_eq!(unsuppressed.len(), want.len() + 4, "created lines come as series unless suppressed");
 }
 
+const CONVERT: Options =
+    Options { convert_classic: true, native_histograms: false, always_classic: false, suppress_created: true };
+
+#[track_caller]
+fn check_converted(format: Format, input: &str, always_classic: bool, want: &[&str]) {
+    let input = match format {
+        Format::OpenMetricsText => format!("{input}# EOF\n"),
+        _ => input.to_owned(),
+    };
+    let (seen, error) = entries_with(input.as_bytes(), format, Options { always_classic, ..CONVERT });
+    assert_eq!(error, None, "{input}");
+    assert_eq!(seen, want, "{input}");
+}
+
+#[test]
+fn classic_histograms_of_text_become_native_ones() {
+    let input = "# TYPE h histogram\nh_bucket{ le = \"1\", x=\"y\" } 1\nh_bucket{le=\"+Inf\",x=\"y\"} 3\nh_sum{x=\"y\"} 5\n\
+                 h_count{x=\"y\"} 3\nh_bucket{le=\"2\"} 1\nh_count 2 50\nother 1\n";
+    let (one, two) = (
+        "{__name__=\"h\", x=\"y\"} count=3 sum=5 schema=-53 bounds=[1.0] positive=0:2[1.0, 2.0]",
+        "{__name__=\"h\"} count=2 sum=0 schema=-53 bounds=[2.0] positive=0:2[1.0, 1.0] @50",
+    );
+    let other = "{__name__=\"other\"} 1";
+    let text = Format::PrometheusText;
+    check_converted(text, input, false, &["TYPE h histogram", one, two, other]);
+    check_converted(
+        text,
+        input,
+        true,
+        &[
+            "TYPE h histogram",
+            "{__name__=\"h_bucket\", le=\"1.0\", x=\"y\"} 1",
+            "{__name__=\"h_bucket\", le=\"+Inf\", x=\"y\"} 3",
+            "{__name__=\"h_sum\", x=\"y\"} 5",
+            "{__name__=\"h_count\", x=\"y\"} 3",
+            one,
+            "{__name__=\"h_bucket\", le=\"2.0\"} 1",
+            "{__name__=\"h_count\"} 2 @50",
+            two,
+            other,
+        ],
+    );
+    // Nothing comes behind the last one.
+    check_converted(
+        text,
+        "# TYPE h histogram\nh_count 3\n",
+        false,
+        &["TYPE h histogram", "{__name__=\"h\"} count=3 sum=0 schema=-53 bounds=[] positive=0:1[3.0]"],
+    );
+}
+
+#[test]
+fn what_is_no_classic_histogram_stays() {
+    let text = Format::PrometheusText;
+    let plain = |input: &str, want: &[&str]| check_converted(text, input, false, want);
+    plain("h_bucket{le=\"1\"} 1\n", &["{__name__=\"h_bucket\", le=\"1\"} 1"]);
+    plain(
+        "# TYPE h summary\nh_count 1\nh_sum 2\n",
+        &["TYPE h summary", "{__name__=\"h_count\"} 1", "{__name__=\"h_sum\"} 2"],
+    );
+    plain(
+        "# TYPE h histogram\nother_count 1\nh_bucket{le=\"x\"} 1\nh_max 4\n",
+        &[
+            "TYPE h histogram",
+            "{__name__=\"other_count\"} 1",
+            "{__name__=\"h_bucket\", le=\"x\"} 1",
+            "{__name__=\"h_max\"} 4",
+        ],
+    );
+    plain("# TYPE h histogram\nh_bucket{le=\"1\"} 5\nh_count 3\nb 1\n", &["TYPE h histogram", "{__name__=\"b\"} 1"]);
+}
+
+#[test]
+fn converted_histograms_keep_exemplars_and_starts() {
+    let input = "# TYPE \"h.x\" histogram\n{\"h.x_bucket\",le=\"1.0\"} 1 # {id=\"a\"} 0.5 7\n\
+                 {\"h.x_bucket\",le=\"+Inf\"} 3 # {id=\"b\"} 2 8\n{\"h.x_count\"} 3\n{\"h.x_sum\"} 4\n{\"h.x_created\"} 6\n";
+    check_converted(
+        Format::OpenMetricsText,
+        input,
+        false,
+        &[
+            "TYPE h.x histogram",
+            "{__name__=\"h.x\"} count=3 sum=4 schema=-53 bounds=[1.0] positive=0:2[1.0, 2.0] since 6000 \
+             # {id=\"a\"} 0.5 Some(7000) # {id=\"b\"} 2 Some(8000)",
+        ],
+    );
+}
+
 proptest! {
     #[test]
     fn no_bytes_make_a_parser_panic(input in proptest::collection::vec(any::<u8>(), 0..200)) {
@@ -360,6 +498,7 @@ proptest! {
     ) {
         for format in [Format::PrometheusText, Format::OpenMetricsText] {
             entries(input.as_bytes(), format);
+            entries_with(input.as_bytes(), format, CONVERT);
             starts(input.as_bytes(), format, true);
         }
     }

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use model::MetricType;
 
 use super::cursor::{Allow, Cursor, Fault, unescape, unescape_with};
-use super::{Entry, Series};
+use super::{Entry, Series, SeriesId};
 
 /// Raw line breaks and NUL bytes may stand in label values.
 const LABEL_VALUE: Allow = Allow { newline: true, nul: true };
@@ -132,7 +132,7 @@ fn series<'a>(cursor: &mut Cursor<'a>, metric_type: MetricType) -> Result<Series
             if timestamp_ms.is_some() { "the end of the line" } else { "a timestamp or the end of the line" };
         return Err(cursor.fault(format!("expected {wanted}, got {}", cursor.found())));
     }
-    Ok(Series { raw, value, timestamp_ms, exemplar: None, metric_type })
+    Ok(Series { id: SeriesId::text(raw), value, timestamp_ms, exemplar: None, metric_type })
 }
 
 fn whole(cursor: &Cursor<'_>, digits: &[u8]) -> Result<i64, Fault> {

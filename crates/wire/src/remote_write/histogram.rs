@@ -67,7 +67,7 @@ impl Side {
     }
 }
 
-fn sint32(number: u64) -> i32 {
+pub(crate) fn sint32(number: u64) -> i32 {
     zigzag_decode(number) as i32
 }
 
@@ -80,7 +80,7 @@ fn hint(number: u64) -> CounterResetHint {
     }
 }
 
-fn span(message: &[u8]) -> Result<BucketSpan, ProtobufError> {
+pub(crate) fn span(message: &[u8]) -> Result<BucketSpan, ProtobufError> {
     let mut span = BucketSpan::default();
     let mut reader = Reader::new(message);
     while let Some((field, value)) = reader.next_field()? {
@@ -93,7 +93,7 @@ fn span(message: &[u8]) -> Result<BucketSpan, ProtobufError> {
     Ok(span)
 }
 
-fn deltas(field: u32, value: Value<'_>, into: &mut Vec<i64>) -> Result<(), ProtobufError> {
+pub(crate) fn deltas(field: u32, value: Value<'_>, into: &mut Vec<i64>) -> Result<(), ProtobufError> {
     let Value::Bytes(packed) = value else {
         into.push(zigzag_decode(value.varint(field)?));
         return Ok(());
@@ -105,7 +105,7 @@ fn deltas(field: u32, value: Value<'_>, into: &mut Vec<i64>) -> Result<(), Proto
     Ok(())
 }
 
-fn doubles(field: u32, value: Value<'_>, into: &mut Vec<f64>) -> Result<(), ProtobufError> {
+pub(crate) fn doubles(field: u32, value: Value<'_>, into: &mut Vec<f64>) -> Result<(), ProtobufError> {
     let Value::Bytes(packed) = value else {
         into.push(value.double(field)?);
         return Ok(());

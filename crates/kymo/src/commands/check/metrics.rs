@@ -36,12 +36,12 @@ pub(super) fn check(text: &[u8], err: &mut dyn Write) -> anyhow::Result<Outcome>
             }
             Ok(Some(Entry::Series(series))) => {
                 if let Err(error) = series.pack_labels(&mut builder) {
-                    writeln!(err, "series {}: {error}", series.raw)?;
+                    writeln!(err, "series {}: {error}", series.id)?;
                     return Ok(Outcome::Faults);
                 }
                 named.insert(builder.get(METRIC_NAME).unwrap_or("").to_owned(), series.metric_type);
             }
-            Ok(Some(Entry::Unit { .. } | Entry::Comment(_))) => {}
+            Ok(Some(Entry::Unit { .. } | Entry::Comment(_) | Entry::Histogram(_))) => {}
             Err(error) => {
                 writeln!(err, "{error}")?;
                 return Ok(Outcome::Faults);
