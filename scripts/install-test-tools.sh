@@ -3,7 +3,10 @@
 set -euo pipefail
 declare -A package_of=([prometheus]=prometheus [promtool]=prometheus
   [prometheus-node-exporter]=prometheus-node-exporter [chromium]=chromium
-  [vmagent]=victoria-metrics)
+  [vmagent]=victoria-metrics
+  [etcd]=etcd-server [redis-server]=redis-server [prometheus-redis-exporter]=prometheus-redis-exporter
+  [prometheus-blackbox-exporter]=prometheus-blackbox-exporter
+  [pg_ctlcluster]=postgresql [prometheus-postgres-exporter]=prometheus-postgres-exporter)
 missing=()
 for program in "${!package_of[@]}"; do
   command -v "$program" >/dev/null || missing+=("${package_of[$program]}")

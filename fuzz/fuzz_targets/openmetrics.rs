@@ -3,12 +3,13 @@
 
 use libfuzzer_sys::fuzz_target;
 use model::LabelsBuilder;
-use wire::exposition::{Entry, Format, Parser};
+use wire::exposition::{Entry, Format, Options, Parser};
 
 fuzz_target!(|input: &[u8]| {
     let mut builder = LabelsBuilder::new();
-    for suppress in [false, true] {
-        let mut parser = Parser::new(input, Format::OpenMetricsText).suppress_created(suppress);
+    for (suppress_created, convert_classic) in [(false, false), (true, false), (true, true)] {
+        let options = Options { suppress_created, convert_classic, ..Options::default() };
+        let mut parser = Parser::with_options(input, Format::OpenMetricsText, options);
         while let Ok(Some(entry)) = parser.next_entry() {
             let Entry::Series(series) = entry else { continue };
             // The errors of labels are checked by tests; here only panics count.

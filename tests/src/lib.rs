@@ -1,12 +1,13 @@
 //! Black-box tests of Kymo: starts the real binary beside real peers and looks at it from outside.
 //!
-//! Map: [`server`] the binary under test · [`peer`] node_exporter and Prometheus · [`http`] requests ·
+//! Map: [`server`] the binary under test · [`peer`] node_exporter and Prometheus · [`exporters`] other exporters and what they watch · [`http`] requests ·
 //! [`poll`] waiting with a deadline instead of sleeping · [`push`] a remote-write client · [`disk`] a small disk ·
 //! [`docs`] snippets of the documentation · [`paths`] where things are · [`random`] choices that a seed repeats.
 //! The suites themselves are in `it/`.
 
 pub mod disk;
 pub mod docs;
+pub mod exporters;
 pub mod http;
 pub mod paths;
 pub mod peer;

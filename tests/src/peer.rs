@@ -46,7 +46,8 @@ impl Peer {
         Self::launch(command, folder, port, "/-/ready")
     }
 
-    fn launch(command: Command, folder: TempDir, port: u16, ready_path: &str) -> Self {
+    /// Starts a program and waits until it answers.
+    pub(crate) fn launch(command: Command, folder: TempDir, port: u16, ready_path: &str) -> Self {
         let process = Process::start(command, &folder.path().join("log"));
         let mut peer = Self { process, folder, port };
         let url = format!("{}{ready_path}", peer.url());

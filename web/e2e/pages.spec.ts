@@ -94,6 +94,78 @@ test.describe('Targets', () => {
   });
 });
 
+test.describe('relabelling', () => {
+  test('a target shows what each rule did to it', async ({ page, request }) => {
+    await waitForData(request, 'up{job="exporter"}');
+    await page.goto('/targets?pool=exporter');
+    await page.getByRole('button', { name: /^Details of/ }).first().click(); // prettier-ignore
+    const rules = page.getByRole('list', { name: 'Relabelling rules' });
+    await expect(rules.getByRole('listitem')).toHaveCount(3);
+    await expect(rules).toContainText('drop if __address__ matches left-out:1');
+    await expect(rules).toContainText('changes nothing');
+    await expect(rules).toContainText('+ zone="test"');
+  });
+
+  test('discovery says what became of each target, and why', async ({ page, request }) => {
+    await waitForData(request, 'up{job="exporter"}');
+    await page.goto('/discovery?pool=exporter');
+    const found = page.getByRole('list', { name: 'Discovered' });
+    await expect(found.locator('.found-row')).toHaveCount(3);
+    await expect(found).toContainText('rule 1: drop if __address__ matches left-out:1');
+    await expect(found).toContainText('no address');
+    await page.getByRole('button', { name: 'What relabelling did to left-out:1' }).click();
+    await expect(found).toContainText('drops the target');
+    await expect(found).toContainText('is not reached');
+    await page.getByText(/^Invalid \d+/).click();
+    await expect(page).toHaveURL(/fate=invalid/);
+    await expect(found.locator('.found-row')).toHaveCount(1);
+    await page.getByText('All', { exact: true }).click();
+    await page.getByRole('textbox', { name: 'Filter what was discovered' }).fill('zone=test');
+    await expect(found.locator('.found-row')).toHaveCount(1);
+    await page.getByRole('textbox', { name: 'Filter what was discovered' }).fill('nothing like it');
+    await expect(page.getByText('Nothing matches.')).toBeVisible();
+  });
+
+  test('a dropped target leads to its rules', async ({ page, request }) => {
+    await waitForData(request, 'up{job="exporter"}');
+    await page.goto('/targets?state=dropped');
+    await expect(page.getByText(/Dropped by rule 1 of relabel_configs/)).toBeVisible();
+    await page.getByRole('link', { name: 'What each rule did to it' }).click();
+    await expect(page).toHaveURL(/\/discovery\?/);
+    await expect(page.getByRole('list', { name: 'Discovered' })).toContainText('left-out:1');
+  });
+
+  test('a series limit is told where it bites', async ({ page }) => {
+    const target = {
+      discoveredLabels: { __address__: 'a:1' },
+      labels: { job: 'big', instance: 'a:1' },
+      scrapePool: 'big',
+      scrapeUrl: 'http://a:1/metrics',
+      lastError: '',
+      lastScrape: new Date().toISOString(),
+      lastScrapeDuration: 0.01,
+      health: 'up',
+      scrapeInterval: '15s',
+      scrapeTimeout: '10s',
+      seriesLimitExcess: 1234,
+    };
+    await page.route('**/api/v1/targets', (route) =>
+      route.fulfill({ json: { status: 'success', data: { activeTargets: [target], droppedTargets: [] } } }),
+    );
+    await page.goto('/targets');
+    await expect(page.getByText(/1,234 new series were left out/)).toBeVisible();
+  });
+
+  test('discovery fits a phone', async ({ page, request }) => {
+    await waitForData(request, 'up{job="exporter"}');
+    await page.setViewportSize({ width: 390, height: 844 });
+    await page.goto('/discovery');
+    await page.getByRole('button', { name: 'What relabelling did to left-out:1' }).click();
+    await expect(page.getByText('drops the target')).toBeVisible();
+    await expectNoSideScroll(page);
+  });
+});
+
 test.describe('Status', () => {
   test('shows version, storage, flags and the configuration with its lines', async ({ page, request }) => {
     const build = await api<{ kymoVersion: string }>(request, '/status/buildinfo');
@@ -185,7 +257,7 @@ test.describe('shell', () => {
   test('text has contrast in both themes', async ({ page }) => {
     for (const colorScheme of ['light', 'dark'] as const) {
       await page.emulateMedia({ colorScheme });
-      for (const path of ['/status', '/targets', '/overview', '/explore?q=up']) {
+      for (const path of ['/status', '/targets', '/discovery', '/overview', '/explore?q=up']) {
         await page.goto(path);
         await expect(page.locator('.panel').first()).toBeVisible();
         await expect(page.locator('[aria-busy=true], .mantine-Skeleton-root')).toHaveCount(0);

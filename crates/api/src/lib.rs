@@ -40,6 +40,7 @@ mod plan;
 mod push;
 mod query;
 mod query_result;
+mod relabel_steps;
 mod remote_read;
 mod request_line;
 mod respond;

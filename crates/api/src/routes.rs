@@ -18,8 +18,8 @@ use crate::error::{self, ApiError, ErrorType};
 use crate::push::{self, datadog, import, influx, opentsdb, pushgateway};
 use crate::state::State;
 use crate::{
-    admin, features, federate, governance, metadata, parse_query, query, remote_read, search, series, status,
-    storage_admin, targets, ui, write,
+    admin, features, federate, governance, metadata, parse_query, query, relabel_steps, remote_read, search,
+    series, status, storage_admin, targets, ui, write,
 };
 
 const ADMIN_PATH: &str = "/api/v1/admin/";
@@ -85,6 +85,7 @@ fn api(state: &Arc<State>) -> Router<Arc<State>> {
         .route("/label/{name}/values", get(series::label_values))
         .route("/metadata", get(metadata::metric_metadata))
         .route("/targets", get(targets::targets))
+        .route("/targets/relabel_steps", get(relabel_steps::relabel_steps))
         .route("/targets/metadata", get(metadata::target_metadata))
         .route("/scrape_pools", get(targets::scrape_pools))
         .route("/rules", get(targets::rules))

@@ -6,11 +6,12 @@ use axum::extract::State as Extract;
 use axum::response::Response;
 use model::number::FloatFormat;
 use model::time::format_duration_ms;
-use scrape::status::{ActiveTarget, DroppedTarget};
+use scrape::status::{ActiveTarget, DroppedTarget, InvalidTarget};
 
 use crate::error::ApiError;
 use crate::json::{write_key, write_labels, write_number, write_string_html, write_strings, write_uint};
 use crate::params::{Params, format_time};
+use crate::relabel_steps;
 use crate::respond::{Annotations, success, success_with};
 use crate::state::State;
 use crate::work::{blocking, cancel_after};
@@ -43,11 +44,13 @@ pub(crate) async fn targets(
             active.retain(|target| in_pool(&target.pool));
             let mut dropped = if show_dropped { targets.dropped() } else { Vec::new() };
             dropped.retain(|target| in_pool(&target.pool));
+            let mut invalid = if show_dropped { targets.invalid() } else { Vec::new() };
+            invalid.retain(|target| in_pool(&target.pool));
             let counts = show_dropped.then(|| targets.dropped_counts());
             let failures = targets.discovery_failures().into_iter().filter(|(of, _)| in_pool(of));
             let warnings = failures.map(|(pool, failure)| format!("{pool}: {failure}")).collect();
             let annotations = Annotations { warnings, ..Annotations::default() };
-            let write = |out: &mut Vec<u8>| write_discovery(out, &active, &dropped, counts);
+            let write = |out: &mut Vec<u8>| write_discovery(out, &active, &dropped, &invalid, counts);
             Ok::<_, ApiError>(success_with(&annotations, write))
         }
     };
@@ -58,6 +61,7 @@ fn write_discovery(
     out: &mut Vec<u8>,
     active: &[ActiveTarget],
     dropped: &[DroppedTarget],
+    invalid: &[InvalidTarget],
     counts: Option<Vec<(String, usize)>>,
 ) {
     out.push(b'{');
@@ -78,9 +82,19 @@ fn write_discovery(
         write_labels(out, &target.discovered_labels);
         write_key(out, "scrapePool");
         write_string_html(out, &target.pool);
-        out.push(b'}');
+        // Kymo's own: which rule it was.
+        write_key(out, "droppedBy");
+        out.push(b'{');
+        write_key(out, "index");
+        write_uint(out, target.dropped_by as u64);
+        write_key(out, "rule");
+        relabel_steps::write_rule(out, &target.rule);
+        out.extend_from_slice(b"}}");
     }
     out.push(b']');
+    if !invalid.is_empty() {
+        write_invalid(out, invalid);
+    }
     write_key(out, "droppedTargetCounts");
     match counts {
         None => out.extend_from_slice(b"null"),
@@ -95,6 +109,23 @@ fn write_discovery(
         }
     }
     out.push(b'}');
+}
+
+/// Kymo's own: targets that were discovered and cannot be scraped.
+fn write_invalid(out: &mut Vec<u8>, invalid: &[InvalidTarget]) {
+    write_key(out, "invalidTargets");
+    out.push(b'[');
+    for (at, target) in invalid.iter().enumerate() {
+        out.extend_from_slice(if at == 0 { b"{" } else { b",{" });
+        write_key(out, "discoveredLabels");
+        write_labels(out, &target.discovered_labels);
+        for (key, value) in [("scrapePool", &target.pool), ("error", &target.error)] {
+            write_key(out, key);
+            write_string_html(out, value);
+        }
+        out.push(b'}');
+    }
+    out.push(b']');
 }
 
 fn write_active(out: &mut Vec<u8>, target: &ActiveTarget) {
@@ -126,6 +157,11 @@ fn write_active(out: &mut Vec<u8>, target: &ActiveTarget) {
     write_string_html(out, &format_duration_ms(target.interval_ms));
     write_key(out, "scrapeTimeout");
     write_string_html(out, &format_duration_ms(target.timeout_ms));
+    if target.last_excess_count > 0 {
+        // Kymo's own: samples of new series that `series_limit` left out.
+        write_key(out, "seriesLimitExcess");
+        write_uint(out, target.last_excess_count);
+    }
     out.push(b'}');
 }
 

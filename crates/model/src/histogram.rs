@@ -3,7 +3,11 @@
 //! Source: Prometheus' native histogram specification, and `model/histogram`. Histograms with integer counts
 //! are converted on their way in: counts below 2^53 stay exact. Schemas -4 to 8 have exponential buckets, where
 //! bucket `i` ends at `2^(i * 2^-schema)`; schema -53 has custom buckets whose upper bounds are `custom_values`.
-//! Arithmetic on histograms belongs to `promql`.
+//! `resolution` makes them coarser. Other arithmetic on histograms belongs to `promql`.
+
+mod resolution;
+
+pub use resolution::{RESERVED_SCHEMA_MAX, SCHEMA_MAX, SCHEMA_MIN};
 
 /// The schema number of histograms with custom buckets.
 pub const CUSTOM_BUCKETS_SCHEMA: i32 = -53;

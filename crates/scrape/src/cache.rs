@@ -23,6 +23,8 @@ use model::{LabelsBuilder, LabelsRef};
 use storage::{BatchSeries, InvalidLabels, SeriesKey, WriteBatch};
 use xxhash_rust::xxh3::{xxh3_64_with_seed, xxh3_128_with_seed};
 
+use crate::quota::Share;
+
 /// Position of a series (after relabelling) in its cache.
 pub(crate) type SeriesAt = u32;
 
@@ -54,7 +56,7 @@ pub(crate) enum Lookup {
 pub(crate) struct CacheFull;
 
 /// See the module.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct SeriesCache {
     seed: u64,
     /// Number of the current attempt, from 1.
@@ -75,6 +77,10 @@ pub(crate) struct SeriesCache {
     families_seen: usize,
     /// Series → hash of its exemplar as last sent.
     exemplars: HashMap<SeriesAt, u64>,
+    /// Of the series that the job may have, those of this target.
+    share: Share,
+    /// Of those, how many the last commit left.
+    committed_share: u64,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -109,9 +115,31 @@ impl Series {
 }
 
 impl SeriesCache {
-    /// An empty cache. `seed` keys its hashes, so that no exporter can choose colliding texts.
-    pub(crate) fn new(seed: u64) -> Self {
-        Self { seed, ..Self::default() }
+    /// An empty cache. `seed` keys its hashes, so that no exporter can choose colliding texts; `share` is of what
+    /// the job may have.
+    pub(crate) fn new(seed: u64, share: Share) -> Self {
+        Self {
+            seed,
+            attempt: 0,
+            last_commit: 0,
+            raw: Vec::new(),
+            raw_index: HashTable::new(),
+            expected: 0,
+            packed: String::new(),
+            series: Vec::new(),
+            series_index: HashTable::new(),
+            began_with: (0, 0, 0),
+            families: HashMap::new(),
+            families_seen: 0,
+            exemplars: HashMap::new(),
+            share,
+            committed_share: 0,
+        }
+    }
+
+    /// Forgets everything.
+    pub(crate) fn reset(&mut self) {
+        *self = Self::new(self.seed, self.share.empty());
     }
 
     /// Begins an attempt.
@@ -122,9 +150,9 @@ impl SeriesCache {
         self.began_with = (self.raw.len(), self.series.len(), self.packed.len());
     }
 
-    /// Looks a raw text up. `tag` is what else decides what it becomes; 0 for nothing.
-    pub(crate) fn find(&mut self, raw: &str, tag: u64) -> Lookup {
-        let hash = xxh3_128_with_seed(raw.as_bytes(), self.seed ^ tag);
+    /// Looks the bytes of a series up. `tag` is what else decides what it becomes; 0 for nothing.
+    pub(crate) fn find(&mut self, raw: &[u8], tag: u64) -> Lookup {
+        let hash = xxh3_128_with_seed(raw, self.seed ^ tag);
         let hash = RawHash([hash as u64, (hash >> 64) as u64]);
         let at = if self.raw.get(self.expected).is_some_and(|entry| entry.hash == hash) {
             self.expected
@@ -167,6 +195,18 @@ impl SeriesCache {
         Ok(at)
     }
 
+    /// Whether these labels would be a series too many. Those that are known are decided by [`Self::note`].
+    pub(crate) fn is_full_for(&mut self, labels: &LabelsBuilder) -> bool {
+        if !self.share.is_exhausted() {
+            return false;
+        }
+        let start = self.packed.len();
+        labels.pack_into(&mut self.packed);
+        let is_known = self.find_series(&self.packed[start..]).is_some();
+        self.packed.truncate(start);
+        !is_known
+    }
+
     fn find_series(&self, packed: &str) -> Option<SeriesAt> {
         let hash = xxh3_64_with_seed(packed.as_bytes(), self.seed);
         self.series_index.find(hash, |at| self.packed_of(*at) == packed).copied()
@@ -199,6 +239,9 @@ impl SeriesCache {
         let series = &mut self.series[at as usize];
         let is_new = series.seen < self.last_commit || series.seen == 0;
         let first = series.seen != self.attempt;
+        if is_new && first && !self.share.try_grow() {
+            return Noted::Excess;
+        }
         series.seen = self.attempt;
         if !timed && series.untimed == self.attempt {
             return Noted::Repeated;
@@ -259,6 +302,7 @@ impl SeriesCache {
         self.raw.truncate(raw_len);
         self.series.truncate(series_len);
         self.packed.truncate(packed_len);
+        self.share.settle(self.committed_share);
         self.forget_sent();
     }
 
@@ -287,6 +331,8 @@ impl SeriesCache {
         }
         let unseen_raw = self.raw.iter().filter(|raw| raw.seen != self.attempt).count();
         let unseen_series = self.series.iter().filter(|series| series.seen != self.attempt).count();
+        self.committed_share = (self.series.len() - unseen_series) as u64;
+        self.share.settle(self.committed_share);
         // Some dead entries are cheaper than compacting each time; an eighth bounds what they cost.
         if (unseen_raw + unseen_series) * 8 > self.raw.len() + self.series.len() {
             self.compact();
@@ -346,7 +392,10 @@ impl SeriesCache {
             }
         }
         let attempt = self.attempt;
-        self.raw.retain(|raw| raw.seen == attempt);
+        // A text that was seen may stand for a series that was kept out; it is looked at anew next time.
+        self.raw.retain(|raw| {
+            raw.seen == attempt && (raw.series == DROPPED || moved_to[raw.series as usize] != DROPPED)
+        });
         for raw in self.raw.iter_mut().filter(|raw| raw.series != DROPPED) {
             raw.series = moved_to[raw.series as usize];
         }
@@ -399,6 +448,8 @@ pub(crate) enum Noted {
     New,
     /// It was.
     Known,
+    /// It was not, and the job may not have more.
+    Excess,
     /// The same scrape had a sample of this series already, and neither has a timestamp.
     Repeated,
 }

@@ -46,8 +46,8 @@ pub(crate) enum ScrapeError {
     ContentType(#[from] UnsupportedContentType),
     #[error(transparent)]
     Parse(#[from] ParseError),
-    #[error("line {line}: {reason}")]
-    Labels { line: usize, reason: String },
+    #[error("{place}: {reason}")]
+    Series { place: String, reason: String },
     /// A limit of the configuration; `limit` is its key.
     #[error("{message}")]
     Limit { limit: &'static str, message: Arc<str> },
@@ -72,7 +72,7 @@ impl ScrapeError {
             Self::Status(_) => "status",
             Self::Encoding(_) => "encoding",
             Self::ContentType(_) => "content_type",
-            Self::Parse(_) | Self::Labels { .. } => "parse_error",
+            Self::Parse(_) | Self::Series { .. } => "parse_error",
             Self::Limit { .. } => "limit",
             Self::Memory(_) => "memory",
             Self::Storage(_) | Self::Unconfirmed => "storage",

@@ -20,7 +20,16 @@ const WAITING_MAX: usize = 1_024;
 #[derive(Debug)]
 pub(crate) struct FailureLog {
     job: String,
-    lines: mpsc::Sender<Vec<u8>>,
+    path: String,
+    lines: mpsc::Sender<Said>,
+}
+
+/// What the task that writes is told.
+#[derive(Debug)]
+enum Said {
+    Line(Vec<u8>),
+    /// Go on in this file: somebody may have moved the other away.
+    Reopened(std::fs::File),
 }
 
 /// A line, with the keys that Prometheus uses.
@@ -39,15 +48,22 @@ impl FailureLog {
     /// # Errors
     /// If it cannot be opened.
     pub(crate) fn open(job: &str, path: &str) -> Result<Self, Error> {
-        let opened = OpenOptions::new().create(true).append(true).open(path);
-        let file = opened.map_err(|source| Error::FailureLog {
-            job: job.to_owned(),
-            path: PathBuf::from(path),
-            source,
-        })?;
+        let file = open_file(job, path)?;
         let (lines, waiting) = mpsc::channel(WAITING_MAX);
         tokio::spawn(write(File::from_std(file), path.to_owned(), waiting));
-        Ok(Self { job: job.to_owned(), lines })
+        Ok(Self { job: job.to_owned(), path: path.to_owned(), lines })
+    }
+
+    /// Opens the file anew, so that one that was moved away can be archived.
+    ///
+    /// # Errors
+    /// If it cannot be opened; the old one is gone on with then.
+    pub(crate) fn reopen(&self) -> Result<(), Error> {
+        let file = open_file(&self.job, &self.path)?;
+        if self.lines.try_send(Said::Reopened(file)).is_err() {
+            tracing::warn!(job = self.job, "the scrape failure log is too slow to be opened anew");
+        }
+        Ok(())
     }
 
     /// Lists a failed scrape.
@@ -60,14 +76,29 @@ impl FailureLog {
             Err(error) => return tracing::error!(%error, "a failed scrape cannot be written as JSON"),
         };
         text.push(b'\n');
-        if self.lines.try_send(text).is_err() {
+        if self.lines.try_send(Said::Line(text)).is_err() {
             tracing::warn!(job = self.job, target, "the scrape failure log is too slow; a line is lost");
         }
     }
 }
 
-async fn write(mut file: File, path: String, mut waiting: mpsc::Receiver<Vec<u8>>) {
-    while let Some(line) = waiting.recv().await {
+fn open_file(job: &str, path: &str) -> Result<std::fs::File, Error> {
+    let opened = OpenOptions::new().create(true).append(true).open(path);
+    opened.map_err(|source| Error::FailureLog { job: job.to_owned(), path: PathBuf::from(path), source })
+}
+
+async fn write(mut file: File, path: String, mut waiting: mpsc::Receiver<Said>) {
+    while let Some(said) = waiting.recv().await {
+        let line = match said {
+            Said::Line(line) => line,
+            Said::Reopened(reopened) => {
+                if let Err(error) = file.flush().await {
+                    tracing::warn!(path, %error, "cannot write to the scrape failure log");
+                }
+                file = File::from_std(reopened);
+                continue;
+            }
+        };
         let written = match file.write_all(&line).await {
             Ok(()) if waiting.is_empty() => file.flush().await,
             other => other,

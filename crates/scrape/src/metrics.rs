@@ -10,6 +10,7 @@ use prometheus::{
 pub(crate) struct Metrics {
     pub(crate) pools: IntGauge,
     pub(crate) targets: IntGaugeVec,
+    pub(crate) series: IntGaugeVec,
     pub(crate) target_errors: IntCounter,
     pub(crate) reloads: IntCounter,
     pub(crate) scrapes: IntCounterVec,
@@ -45,6 +46,16 @@ impl Metrics {
                 IntGauge::new("kymo_scrape_pools", "Scrape pools, built-in ones included.")?,
             )?,
             targets: register(registry, IntGaugeVec::new(targets, &["scrape_job", "state"])?)?,
+            series: register(
+                registry,
+                IntGaugeVec::new(
+                    Opts::new(
+                        "kymo_scrape_series",
+                        "Series of all targets of a job, as `series_limit` counts them.",
+                    ),
+                    &["scrape_job"],
+                )?,
+            )?,
             target_errors: counter(
                 "kymo_scrape_target_errors_total",
                 "Discovered targets that could not be made one: no address, a bad interval.",

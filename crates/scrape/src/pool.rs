@@ -8,18 +8,23 @@ use std::time::Duration;
 use discovery::{Discovery, Snapshot};
 use hashbrown::{HashMap, HashSet};
 use model::Labels;
+use model::relabel::Rule;
 use parking_lot::RwLock;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::env::Env;
 use crate::error::ScrapeError;
+use crate::quota::{Quota, Share};
 use crate::recipe::{Recipe, Source};
 use crate::scrape_loop::{Control, Running};
-use crate::status::ActiveTarget;
+use crate::status::{ActiveTarget, DroppedTarget, InvalidTarget};
 use crate::target::{self, Built, Target, TargetKey, TargetSpec, TargetState};
 
 /// A mechanism that has not answered by then does not hold up the targets of the others.
 const DISCOVERY_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Targets of a pool that cannot be scraped and can be asked about.
+const INVALID_MAX: usize = 100;
 
 /// Names a pool. A job of the configuration may have the name of a built-in one.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -36,13 +41,16 @@ pub(crate) struct PoolView {
     dropped: RwLock<DroppedTargets>,
     /// What is wrong with mechanisms of discovery.
     failures: RwLock<Vec<String>>,
+    rules: RwLock<Vec<Rule>>,
 }
 
 #[derive(Debug, Default)]
 struct DroppedTargets {
-    /// Labels before relabelling, of as many as are kept.
-    kept: Vec<Labels>,
+    /// Labels before relabelling and the rule that dropped them, of as many as are kept.
+    kept: Vec<(Labels, usize)>,
     count: usize,
+    /// Labels before relabelling, and what is wrong with the target.
+    invalid: Vec<(Labels, String)>,
 }
 
 impl PoolView {
@@ -50,8 +58,28 @@ impl PoolView {
         self.targets.read().iter().map(|target| target.view(&self.name, host_name)).collect()
     }
 
-    pub(crate) fn dropped(&self) -> Vec<Labels> {
-        self.dropped.read().kept.clone()
+    pub(crate) fn dropped(&self) -> Vec<DroppedTarget> {
+        let rules = self.rules.read();
+        let target = |(labels, dropped_by): &(Labels, usize)| DroppedTarget {
+            pool: self.name.clone(),
+            discovered_labels: labels.clone(),
+            dropped_by: *dropped_by,
+            rule: rules.get(*dropped_by).map(|rule| rule.settings().clone()).unwrap_or_default(),
+        };
+        self.dropped.read().kept.iter().map(target).collect()
+    }
+
+    pub(crate) fn invalid(&self) -> Vec<InvalidTarget> {
+        let target = |(labels, error): &(Labels, String)| InvalidTarget {
+            pool: self.name.clone(),
+            discovered_labels: labels.clone(),
+            error: error.clone(),
+        };
+        self.dropped.read().invalid.iter().map(target).collect()
+    }
+
+    pub(crate) fn relabel_rules(&self) -> Vec<Rule> {
+        self.rules.read().clone()
     }
 
     pub(crate) fn dropped_count(&self) -> usize {
@@ -86,8 +114,12 @@ impl PoolHandle {
         env.metrics.pools.inc();
         let pool = Pool {
             env: Arc::clone(env),
-            id,
             discovery: discovery::start(&recipe.job.discovery, &env.discovery),
+            quota: Quota::new(
+                recipe.job.series_limit,
+                env.metrics.series.with_label_values(&[id.name.as_str()]),
+            ),
+            id,
             recipe: Arc::clone(&recipe),
             snapshot: Snapshot::default(),
             running: HashMap::new(),
@@ -128,6 +160,8 @@ struct Pool {
     /// Loops of targets that are gone, until their series are ended; one that comes back goes on from here.
     retiring: HashMap<TargetKey, Running>,
     view: Arc<PoolView>,
+    /// What `series_limit` allows.
+    quota: Arc<Quota>,
 }
 
 impl Pool {
@@ -138,6 +172,7 @@ impl Pool {
             () = self.live(&mut commands) => {}
         }
         self.env.metrics.pools.dec();
+        let _absent = self.env.metrics.series.remove_label_values(&[&self.id.name]);
         for state in ["active", "dropped"] {
             // Another pool of the same name counts under the same labels only in the odd case of a job that is
             // named as a built-in one; its next sync sets them again.
@@ -180,6 +215,7 @@ impl Pool {
     async fn reload(&mut self, recipe: Arc<Recipe>) {
         self.env.metrics.reloads.inc();
         let before = std::mem::replace(&mut self.recipe, recipe);
+        self.quota.set_limit(self.recipe.job.series_limit);
         if before.job.discovery != self.recipe.job.discovery {
             self.discovery = discovery::start(&self.recipe.job.discovery, &self.env.discovery);
             self.await_discovery().await;
@@ -237,20 +273,24 @@ impl Pool {
                             wanted.push((key, spec));
                         }
                     }
-                    Ok(Built::Dropped(discovered)) => {
+                    Ok(Built::Dropped { discovered, rule }) => {
                         dropped.count += 1;
                         if job.keep_dropped_targets == 0 || dropped.count as u64 <= job.keep_dropped_targets {
-                            dropped.kept.push(discovered);
+                            dropped.kept.push((discovered, rule));
                         }
                     }
                     Err(error) => {
                         self.env.metrics.target_errors.inc();
-                        let (pool, group) = (&self.id.name, &group.source);
-                        tracing::error!(pool, group, instance = i, %error, "creating a target failed");
+                        let (pool, source) = (&self.id.name, &group.source);
+                        tracing::error!(pool, group = source, instance = i, %error, "creating a target failed");
+                        if dropped.invalid.len() < INVALID_MAX {
+                            dropped.invalid.push((target::discovered(own, group, job), error.to_string()));
+                        }
                     }
                 }
             }
         }
+        self.view.rules.write().clone_from(&job.relabel);
         *self.view.dropped.write() = dropped;
         wanted
     }
@@ -274,7 +314,7 @@ impl Pool {
         };
         let state = match &previous {
             Some(previous) => Arc::clone(&previous.target.state),
-            None => TargetState::new(self.env.seed),
+            None => TargetState::new(self.env.seed, Share::new(Arc::clone(&self.quota))),
         };
         let target = Target::new(spec, state);
         self.env.active.add(&target);

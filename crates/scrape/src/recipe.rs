@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use model::histogram::{SCHEMA_MAX, SCHEMA_MIN};
 use parking_lot::RwLock;
 use reqwest::header::{ACCEPT, ACCEPT_ENCODING, HeaderMap, HeaderValue};
 use wire::exposition::negotiation;
@@ -21,6 +22,8 @@ pub(crate) struct Recipe {
     /// Headers of each request.
     pub(crate) headers: HeaderMap,
     pub(crate) fallback: Option<negotiation::ScrapeProtocol>,
+    /// The finest schema of native histograms.
+    pub(crate) schema_max: i32,
     /// Where failed scrapes are listed, if anywhere.
     pub(crate) failure_log: Option<FailureLog>,
     /// Set while the pool has more targets than it may: all its scrapes fail with this.
@@ -49,12 +52,6 @@ impl Recipe {
     pub(crate) fn http(job: Job) -> Result<Arc<Self>, Error> {
         let client = http_client::Client::new(job.http.clone())
             .map_err(|source| Error::Client { job: job.name.clone(), source })?;
-        if job.native_histograms || job.convert_to_nhcb {
-            tracing::warn!(
-                job = job.name,
-                "native histograms are not scraped yet; classic histograms are, as they come"
-            );
-        }
         let log = match job.failure_log_file.as_str() {
             "" => None,
             path => Some(FailureLog::open(&job.name, path)?),
@@ -74,22 +71,17 @@ impl Recipe {
 
     fn new(job: Job, source: Source, failure_log: Option<FailureLog>) -> Arc<Self> {
         let mut headers = HeaderMap::new();
-        // A format that cannot be read is not asked for, whatever the configuration lists.
-        let readable: Vec<negotiation::ScrapeProtocol> = job
-            .protocols
-            .iter()
-            .copied()
-            .map(protocol)
-            .filter(|protocol| protocol.format().is_some())
-            .collect();
-        let accept = negotiation::accept_header(&readable, escaping(job.escaping));
+        let protocols: Vec<_> = job.protocols.iter().copied().map(protocol).collect();
+        let accept = negotiation::accept_header(&protocols, escaping(job.escaping));
         if let Ok(accept) = HeaderValue::from_str(&accept) {
             headers.insert(ACCEPT, accept);
         }
         let encodings = if job.compression { ENCODINGS } else { "identity" };
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static(encodings));
         let fallback = job.fallback_protocol.map(protocol);
-        Arc::new(Self { job, source, headers, fallback, failure_log, target_limit_error: RwLock::default() })
+        let schema_max = schema_for(job.native_histogram_min_bucket_factor);
+        let target_limit_error = RwLock::default();
+        Arc::new(Self { job, source, headers, fallback, schema_max, failure_log, target_limit_error })
     }
 
     /// Whether series that were relabelled under `self` would come out the same under `other`.
@@ -102,10 +94,23 @@ impl Recipe {
                 job.label_value_length_limit,
                 job.validation,
                 job.type_and_unit_labels,
+                // Series of one form that are no more wanted are not to be taken for those of the other.
+                job.native_histograms,
+                job.convert_to_nhcb,
             )
         };
         decisive(&self.job) == decisive(&other.job) && self.job.metric_relabel == other.job.metric_relabel
     }
+}
+
+/// The finest schema whose buckets grow by at least `factor`, as Prometheus' `native_histogram_min_bucket_factor` has it.
+fn schema_for(factor: f64) -> i32 {
+    // At 1 or below the finest; a factor of infinity is the coarsest.
+    if factor.is_nan() || factor <= 1.0 {
+        return SCHEMA_MAX;
+    }
+    let schema = (-factor.log2().log2()).floor();
+    schema.clamp(f64::from(SCHEMA_MIN), f64::from(SCHEMA_MAX)) as i32
 }
 
 fn protocol(protocol: ScrapeProtocol) -> negotiation::ScrapeProtocol {
@@ -124,5 +129,20 @@ fn escaping(scheme: EscapingScheme) -> negotiation::EscapingScheme {
         EscapingScheme::Underscores => negotiation::EscapingScheme::Underscores,
         EscapingScheme::Dots => negotiation::EscapingScheme::Dots,
         EscapingScheme::Values => negotiation::EscapingScheme::Values,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_finest_schema_is_prometheus() {
+        // 2^(2^-schema) is the growth of a schema.
+        for (factor, schema) in
+            [(0.0, 8), (1.0, 8), (1.002, 8), (1.1, 2), (2.0, 0), (4.0, -1), (1e9, -4), (f64::INFINITY, -4)]
+        {
+            assert_eq!(schema_for(factor), schema, "{factor}");
+        }
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use model::TenantId;
+use model::relabel::Rule;
 use stdx::clock::Clock;
 use stdx::memory::Budget;
 use stdx::rand::Random;
@@ -21,7 +22,7 @@ use crate::metrics::Metrics;
 use crate::pool::{PoolHandle, PoolId, PoolView};
 use crate::recipe::Recipe;
 use crate::settings::{Global, Job, ScrapeConfig, Settings};
-use crate::status::{ActiveTarget, DroppedTarget, TargetsView};
+use crate::status::{ActiveTarget, DroppedTarget, InvalidTarget, TargetsView};
 
 /// The pool, and `job` label, of Kymo's own metrics.
 const SELF_JOB: &str = "kymo";
@@ -98,9 +99,10 @@ impl Handle {
             return Ok(());
         }
         let wanted = self.wanted(settings);
-        let mut changed = Vec::new();
+        let (mut changed, mut unchanged) = (Vec::new(), Vec::new());
         for (id, job, collector) in &wanted {
-            if pools.get(id).is_some_and(|pool| pool.recipe.job == *job) {
+            if let Some(pool) = pools.get(id).filter(|pool| pool.recipe.job == *job) {
+                unchanged.push(Arc::clone(&pool.recipe));
                 continue;
             }
             let recipe = match collector {
@@ -108,6 +110,9 @@ impl Handle {
                 None => Recipe::http(job.clone())?,
             };
             changed.push((id.clone(), recipe));
+        }
+        for log in unchanged.iter().filter_map(|recipe| recipe.failure_log.as_ref()) {
+            log.reopen()?;
         }
         // From here on nothing can fail.
         let gone: Vec<PoolId> =
@@ -202,12 +207,18 @@ impl TargetsView for View {
 
     fn dropped(&self) -> Vec<DroppedTarget> {
         let views = self.env.views.read();
-        let dropped = views.iter().flat_map(|(id, view)| {
-            view.dropped()
-                .into_iter()
-                .map(|discovered_labels| DroppedTarget { pool: id.name.clone(), discovered_labels })
-        });
-        dropped.collect()
+        views.values().flat_map(|view| view.dropped()).collect()
+    }
+
+    fn invalid(&self) -> Vec<InvalidTarget> {
+        self.env.views.read().values().flat_map(|view| view.invalid()).collect()
+    }
+
+    fn relabel_rules(&self, pool: &str) -> Option<Vec<Rule>> {
+        let views = self.env.views.read();
+        // One of the configuration goes before a built-in one of the same name.
+        let view = views.iter().find(|(id, _)| id.name == pool)?.1;
+        Some(view.relabel_rules())
     }
 
     fn dropped_counts(&self) -> Vec<(String, usize)> {

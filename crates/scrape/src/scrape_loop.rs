@@ -14,7 +14,6 @@ use tokio::runtime::RuntimeFlavor;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::cache::SeriesCache;
 use crate::env::Env;
 use crate::error::ScrapeError;
 use crate::fetch::fetch;
@@ -144,7 +143,7 @@ impl Loop {
             None => fetch(env, &self.recipe, target).await,
         };
         let is_large = fetched.as_ref().is_ok_and(|answer| answer.body.bytes().len() > LARGE_BODY_BYTES);
-        let Ingested { error, kept_count, durable } = if is_large && may_block() {
+        let Ingested { error, kept_count, excess_count, durable } = if is_large && may_block() {
             tokio::task::block_in_place(|| scrape.ingest(fetched))
         } else {
             scrape.ingest(fetched)
@@ -154,7 +153,7 @@ impl Loop {
             Err(unsafe_yet) => error.or(Some(unsafe_yet)),
         };
         let took = env.clock.monotonic().saturating_sub(scrape.began);
-        self.conclude(error, began_ms, took, kept_count);
+        self.conclude(error, began_ms, took, (kept_count, excess_count));
     }
 
     /// Waits until storage has made the samples safe. Storage that hangs must not stop scraping: it may take what
@@ -167,7 +166,7 @@ impl Loop {
         }
     }
 
-    fn conclude(&self, error: Option<ScrapeError>, began_ms: i64, took: Duration, sample_count: u64) {
+    fn conclude(&self, error: Option<ScrapeError>, began_ms: i64, took: Duration, counts: (u64, u64)) {
         let metrics = &self.env.metrics;
         metrics.scrapes.with_label_values(&[error.as_ref().map_or("ok", ScrapeError::word)]).inc();
         metrics.durations.observe(took.as_secs_f64());
@@ -179,10 +178,30 @@ impl Loop {
         if let (Some(error), Some(log)) = (&error, &self.recipe.failure_log) {
             log.add(began_ms, &self.target.spec.url, &error.to_string());
         }
+        let (sample_count, excess_count) = counts;
+        self.say_excess(excess_count);
         let health = if error.is_none() { Health::Up } else { Health::Down };
         let error = error.map_or(String::new(), |error| error.to_string());
-        *self.target.state.last.lock() =
-            LastScrape { error, began_ms, duration_s: took.as_secs_f64(), sample_count, health };
+        *self.target.state.last.lock() = LastScrape {
+            error,
+            began_ms,
+            duration_s: took.as_secs_f64(),
+            sample_count,
+            excess_count,
+            health,
+        };
+    }
+
+    /// Said when it begins and when it is over, not every scrape.
+    fn say_excess(&self, excess_count: u64) {
+        let before = self.target.state.last.lock().excess_count;
+        let (target, job) = (&self.target.spec.url, &self.recipe.job);
+        if excess_count > 0 && before == 0 {
+            let (job, limit) = (&job.name, job.series_limit);
+            tracing::warn!(%target, job, limit, excess_count, "series_limit: new series are left out");
+        } else if excess_count == 0 && before > 0 {
+            tracing::info!(%target, job = job.name, "series_limit: no series is left out any more");
+        }
     }
 
     async fn retire(&mut self) {
@@ -198,7 +217,7 @@ impl Loop {
             () = sleep_until(&*self.env.clock, stale_ms, interval_ms + interval_ms / 10) => {}
         }
         let durable = end_of_run(&self.env, &self.recipe, &self.target, stale_ms);
-        *self.target.state.cache.lock() = SeriesCache::new(self.env.seed);
+        self.target.state.cache.lock().reset();
         if let Err(error) = durable.await {
             tracing::warn!(target = %self.target.spec.url, %error, "cannot end the series of a vanished target");
         }

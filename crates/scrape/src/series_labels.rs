@@ -2,6 +2,7 @@
 
 use model::labels::{is_legacy_label_name, is_legacy_metric_name};
 use model::{LabelsBuilder, LabelsRef, METRIC_NAME, relabel};
+use wire::exposition::SeriesId;
 
 use crate::error::ScrapeError;
 use crate::settings::{Job, ValidationScheme};
@@ -11,17 +12,17 @@ const EXPORTED_PREFIX: &str = "exported_";
 /// At most this many characters of a name or value are shown in an error.
 const SHOWN_MAX: usize = 50;
 
-/// Makes exposed labels stored ones. `raw` is their text. `Ok(false)`: relabelling dropped the series.
+/// Makes exposed labels stored ones. `id` is what the exporter wrote. `Ok(false)`: relabelling dropped the series.
 ///
 /// # Errors
 /// `Err` names a limit that was exceeded, or says why the result cannot be stored.
 pub(crate) fn finish(
     labels: &mut LabelsBuilder,
-    raw: &str,
+    id: &SeriesId<'_>,
     target: LabelsRef<'_>,
     job: &Job,
 ) -> Result<bool, Refused> {
-    add_target_labels(labels, raw, target, job.honor_labels);
+    add_target_labels(labels, id, target, job.honor_labels);
     if !relabel::apply(&job.metric_relabel, labels) || labels.is_empty() {
         return Ok(false);
     }
@@ -39,11 +40,11 @@ pub(crate) enum Refused {
     Limit(ScrapeError),
 }
 
-fn add_target_labels(labels: &mut LabelsBuilder, raw: &str, target: LabelsRef<'_>, honor: bool) {
+fn add_target_labels(labels: &mut LabelsBuilder, id: &SeriesId<'_>, target: LabelsRef<'_>, honor: bool) {
     if honor {
         for (name, value) in target.iter() {
             // `instance=""` means "no instance, and mind that you add none".
-            if labels.get(name).is_none() && !exposes_empty(raw, name) {
+            if labels.get(name).is_none() && !id.has_empty(name) {
                 labels.set(name, value);
             }
         }
@@ -64,23 +65,6 @@ fn add_target_labels(labels: &mut LabelsBuilder, raw: &str, target: LabelsRef<'_
         }
         labels.set(&name, &value);
     }
-}
-
-/// Whether the text of a series has `name=""`. Quotes within values are escaped, so the text cannot occur in one.
-fn exposes_empty(raw: &str, name: &str) -> bool {
-    if !raw.contains("\"\"") {
-        return false;
-    }
-    raw.match_indices(name).any(|(at, _)| {
-        let (before, after) = (&raw[..at], &raw[at + name.len()..]);
-        let (before, after) = match before.strip_suffix('"') {
-            Some(before) => (before, after.strip_prefix('"').unwrap_or("")),
-            None => (before, after),
-        };
-        let value = after.trim_start_matches([' ', '\t']).strip_prefix('=');
-        let is_empty = value.is_some_and(|value| value.trim_start_matches([' ', '\t']).starts_with("\"\""));
-        is_empty && before.ends_with(['{', ',', ' ', '\t'])
-    })
 }
 
 fn check_names(labels: &LabelsBuilder, validation: ValidationScheme) -> Result<(), Refused> {
@@ -162,7 +146,7 @@ mod tests {
         let mut labels = LabelsBuilder::new();
         series.pack_labels(&mut labels).expect("labels");
         let target = Labels::from_pairs(target.iter().copied());
-        match (finish(&mut labels, series.raw, target.as_ref(), job), want) {
+        match (finish(&mut labels, &series.id, target.as_ref(), job), want) {
             (Ok(true), Ok(want)) => assert_eq!(labels.build(), Labels::from_pairs(want.iter().copied())),
             (Ok(false), Err("dropped")) => {}
             (Err(Refused::Names(got)), Err(want)) => assert_eq!(got, want),

@@ -1,6 +1,7 @@
 //! What can be asked about targets: the shapes that the API and the UI show.
 
 use model::Labels;
+use model::relabel::{RelabelSettings, Rule};
 
 /// Whether the last scrape of a target worked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +46,8 @@ pub struct ActiveTarget {
     pub last_scrape_duration_s: f64,
     /// Samples of the last scrape after relabelling.
     pub last_sample_count: u64,
+    /// Samples of the last scrape whose series `series_limit` kept out.
+    pub last_excess_count: u64,
     /// Whether the last scrape worked.
     pub health: Health,
     /// Time between scrapes.
@@ -60,6 +63,21 @@ pub struct DroppedTarget {
     pub pool: String,
     /// Labels as discovery gave them.
     pub discovered_labels: Labels,
+    /// Place of the rule that dropped it among the pool's `relabel_configs`, from 0.
+    pub dropped_by: usize,
+    /// That rule.
+    pub rule: RelabelSettings,
+}
+
+/// A discovered target that cannot be scraped.
+#[derive(Debug, Clone)]
+pub struct InvalidTarget {
+    /// Its `job_name`.
+    pub pool: String,
+    /// Labels as discovery and the job gave them.
+    pub discovered_labels: Labels,
+    /// Why it cannot be scraped.
+    pub error: String,
 }
 
 /// Answers what is scraped. Shared as `Arc<dyn TargetsView>`.
@@ -76,4 +94,8 @@ pub trait TargetsView: Send + Sync + 'static {
     fn discovery_failures(&self) -> Vec<(String, String)> {
         Vec::new()
     }
+    /// Discovered targets that cannot be scraped: no address, a bad interval; some of each pool.
+    fn invalid(&self) -> Vec<InvalidTarget>;
+    /// The `relabel_configs` of a pool; `None` if there is no such pool.
+    fn relabel_rules(&self, pool: &str) -> Option<Vec<Rule>>;
 }

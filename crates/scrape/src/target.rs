@@ -6,13 +6,15 @@ use std::sync::atomic::AtomicBool;
 
 use discovery::TargetGroup;
 use discovery::group::ADDRESS_LABEL;
+use model::relabel::{self, Rule};
 use model::time::{format_duration_ms, parse_duration_ms};
-use model::{Labels, LabelsBuilder, relabel};
+use model::{Labels, LabelsBuilder};
 use parking_lot::Mutex;
 use url::Url;
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::cache::SeriesCache;
+use crate::quota::Share;
 use crate::settings::Job;
 use crate::status::{ActiveTarget, Health};
 
@@ -41,8 +43,13 @@ pub(crate) struct TargetSpec {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Built {
     Target(TargetSpec),
-    /// Relabelling dropped it; these are its labels before.
-    Dropped(Labels),
+    /// Relabelling dropped it.
+    Dropped {
+        /// Its labels before.
+        discovered: Labels,
+        /// The rule that dropped it, counted from 0.
+        rule: usize,
+    },
 }
 
 /// Why a discovered target cannot be scraped. Texts are Prometheus'.
@@ -66,8 +73,8 @@ pub(crate) enum TargetError {
     Url(String),
 }
 
-/// Makes a target of what was discovered: the job's labels are added, the job's rules applied.
-pub(crate) fn build(own: &Labels, group: &TargetGroup, job: &Job) -> Result<Built, TargetError> {
+/// What was discovered, with the job's labels.
+pub(crate) fn discovered(own: &Labels, group: &TargetGroup, job: &Job) -> Labels {
     let mut labels = own.to_builder();
     let mut default = |name: &str, value: &str| {
         if labels.get(name).is_none() {
@@ -87,9 +94,16 @@ pub(crate) fn build(own: &Labels, group: &TargetGroup, job: &Job) -> Result<Buil
             default(&format!("{PARAM_PREFIX}{name}"), value);
         }
     }
-    let discovered = labels.build();
-    if !relabel::apply(&job.relabel, &mut labels) {
-        return Ok(Built::Dropped(discovered));
+    labels.build()
+}
+
+/// Makes a target of what was discovered: the job's labels are added, the job's rules applied.
+pub(crate) fn build(own: &Labels, group: &TargetGroup, job: &Job) -> Result<Built, TargetError> {
+    let discovered = discovered(own, group, job);
+    let mut labels = discovered.to_builder();
+    let drops = |rule: &Rule| !relabel::apply(std::slice::from_ref(rule), &mut labels);
+    if let Some(rule) = job.relabel.iter().position(drops) {
+        return Ok(Built::Dropped { discovered, rule });
     }
     let address = labels.get(ADDRESS_LABEL).ok_or(TargetError::NoAddress)?.to_owned();
     if address.contains('/') {
@@ -202,21 +216,24 @@ pub(crate) struct LastScrape {
     pub(crate) began_ms: i64,
     pub(crate) duration_s: f64,
     pub(crate) sample_count: u64,
+    /// Samples of series that `series_limit` kept out.
+    pub(crate) excess_count: u64,
     pub(crate) health: Health,
 }
 
 impl TargetState {
     /// Before the first scrape.
-    pub(crate) fn new(seed: u64) -> Arc<Self> {
+    pub(crate) fn new(seed: u64, share: Share) -> Arc<Self> {
         let last = LastScrape {
             error: String::new(),
             began_ms: 0,
             duration_s: 0.0,
             sample_count: 0,
+            excess_count: 0,
             health: Health::Unknown,
         };
         Arc::new(Self {
-            cache: Mutex::new(SeriesCache::new(seed)),
+            cache: Mutex::new(SeriesCache::new(seed, share)),
             last: Mutex::new(last),
             rejected: AtomicBool::new(false),
         })
@@ -241,6 +258,7 @@ impl Target {
             last_scrape_ms: last.began_ms,
             last_scrape_duration_s: last.duration_s,
             last_sample_count: last.sample_count,
+            last_excess_count: last.excess_count,
             health: last.health,
             interval_ms: self.spec.interval_ms,
             timeout_ms: self.spec.timeout_ms,

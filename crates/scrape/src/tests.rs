@@ -8,6 +8,7 @@ mod exporter;
 mod garbage;
 mod http;
 mod limits;
+mod native;
 mod pools;
 mod staleness;
 mod virtual_time;
@@ -15,7 +16,7 @@ mod virtual_time;
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::{Labels, Matcher, STALE_NAN, TenantId};
+use model::{FloatHistogram, Labels, Matcher, STALE_NAN, TenantId};
 use storage::memory::MemoryStorage;
 use storage::{Querier, QueryContext, SelectHints, SelectRequest, SeriesSamples};
 
@@ -69,6 +70,29 @@ fn series(storage: &MemoryStorage, metric: &str) -> Vec<(Labels, Vec<Stored>)> {
             (selected.labels(at).clone(), stored)
         })
         .collect()
+}
+
+/// The native histograms of the only series of a metric, staleness markers among them; empty if there is none.
+#[track_caller]
+fn histograms(storage: &MemoryStorage, metric: &str) -> Vec<(i64, FloatHistogram)> {
+    let matchers = [Matcher::equal("__name__", metric)];
+    let request = SelectRequest {
+        matchers: &matchers,
+        start_ms: i64::MIN,
+        end_ms: i64::MAX,
+        hints: SelectHints::default(),
+    };
+    let selected = storage
+        .select(&TenantId::anonymous(), &request, &QueryContext::unlimited())
+        .expect("the reference never fails");
+    assert!(selected.len() <= 1, "{metric} has several series");
+    let mut samples = SeriesSamples::default();
+    if selected.len() == 1 {
+        selected.read(0, &mut samples).expect("the reference never fails");
+    }
+    let histograms = samples.histograms;
+    let values = histograms.values.iter().map(|histogram| (**histogram).clone());
+    histograms.timestamps_ms.into_iter().zip(values).collect()
 }
 
 /// The values of the only series of a metric; empty if there is none.

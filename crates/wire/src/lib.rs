@@ -1,6 +1,6 @@
 //! Other people's formats to and from `model`: bytes in, values out, and back.
 //!
-//! Map: [`exposition`] the text that exporters answer with (Prometheus text 0.0.4 and OpenMetrics 1.0), and the
+//! Map: [`exposition`] what exporters answer with (Prometheus text 0.0.4, OpenMetrics 1.0, protobuf), and the
 //! negotiation of it · [`text_writer`] the same text, written · [`remote_write`] Prometheus remote write 1.0 ·
 //! [`remote_write2`] the same, 2.0 · [`otlp`] OpenTelemetry metrics · [`remote_read`] Prometheus remote read · [`influx`] Influx line protocol · [`graphite`] Graphite's plaintext · [`statsd`] StatsD and
 //! DogStatsD · [`opentsdb`] OpenTSDB's telnet lines · [`json_write`] samples as JSON objects, Kymo's and OpenTSDB's ·

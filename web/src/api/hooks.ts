@@ -3,6 +3,7 @@
 import { keepPreviousData, useQuery, type UseQueryResult } from '@tanstack/react-query';
 import { useState } from 'react';
 
+import type { Labels } from '../lib/labels';
 import { toFrame, type Frame } from '../lib/series';
 import { alignInterval } from '../lib/step';
 import { resolveRange, type TimeRange } from '../lib/time';
@@ -14,6 +15,7 @@ import type {
   InstantSeries,
   MetricMetadata,
   RangeResult,
+  RelabelStep,
   RuleGroups,
   RuntimeInfo,
   TargetsResult,
@@ -100,6 +102,23 @@ function useStatus<T>(path: string, refreshMs = 0, enabled = true): Loaded<T> {
 }
 
 export const useTargets = (refreshMs: number) => useStatus<TargetsResult>('/targets', refreshMs);
+/** What each relabelling rule of a pool makes of labels. */
+export function useRelabelSteps(pool: string, labels: Labels): Loaded<RelabelStep[]> {
+  const text = JSON.stringify(labels);
+  return useQuery<RelabelStep[], ApiError>({
+    queryKey: ['relabel-steps', pool, text],
+    queryFn: async ({ signal }) =>
+      (
+        await ask<{ steps: RelabelStep[] }>(
+          '/targets/relabel_steps',
+          { scrapePool: pool, labels: text },
+          signal,
+        )
+      ).data.steps,
+    staleTime: 15_000,
+  });
+}
+
 export const useBuildInfo = () => useStatus<BuildInfo>('/status/buildinfo');
 export const useRuntimeInfo = (refreshMs = 0) => useStatus<RuntimeInfo>('/status/runtimeinfo', refreshMs);
 export const useTsdbStatus = (refreshMs = 0) => useStatus<TsdbStatus>('/status/tsdb', refreshMs);

@@ -66,17 +66,47 @@ export interface Target {
   health: 'up' | 'down' | 'unknown';
   scrapeInterval: string;
   scrapeTimeout: string;
+  /** Samples of new series that `series_limit` left out of the last scrape; Kymo's own. */
+  seriesLimitExcess?: number;
+}
+
+/** A rule of `relabel_configs`; what is empty is left out. */
+export interface RelabelRule {
+  sourceLabels?: string[];
+  separator?: string;
+  regex?: string;
+  modulus?: number;
+  targetLabel?: string;
+  replacement?: string;
+  action?: string;
 }
 
 export interface DroppedTarget {
   discoveredLabels: Labels;
   scrapePool?: string;
+  /** Which rule it was, from 0; Kymo's own. */
+  droppedBy?: { index: number; rule: RelabelRule };
+}
+
+/** Discovered, and cannot be scraped; Kymo's own. */
+export interface InvalidTarget {
+  discoveredLabels: Labels;
+  scrapePool: string;
+  error: string;
+}
+
+export interface RelabelStep {
+  rule: RelabelRule;
+  /** Empty if the rule, or one before it, dropped the target. */
+  output: Labels;
+  keep: boolean;
 }
 
 export interface TargetsResult {
   activeTargets: Target[];
   droppedTargets: DroppedTarget[];
   droppedTargetCounts?: Record<string, number>;
+  invalidTargets?: InvalidTarget[];
 }
 
 export interface BuildInfo {

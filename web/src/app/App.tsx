@@ -15,6 +15,7 @@ import { TimeProvider } from './timeControl';
 const Overview = lazy(() => import('../pages/overview/Overview'));
 const Explore = lazy(() => import('../pages/explore/Explore'));
 const Targets = lazy(() => import('../pages/targets/Targets'));
+const Discovery = lazy(() => import('../pages/discovery/Discovery'));
 const Status = lazy(() => import('../pages/status/Status'));
 const Alerts = lazy(() => import('../pages/alerts/Alerts'));
 
@@ -58,6 +59,7 @@ export function App() {
                     <Route path="/graph" element={<MovedTo path="/explore" />} />
                     <Route path="/query" element={<MovedTo path="/explore" />} />
                     <Route path="/targets" element={<Targets />} />
+                    <Route path="/discovery" element={<Discovery />} />
                     <Route path="/status" element={<Status />} />
                     <Route path="/alerts" element={<Alerts />} />
                     <Route path="*" element={<NotFound />} />

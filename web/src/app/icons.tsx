@@ -35,6 +35,15 @@ export const IconOverview = draw(
     <rect x="3.5" y="15.5" width="7" height="5" rx="1.5" />
   </>,
 );
+export const IconDiscovery = draw(
+  <>
+    <circle cx="12" cy="12" r="2.5" />
+    <circle cx="5" cy="5.5" r="2" />
+    <circle cx="19" cy="5.5" r="2" />
+    <circle cx="12" cy="20" r="2" />
+    <path d="M10.2 10.3 6.5 7M13.8 10.3 17.5 7M12 14.5V18" />
+  </>,
+);
 export const IconExplore = draw(
   <>
     <path d="M3.5 3.5v15a2 2 0 0 0 2 2h15" />

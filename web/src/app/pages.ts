@@ -1,5 +1,5 @@
 // The pages, in the order of the rail.
-import { IconAlerts, IconExplore, IconOverview, IconStatus, IconTargets } from './icons';
+import { IconAlerts, IconDiscovery, IconExplore, IconOverview, IconStatus, IconTargets } from './icons';
 
 export interface PageEntry {
   path: string;
@@ -51,6 +51,15 @@ export const PAGES: readonly PageEntry[] = [
     key: 't',
     ranged: false,
     refreshMs: 15_000,
+  },
+  {
+    path: '/discovery',
+    name: 'Discovery',
+    about: 'What was discovered, and what relabelling made of it',
+    icon: IconDiscovery,
+    key: 'd',
+    ranged: false,
+    refreshMs: 30_000,
   },
   {
     path: '/status',

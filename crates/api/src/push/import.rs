@@ -11,7 +11,7 @@ use http::{StatusCode, header};
 use model::{LabelsBuilder, Metadata};
 use serde_json::json;
 use wire::csv::Format as CsvFormat;
-use wire::exposition::{Entry, Format, Parser, Series};
+use wire::exposition::{Entry, Format, HistogramSeries, Options, Parser, Place, Series};
 use wire::graphite;
 use wire::json_write::{self, Dialect, JsonSample};
 use wire::{csv, json_lines};
@@ -266,11 +266,12 @@ fn fill_exposition(
     extra: Vec<(String, String)>,
     default_ms: i64,
 ) -> Result<(), ApiError> {
+    let options = Options { native_histograms: true, suppress_created: true, ..Options::default() };
     let body = std::mem::take(&mut filling.body);
     let mut exposition = Exposition { extra, default_ms, ..Exposition::default() };
     let (mut rest, mut lines_before, mut faults) = (body.as_slice(), 0, 0);
     loop {
-        let mut parser = Parser::new(rest, format).suppress_created(true);
+        let mut parser = Parser::with_options(rest, format, options);
         let fault = loop {
             match parser.next_entry() {
                 Ok(Some(entry)) => exposition.add(filling, entry),
@@ -281,18 +282,24 @@ fn fill_exposition(
         };
         let Some(fault) = fault else { break };
         faults += 1;
-        let line = lines_before + fault.line;
-        let text = || format!("line {line}, column {}: {}", fault.column, fault.message);
+        let (line_here, place) = match &fault.place {
+            Place::Text { line, column } => {
+                (Some(*line), format!("line {}, column {column}", lines_before + line))
+            }
+            other @ Place::Family { .. } => (None, other.to_string()),
+        };
+        let text = || format!("{place}: {}", fault.message);
         if faults > FAULTS_MAX {
             return Err(ApiError::bad_data(format!("this is not exposition text: {}", text())));
         }
         filling.refusals().add("malformed", 1, text);
         // What is behind the faulty line is read on its own; OpenMetrics has an end that must be there.
-        let Some(end) = memchr_nth(rest, fault.line).filter(|_| format == Format::PrometheusText) else {
+        let line_here = line_here.filter(|_| format == Format::PrometheusText);
+        let Some((line, end)) = line_here.and_then(|line| Some((line, memchr_nth(rest, line)?))) else {
             break;
         };
         rest = &rest[end + 1..];
-        lines_before = line;
+        lines_before += line;
     }
     exposition.finish_family(filling);
     filling.body = body;
@@ -320,6 +327,7 @@ impl Exposition {
     fn add(&mut self, filling: &mut Filling<'_>, entry: Entry<'_>) {
         match entry {
             Entry::Series(series) => self.add_series(filling, &series),
+            Entry::Histogram(series) => self.add_histogram(filling, *series),
             Entry::Type { name, metric_type } => self.family(filling, &name).metric_type = metric_type,
             Entry::Help { name, text } => self.family(filling, &name).help = text.into_owned(),
             Entry::Unit { name, unit } => self.family(filling, &name).unit = unit.to_owned(),
@@ -343,9 +351,30 @@ impl Exposition {
         self.family.clear();
     }
 
+    /// Protobuf only.
+    fn add_histogram(&mut self, filling: &mut Filling<'_>, series: HistogramSeries<'_>) {
+        let mut histogram = series.histogram.clone();
+        if histogram.schema <= RESERVED_SCHEMA_MAX {
+            histogram.reduce_resolution(SCHEMA_MAX);
+        }
+        let packed = series.pack_labels(&mut self.builder).map_err(|error| error.to_string());
+        let sound = packed.and_then(|()| histogram.validate().map_err(|error| error.to_string()));
+        if let Err(error) = sound {
+            filling.refusals().add("invalid", 1, || format!("{}: {error}", series.id));
+            return;
+        }
+        for (name, value) in &self.extra {
+            self.builder.set(name, value);
+        }
+        let builder = &self.builder;
+        let timestamp_ms = series.timestamp_ms.unwrap_or(self.default_ms);
+        let added = filling.batch.add_series_with(|packed| builder.pack_into(packed));
+        filling.batch.add_histogram(added, timestamp_ms, histogram);
+    }
+
     fn add_series(&mut self, filling: &mut Filling<'_>, series: &Series<'_>) {
         if let Err(error) = series.pack_labels(&mut self.builder) {
-            filling.refusals().add("invalid", 1, || format!("{}: {error}", series.raw));
+            filling.refusals().add("invalid", 1, || format!("{}: {error}", series.id));
             return;
         }
         for (name, value) in &self.extra {
@@ -361,7 +390,7 @@ impl Exposition {
                 Err(error) => {
                     filling
                         .refusals()
-                        .add("invalid", 1, || format!("an exemplar of {}: {error}", series.raw));
+                        .add("invalid", 1, || format!("an exemplar of {}: {error}", series.id));
                 }
             }
         }

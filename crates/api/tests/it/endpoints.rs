@@ -103,22 +103,45 @@ const WEB: &str = "{\"discoveredLabels\":{\"__address__\":\"c:80\",\"job\":\"web
     \"lastError\":\"connection \\\"refused\\\"\",\
     \"lastScrape\":\"0001-01-01T00:00:00Z\",\"lastScrapeDuration\":0,\"health\":\"down\",\
     \"scrapeInterval\":\"15s\",\"scrapeTimeout\":\"10s\"}";
-const DROPPED: &str = r#"{"discoveredLabels":{"__address__":"x:1"},"scrapePool":"node"}"#;
+const DROPPED: &str = r#"{"discoveredLabels":{"__address__":"x:1"},"scrapePool":"node","droppedBy":{"index":1,"rule":{"sourceLabels":["host"],"separator":";","regex":"x","replacement":"$1","action":"drop"}}}"#;
+const INVALID: &str = r#","invalidTargets":[{"discoveredLabels":{"__address__":"a/b"},"scrapePool":"web","error":"\"a/b\" is not a valid hostname"}]"#;
 
 #[test]
 fn targets_are_listed_by_state_and_pool() {
     let counts = r#"{"node":1,"web":0}"#;
-    let data = |active: &str, dropped: &str, counts: &str| {
+    let data = |active: &str, dropped: &str, invalid: &str, counts: &str| {
         format!(
-            "{{\"activeTargets\":[{active}],\"droppedTargets\":[{dropped}],\"droppedTargetCounts\":{counts}}}"
+            "{{\"activeTargets\":[{active}],\"droppedTargets\":[{dropped}]{invalid},\"droppedTargetCounts\":{counts}}}"
         )
     };
-    check("/api/v1/targets", &data(&format!("{NODE},{WEB}"), DROPPED, counts));
-    check("/api/v1/targets?state=ANY", &data(&format!("{NODE},{WEB}"), DROPPED, counts));
-    check("/api/v1/targets?state=active", &data(&format!("{NODE},{WEB}"), "", "null"));
-    check("/api/v1/targets?state=dropped", &data("", DROPPED, counts));
-    check("/api/v1/targets?scrapePool=web", &data(WEB, "", counts));
+    check("/api/v1/targets", &data(&format!("{NODE},{WEB}"), DROPPED, INVALID, counts));
+    check("/api/v1/targets?state=ANY", &data(&format!("{NODE},{WEB}"), DROPPED, INVALID, counts));
+    check("/api/v1/targets?state=active", &data(&format!("{NODE},{WEB}"), "", "", "null"));
+    check("/api/v1/targets?state=dropped", &data("", DROPPED, INVALID, counts));
+    check("/api/v1/targets?scrapePool=web", &data(WEB, "", INVALID, counts));
+    check("/api/v1/targets?scrapePool=node", &data(NODE, DROPPED, "", counts));
     check("/api/v1/scrape_pools", r#"{"scrapePools":["node","web"]}"#);
+}
+
+#[test]
+fn each_relabelling_rule_shows_what_it_makes_of_labels() {
+    let first = r#"{"rule":{"sourceLabels":["__address__"],"separator":";","regex":"(.*):.*","targetLabel":"host","replacement":"$1","action":"replace"},"output":"#;
+    let second = r#"{"rule":{"sourceLabels":["host"],"separator":";","regex":"x","replacement":"$1","action":"drop"},"output":"#;
+    let third =
+        r#"{"rule":{"separator":";","regex":"host","replacement":"$1","action":"labeldrop"},"output":"#;
+    let kept = r#"{"__address__":"a:1","host":"a"},"keep":true}"#;
+    check(
+        "/api/v1/targets/relabel_steps?scrapePool=node&labels={\"__address__\":\"a:1\"}",
+        &format!(
+            r#"{{"steps":[{first}{kept},{second}{kept},{third}{{"__address__":"a:1"}},"keep":true}}]}}"#
+        ),
+    );
+    check(
+        "/api/v1/targets/relabel_steps?scrapePool=node&labels={\"__address__\":\"x:1\"}",
+        &format!(
+            r#"{{"steps":[{first}{{"__address__":"x:1","host":"x"}},"keep":true}},{second}{{}},"keep":false}},{third}{{}},"keep":false}}]}}"#
+        ),
+    );
 }
 
 #[test]

@@ -8,9 +8,10 @@ use api::{
     Backends, BuildInfo, Control, Deps, Handle, MemoryUse, ReplayProgress, RuntimeInfo, Settings, StatusView,
     StorageInfo, TsdbStats,
 };
+use model::relabel::Rule;
 use model::{Exemplar, Labels, Metadata, MetricType, TenantId};
 use parking_lot::Mutex;
-use scrape::status::{ActiveTarget, DroppedTarget, Health, TargetsView};
+use scrape::status::{ActiveTarget, DroppedTarget, Health, InvalidTarget, TargetsView};
 use stdx::clock::ManualClock;
 use stdx::memory::Budget;
 use storage::memory::MemoryStorage;
@@ -162,6 +163,14 @@ fn metadata(metric_type: MetricType, help: &str, unit: &str) -> Metadata {
     Metadata { metric_type, help: help.to_owned(), unit: unit.to_owned() }
 }
 
+/// The rules of the pool `node`.
+fn rules() -> Vec<Rule> {
+    let rules = r#"[{"source_labels":["__address__"],"regex":"(.*):.*","target_label":"host"},
+        {"source_labels":["host"],"regex":"x","action":"drop"},
+        {"regex":"host","action":"labeldrop"}]"#;
+    serde_json::from_str(rules).expect("rules")
+}
+
 struct FakeTargets;
 
 impl TargetsView for FakeTargets {
@@ -180,6 +189,7 @@ impl TargetsView for FakeTargets {
             last_scrape_ms: NOW_MS - 1_781,
             last_scrape_duration_s: 0.0125,
             last_sample_count: 3,
+            last_excess_count: 0,
             health: Health::Up,
             interval_ms: 15_000,
             timeout_ms: 10_000,
@@ -196,7 +206,18 @@ impl TargetsView for FakeTargets {
 
     fn dropped(&self) -> Vec<DroppedTarget> {
         let discovered_labels = Labels::from_pairs([("__address__", "x:1")]);
-        vec![DroppedTarget { pool: "node".to_owned(), discovered_labels }]
+        let rule = rules().remove(1).settings().clone();
+        vec![DroppedTarget { pool: "node".to_owned(), discovered_labels, dropped_by: 1, rule }]
+    }
+
+    fn invalid(&self) -> Vec<InvalidTarget> {
+        let discovered_labels = Labels::from_pairs([("__address__", "a/b")]);
+        let error = "\"a/b\" is not a valid hostname".to_owned();
+        vec![InvalidTarget { pool: "web".to_owned(), discovered_labels, error }]
+    }
+
+    fn relabel_rules(&self, pool: &str) -> Option<Vec<Rule>> {
+        (pool == "node").then(rules)
     }
 
     fn dropped_counts(&self) -> Vec<(String, usize)> {

@@ -14,7 +14,7 @@ fn see(cache: &mut SeriesCache, raw: &[&str], becomes: impl Fn(&str) -> Option<S
     cache.begin();
     let mut noted = Vec::new();
     for text in raw {
-        let at = match cache.find(text, 0) {
+        let at = match cache.find(text.as_bytes(), 0) {
             Lookup::Known(at) => at,
             Lookup::Dropped => continue,
             Lookup::Unknown(hash) => match becomes(text) {
@@ -44,7 +44,7 @@ fn set(names: &[&str]) -> BTreeSet<String> {
 
 #[test]
 fn series_that_are_missing_have_ended_once() {
-    let mut cache = SeriesCache::new(7);
+    let mut cache = SeriesCache::new(7, Share::unlimited());
     assert_eq!(see_plain(&mut cache, &["a", "b", "c"]), [Noted::New; 3]);
     assert_eq!(ended(&cache, false), set(&[]));
     cache.commit();
@@ -60,7 +60,7 @@ fn series_that_are_missing_have_ended_once() {
 
 #[test]
 fn a_failed_scrape_ends_all_and_forgets_what_it_added() {
-    let mut cache = SeriesCache::new(7);
+    let mut cache = SeriesCache::new(7, Share::unlimited());
     see_plain(&mut cache, &["a", "b"]);
     cache.commit();
     see_plain(&mut cache, &["a", "new1", "new2"]);
@@ -79,7 +79,7 @@ fn a_failed_scrape_ends_all_and_forgets_what_it_added() {
 
 #[test]
 fn if_storage_took_nothing_the_next_scrape_ends_what_is_due() {
-    let mut cache = SeriesCache::new(7);
+    let mut cache = SeriesCache::new(7, Share::unlimited());
     see_plain(&mut cache, &["a", "b"]);
     cache.commit();
     see_plain(&mut cache, &["a", "c"]);
@@ -94,7 +94,7 @@ fn if_storage_took_nothing_the_next_scrape_ends_what_is_due() {
 
 #[test]
 fn texts_that_become_one_series_are_one() {
-    let mut cache = SeriesCache::new(7);
+    let mut cache = SeriesCache::new(7, Share::unlimited());
     let merge = |_: &str| Some("same".to_owned());
     assert_eq!(see(&mut cache, &["x{a=\"1\"}", "x{a=\"2\"}"], merge), [Noted::New, Noted::Repeated]);
     cache.commit();
@@ -105,7 +105,7 @@ fn texts_that_become_one_series_are_one() {
 
 #[test]
 fn dropped_texts_are_remembered_as_dropped() {
-    let mut cache = SeriesCache::new(7);
+    let mut cache = SeriesCache::new(7, Share::unlimited());
     assert_eq!(see(&mut cache, &["drop"], |_| None), []);
     cache.commit();
     assert_eq!(see(&mut cache, &["drop"], |_| panic!("asked again")), []);
@@ -113,10 +113,10 @@ fn dropped_texts_are_remembered_as_dropped() {
 
 #[test]
 fn untracked_samples_are_not_ended_and_refused_ones_do_not_live() {
-    let mut cache = SeriesCache::new(7);
+    let mut cache = SeriesCache::new(7, Share::unlimited());
     see_plain(&mut cache, &["timed", "refused"]);
-    let Lookup::Known(timed) = cache.find("timed", 0) else { panic!("known") };
-    let Lookup::Known(refused) = cache.find("refused", 0) else { panic!("known") };
+    let Lookup::Known(timed) = cache.find(b"timed", 0) else { panic!("known") };
+    let Lookup::Known(refused) = cache.find(b"refused", 0) else { panic!("known") };
     cache.commit();
     cache.begin();
     assert_eq!(cache.note(timed, true, false), Noted::Known);
@@ -131,7 +131,7 @@ fn untracked_samples_are_not_ended_and_refused_ones_do_not_live() {
 
 #[test]
 fn new_rules_relabel_anew_and_end_what_they_no_longer_yield() {
-    let mut cache = SeriesCache::new(7);
+    let mut cache = SeriesCache::new(7, Share::unlimited());
     see_plain(&mut cache, &["a", "b"]);
     cache.commit();
     cache.forget_raw();
@@ -141,7 +141,7 @@ fn new_rules_relabel_anew_and_end_what_they_no_longer_yield() {
 
 #[test]
 fn metadata_and_exemplars_are_sent_when_they_change_and_again_after_trouble() {
-    let mut cache = SeriesCache::new(7);
+    let mut cache = SeriesCache::new(7, Share::unlimited());
     see_plain(&mut cache, &["a"]);
     assert!(cache.family_changed("f", 1) && !cache.family_changed("f", 1) && cache.family_changed("f", 2));
     assert!(cache.exemplar_changed(0, 1) && !cache.exemplar_changed(0, 1) && cache.exemplar_changed(0, 2));
@@ -151,7 +151,7 @@ fn metadata_and_exemplars_are_sent_when_they_change_and_again_after_trouble() {
 
 #[test]
 fn churn_does_not_grow_the_cache() {
-    let mut cache = SeriesCache::new(7);
+    let mut cache = SeriesCache::new(7, Share::unlimited());
     for round in 0..200 {
         let names: Vec<String> = (0..50).map(|i| format!("series_{}", round * 10 + i)).collect();
         see_plain(&mut cache, &names.iter().map(String::as_str).collect::<Vec<_>>());
@@ -175,7 +175,7 @@ proptest! {
     fn what_is_ended_is_what_lives_and_is_missing(scrapes in proptest::collection::vec(
         (proptest::collection::vec(0u8..30, 0..40),
          prop_oneof![6 => Just(Outcome::Stored), 1 => Just(Outcome::Failed), 1 => Just(Outcome::Refused)]), 1..30)) {
-        let mut cache = SeriesCache::new(3);
+        let mut cache = SeriesCache::new(3, Share::unlimited());
         let mut alive: BTreeSet<String> = BTreeSet::new();
         for (series, outcome) in scrapes {
             // Texts become fewer series, and some nothing.

@@ -33,6 +33,8 @@ pub struct Global {
     pub body_size_limit: ByteSize,
     /// Most samples of a scrape. 0: no limit.
     pub sample_limit: u64,
+    /// Kymo's own: most series of all targets of a job. 0: no limit.
+    pub series_limit: u64,
     /// Most targets of a job. 0: no limit.
     pub target_limit: u64,
     /// Most labels of a series. 0: no limit.

@@ -54,6 +54,8 @@ pub struct ScrapeConfig {
     pub body_size_limit: ByteSize,
     /// 0: the global one.
     pub sample_limit: u64,
+    /// Kymo's own: most series of all targets together; new ones beyond it are left out. 0: the global one.
+    pub series_limit: u64,
     /// 0: the global one.
     pub target_limit: u64,
     /// 0: the global one.
@@ -127,6 +129,8 @@ pub struct Job {
     pub body_size_limit_bytes: u64,
     /// Most samples of a scrape after relabelling. 0: no limit.
     pub sample_limit: u64,
+    /// Most series of all targets together; new ones beyond it are left out, the others go on. 0: no limit.
+    pub series_limit: u64,
     /// Most targets. 0: no limit.
     pub target_limit: u64,
     /// Most labels of a series. 0: no limit.
@@ -177,6 +181,7 @@ impl Default for ScrapeConfig {
             enable_compression: true,
             body_size_limit: ByteSize(0),
             sample_limit: 0,
+            series_limit: 0,
             target_limit: 0,
             label_limit: 0,
             label_name_length_limit: 0,
@@ -246,6 +251,7 @@ impl ScrapeConfig {
             compression: self.enable_compression,
             body_size_limit_bytes: inherit(self.body_size_limit.0, global.body_size_limit.0),
             sample_limit: inherit(self.sample_limit, global.sample_limit),
+            series_limit: inherit(self.series_limit, global.series_limit),
             target_limit: inherit(self.target_limit, global.target_limit),
             label_limit: inherit(self.label_limit, global.label_limit),
             label_name_length_limit: inherit(self.label_name_length_limit, global.label_name_length_limit),

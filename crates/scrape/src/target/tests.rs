@@ -27,7 +27,7 @@ fn check(address: &str, labels: &[(&str, &str)], job: &Job, want_url: &str, want
             assert_eq!(spec.url, want_url);
             assert_eq!(spec.labels, Labels::from_pairs(want.iter().copied()));
         }
-        Built::Dropped(labels) => panic!("dropped {labels}"),
+        Built::Dropped { discovered, .. } => panic!("dropped {discovered}"),
     }
 }
 
@@ -72,7 +72,7 @@ fn rules_may_drop_a_target_or_give_it_other_times() {
     let drops =
         job(|job| job.relabel.push(rule(r#"{"source_labels":["env"],"regex":"dev","action":"drop"}"#)));
     match build_one("h:1", &[("env", "dev")], &drops).expect("no error") {
-        Built::Dropped(discovered) => {
+        Built::Dropped { discovered, .. } => {
             let want = [
                 ("__address__", "h:1"),
                 ("__metrics_path__", "/metrics"),

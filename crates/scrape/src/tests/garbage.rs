@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use super::virtual_time::{Bench, Exposed};
 use super::{job, series, shared};
 use crate::ingest::{Answer, Scrape};
+use crate::quota::Share;
 use crate::recipe::Recipe;
 use crate::target::{Built, Target, TargetState, build};
 
@@ -33,7 +34,7 @@ proptest! {
         });
         let group = discovery::TargetGroup::of_addresses("g".into(), ["h:1"], &Default::default());
         let Built::Target(spec) = build(&group.targets[0], &group, &job).expect("built") else { panic!("kept") };
-        let target = Target::new(spec, TargetState::new(1));
+        let target = Target::new(spec, TargetState::new(1, Share::unlimited()));
         let recipe = Recipe::built_in(job, shared::<Exposed>(), false);
         for (i, (pieces, open_metrics)) in (0i64..).zip(answers) {
             let mut body = bench.env.buffers.take();

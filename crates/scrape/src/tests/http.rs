@@ -190,6 +190,23 @@ async fn failed_scrapes_are_listed_in_their_file() {
 }
 
 #[tokio::test]
+async fn the_file_of_failed_scrapes_is_opened_anew_on_reload() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (path, moved) = (directory.path().join("failures.json"), directory.path().join("old.json"));
+    let exporter = Exporter::start(Reply::Whole("404 Not Found", vec![], vec![])).await;
+    let job = quick(&exporter.address, |job| job.failure_log_file = path.to_string_lossy().into_owned());
+    let server = Server::start(vec![job.clone()]).await;
+    let read = |path: &std::path::Path| std::fs::read_to_string(path).unwrap_or_default();
+    eventually("a line is written", || read(&path).contains("404 Not Found")).await;
+    std::fs::rename(&path, &moved).expect("moved");
+    let settings = crate::Settings { jobs: vec![job], ..Default::default() };
+    server.handle.reload(settings).await.expect("reloaded");
+    eventually("a line in the new file", || read(&path).contains("404 Not Found")).await;
+    server.handle.stop().await;
+    assert!(read(&moved).ends_with('\n'));
+}
+
+#[tokio::test]
 async fn redirects_are_followed_if_allowed() {
     let to = Exporter::start(Reply::text(TEXT, "a 1\n")).await;
     let there = vec![("location", format!("http://{}/metrics", to.address))];

@@ -119,7 +119,9 @@ async fn dropped_targets_are_counted_and_some_are_kept() {
     let views = bench.env.views.read();
     let view = views.values().next().expect("a pool");
     assert_eq!((view.active("here").len(), view.dropped().len(), view.dropped_count()), (1, 2, 3));
-    assert_eq!(view.dropped()[0].get("__address__"), Some("x:1"));
+    let first = &view.dropped()[0];
+    assert_eq!((first.discovered_labels.get("__address__"), first.dropped_by), (Some("x:1"), 0));
+    assert_eq!(first.rule.regex, "x.*");
 }
 
 #[tokio::test(start_paused = true)]
@@ -153,11 +155,79 @@ async fn metadata_reaches_storage() {
 }
 
 #[test]
-fn formats_that_cannot_be_read_are_not_asked_for() {
+fn what_is_asked_for_is_what_the_job_lists() {
     let recipe = crate::recipe::Recipe::http(job("h:1", |job| {
         job.protocols = vec![ScrapeProtocol::PrometheusProto, ScrapeProtocol::PrometheusText0_0_4];
     }));
     let recipe = recipe.expect("a client");
-    assert_eq!(recipe.headers["accept"], "text/plain;version=0.0.4;q=0.6,*/*;q=0.5");
+    assert_eq!(
+        recipe.headers["accept"],
+        "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited;q=0.6,\
+         text/plain;version=0.0.4;q=0.5,*/*;q=0.4"
+    );
     assert_eq!(recipe.headers["accept-encoding"], "zstd, gzip;q=0.9");
+}
+
+/// Two targets that expose the same, one after the other; the series limit is `limit`.
+fn limited(limit: u64) -> Job {
+    job("h:1", |job| {
+        (job.interval_ms, job.timeout_ms) = (10_000, 10_000);
+        job.series_limit = limit;
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_series_limit_leaves_out_only_what_is_new_and_too_much() {
+    let (bench, exposed) = (Bench::new(), shared::<Exposed>());
+    exposed.set("a 1\nb 1\n");
+    let pool = bench.pool(limited(3), &exposed);
+    pass_s(10).await;
+    exposed.set("a 2\nb 2\nc 2\nd 2\ne 2\n");
+    pass_s(10).await;
+    let target = || bench.env.views.read().values().next().expect("a pool").active("here").remove(0);
+    assert_eq!((target().last_error.as_str(), target().last_excess_count), ("", 2));
+    let storage = bench.storage();
+    assert_eq!(values(storage, "up"), [Some(1.0), Some(1.0)]);
+    assert_eq!(values(storage, "a"), [Some(1.0), Some(2.0)]);
+    assert_eq!((values(storage, "c").len(), values(storage, "d").len()), (1, 0));
+    assert_eq!(values(storage, "scrape_samples_post_metric_relabeling"), [Some(2.0), Some(5.0)]);
+    assert_eq!(values(storage, "scrape_series_added"), [Some(2.0), Some(1.0)]);
+    assert_eq!(bench.counter("kymo_scrape_samples_dropped_total{reason=\"series_limit\"}"), 2.0);
+    assert_eq!(bench.counter("kymo_scrape_series{scrape_job=\"j\"}"), 3.0);
+    // One that ends makes room for one that waits; whichever it was, the next scrape has it.
+    exposed.set("a 3\nb 3\nd 3\ne 3\n");
+    pass_s(20).await;
+    assert_eq!(values(storage, "c").last(), Some(&None), "it has ended");
+    assert_eq!(values(storage, "d").len() + values(storage, "e").len(), 1);
+    assert_eq!((target().last_excess_count, values(storage, "a").len()), (1, 4));
+    exposed.set("a 4\nb 4\n");
+    pass_s(10).await;
+    assert_eq!(target().last_excess_count, 0);
+    drop(pool);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_series_limit_is_of_all_targets_together_and_can_be_raised() {
+    let (bench, exposed) = (Bench::new(), shared::<Exposed>());
+    exposed.set("a 1\nb 1\nc 1\n");
+    let two = |limit: u64| {
+        let mut job = limited(limit);
+        job.discovery.static_configs = vec![fixed(&["h:1", "h:2"])];
+        job
+    };
+    let mut pool = bench.pool(two(4), &exposed);
+    pass_s(30).await;
+    let stored = || ["a", "b", "c"].iter().map(|name| series(bench.storage(), name).len()).sum::<usize>();
+    assert_eq!(stored(), 4);
+    pool.reload(crate::recipe::Recipe::built_in(two(0), exposed.clone(), false)).await;
+    pass_s(20).await;
+    assert_eq!(stored(), 6);
+    pool.reload(crate::recipe::Recipe::built_in(two(1), exposed.clone(), false)).await;
+    pass_s(20).await;
+    let goes_on =
+        series(bench.storage(), "a").iter().all(|(_, samples)| samples.last().is_some_and(|s| s.1.is_some()));
+    assert!(goes_on, "what is there stays");
+    pool.remove().await;
+    pass_s(60).await;
+    assert_eq!(bench.counter("kymo_scrape_series{scrape_job=\"j\"}"), 0.0);
 }

@@ -63,6 +63,7 @@ pub(super) fn active(server: &Server) -> ActiveTarget {
         last_scrape_ms: 0,
         last_scrape_duration_s: 0.0,
         last_sample_count: 0,
+        last_excess_count: 0,
         health: Health::Unknown,
         interval_ms: 0,
         timeout_ms: 0,

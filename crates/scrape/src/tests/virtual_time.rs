@@ -95,6 +95,11 @@ impl Appender for Fickle {
                 taken.add_float(series, timestamp_ms, value);
             }
         }
+        for sample in batch.histograms() {
+            let labels = batch.labels(sample.series).decode(&mut buffer).expect("sound labels");
+            let series = taken.add_series(labels);
+            taken.add_histogram_since(series, sample.timestamp_ms, sample.histogram.clone(), sample.start_ms);
+        }
         for (metric, metadata) in batch.metadata() {
             taken.add_metadata(metric, metadata.clone());
         }

@@ -73,7 +73,10 @@ impl Fault {
             shown.truncate(shown.floor_char_boundary(SHOWN_MAX));
             shown.push('…');
         }
-        ParseError { place: Place::Text { line, column }, message: format!("{} while parsing {shown:?}", self.message) }
+        ParseError {
+            place: Place::Text { line, column },
+            message: format!("{} while parsing {shown:?}", self.message),
+        }
     }
 }
 

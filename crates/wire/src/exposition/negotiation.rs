@@ -309,7 +309,8 @@ mod tests {
         let negotiated = negotiated.expect("falls back");
         assert_eq!(negotiated.format, OpenMetricsText);
         assert!(negotiated.warning.expect("says so").contains("text/html"));
-        let proto = "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited";
+        let proto =
+            "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited";
         check(proto, Some(Format::Protobuf));
     }
 

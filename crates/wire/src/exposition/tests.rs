@@ -358,7 +358,8 @@ fn every_nan_is_the_ordinary_one_and_never_a_staleness_marker() {
 }
 
 fn starts(input: &[u8], format: Format, suppress: bool) -> Vec<(String, Option<i64>)> {
-    let mut parser = Parser::with_options(input, format, Options { suppress_created: suppress, ..Options::default() });
+    let mut parser =
+        Parser::with_options(input, format, Options { suppress_created: suppress, ..Options::default() });
     let mut found = Vec::new();
     while let Ok(Some(entry)) = parser.next_entry() {
         if let Entry::Series(series) = entry {
@@ -397,8 +398,12 @@ fn created_lines_become_start_timestamps() {
     assert_eq!(unsuppressed.len(), want.len() + 4, "created lines come as series unless suppressed");
 }
 
-const CONVERT: Options =
-    Options { convert_classic: true, native_histograms: false, always_classic: false, suppress_created: true };
+const CONVERT: Options = Options {
+    convert_classic: true,
+    native_histograms: false,
+    always_classic: false,
+    suppress_created: true,
+};
 
 #[track_caller]
 fn check_converted(format: Format, input: &str, always_classic: bool, want: &[&str]) {
@@ -466,7 +471,10 @@ fn what_is_no_classic_histogram_stays() {
             "{__name__=\"h_max\"} 4",
         ],
     );
-    plain("# TYPE h histogram\nh_bucket{le=\"1\"} 5\nh_count 3\nb 1\n", &["TYPE h histogram", "{__name__=\"b\"} 1"]);
+    plain(
+        "# TYPE h histogram\nh_bucket{le=\"1\"} 5\nh_count 3\nb 1\n",
+        &["TYPE h histogram", "{__name__=\"b\"} 1"],
+    );
 }
 
 #[test]

@@ -10,7 +10,9 @@ import { StateDot, When } from '../../app/parts';
 import type { Labels } from '../../lib/labels';
 import { exploreLink } from '../../lib/urlState';
 import { formatValue, fullValue } from '../../lib/units';
-import { sampleKey, scrapedAtMs, selectorOf, type PoolCounts, type Row } from './targetData';
+import { ruleText } from './relabelData';
+import { RelabelSteps } from './RelabelSteps';
+import { poolOfDropped, sampleKey, scrapedAtMs, selectorOf, type PoolCounts, type Row } from './targetData';
 
 export function TargetList({
   rows,
@@ -143,6 +145,11 @@ function TargetRow({
           {target.lastError}
         </Text>
       )}
+      {target.seriesLimitExcess ? (
+        <Text size="sm" className="target-warning" role="note">
+          {`series_limit of job ${target.scrapePool}: ${target.seriesLimitExcess.toLocaleString('en-US')} new series were left out of the last scrape; the others go on.`}
+        </Text>
+      ) : null}
       <Collapse expanded={open} transitionDuration={0}>
         {open ? <Details target={target} /> : null}
       </Collapse>
@@ -166,11 +173,17 @@ function Details({ target }: { target: Target }) {
       </div>
       <LabelList title="Labels of its series" labels={target.labels} />
       <LabelList title="Labels before relabelling" labels={target.discoveredLabels} />
+      <div className="target-steps">
+        <Text size="xs" fw={600} c="dimmed">
+          What relabelling did
+        </Text>
+        <RelabelSteps pool={target.scrapePool} labels={target.discoveredLabels} />
+      </div>
     </div>
   );
 }
 
-function LabelList({ title, labels }: { title: string; labels: Labels }) {
+export function LabelList({ title, labels }: { title: string; labels: Labels }) {
   return (
     <div>
       <Text size="xs" fw={600} c="dimmed">
@@ -224,9 +237,18 @@ function DroppedRow({ target }: { target: DroppedTarget }) {
   return (
     <div className="target-row">
       <Text size="xs" c="dimmed" mb={4}>
-        Dropped by relabelling. It was discovered with:
+        {target.droppedBy
+          ? `Dropped by rule ${target.droppedBy.index + 1} of relabel_configs: ${ruleText(target.droppedBy.rule)}. It was discovered with:`
+          : 'Dropped by relabelling. It was discovered with:'}
       </Text>
       <LabelList title={target.discoveredLabels['__address__'] ?? ''} labels={target.discoveredLabels} />
+      <Anchor
+        component={Link}
+        size="xs"
+        to={`/discovery?${new URLSearchParams({ pool: poolOfDropped(target), find: target.discoveredLabels['__address__'] ?? '' }).toString()}`}
+      >
+        What each rule did to it
+      </Anchor>
     </div>
   );
 }

@@ -77,8 +77,12 @@ fn span(offset: i64, length: u64) -> Vec<u8> {
     })
 }
 
-const NATIVE: Options =
-    Options { native_histograms: true, convert_classic: false, always_classic: false, suppress_created: false };
+const NATIVE: Options = Options {
+    native_histograms: true,
+    convert_classic: false,
+    always_classic: false,
+    suppress_created: false,
+};
 
 #[track_caller]
 fn check(input: &[u8], options: Options, want: &[&str]) {
@@ -102,7 +106,12 @@ fn simple_metrics_are_read() {
         counter.bytes(3, &time(3, 250_000_000));
     });
     let mut input = family("a_total", 0, "", &[metric(&[("x", "é\"")], 3, &counter, 0)]);
-    input.extend(family("t_seconds", 1, "seconds", &[metric(&[], 2, &message(|g| g.double(1, f64::NAN)), 9)]));
+    input.extend(family(
+        "t_seconds",
+        1,
+        "seconds",
+        &[metric(&[], 2, &message(|g| g.double(1, f64::NAN)), 9)],
+    ));
     input.extend(family("empty", 1, "", &[]));
     input.extend(family("u", 3, "", &[metric(&[], 5, &[], 0)]));
     check(
@@ -195,7 +204,11 @@ fn histograms_come_as_wanted() {
     check(&native, NATIVE, &with(&[NATIVE_LINE]));
     check(&native, convert, &with(&[NATIVE_LINE]));
     check(&native, Options { native_histograms: false, ..convert }, &with(&[CONVERTED_LINE]));
-    check(&native, Options { always_classic: true, ..NATIVE }, &with(&[&[NATIVE_LINE], &CLASSIC[..]].concat()));
+    check(
+        &native,
+        Options { always_classic: true, ..NATIVE },
+        &with(&[&[NATIVE_LINE], &CLASSIC[..]].concat()),
+    );
     check(&classic, NATIVE, &with(&CLASSIC));
     check(&classic, convert, &with(&[CONVERTED_LINE]));
     check(
@@ -288,7 +301,10 @@ fn series_of_the_same_labels_are_told_apart_and_known_again() {
             if let Entry::Series(series) = entry {
                 keys.insert((series.id.bytes().to_vec(), series.id.tag()));
                 assert!(series.id.label_count_max() >= 2);
-                assert_eq!(series.id.has_empty("x"), !String::from_utf8_lossy(series.id.bytes()).contains('y'));
+                assert_eq!(
+                    series.id.has_empty("x"),
+                    !String::from_utf8_lossy(series.id.bytes()).contains('y')
+                );
             }
         }
     }
