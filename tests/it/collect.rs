@@ -8,7 +8,8 @@ use kymo_tests::{http, paths};
 /// The YAML snippets below a heading of the page.
 fn snippets(heading: &str) -> Vec<String> {
     let page = std::fs::read_to_string(paths::root().join("docs/user/collect.md")).expect("readable");
-    let section = page.split("\n## ").find(|section| section.starts_with(heading)).expect("the section is there");
+    let section =
+        page.split("\n## ").find(|section| section.starts_with(heading)).expect("the section is there");
     let blocks = section.split("```yaml\n").skip(1);
     blocks.map(|block| block.split("```").next().unwrap_or_default().to_owned()).collect()
 }
@@ -30,8 +31,12 @@ fn every_snippet_about_pulling_scrapes_its_targets() {
         let config = stand_in.iter().fold(snippet.clone(), |text, (there, here)| text.replace(there, here));
         let kymo = Kymo::start_configured(&format!("# interval: for the test\n{config}"));
         let pools = http::api(&kymo.url(), "/api/v1/scrape_pools", &[]).expect("answered");
-        let pools: Vec<&str> =
-            pools["scrapePools"].as_array().expect("a list").iter().filter_map(|pool| pool.as_str()).collect();
+        let pools: Vec<&str> = pools["scrapePools"]
+            .as_array()
+            .expect("a list")
+            .iter()
+            .filter_map(|pool| pool.as_str())
+            .collect();
         let jobs: Vec<&&str> = pools.iter().filter(|pool| **pool != "kymo").collect();
         assert!(!jobs.is_empty(), "{snippet}");
         for job in jobs {

@@ -122,3 +122,16 @@ fn a_native_histogram_is_scraped_queried_and_still_described_after_a_restart() {
     kymo.crash_and_restart();
     check(&kymo);
 }
+
+#[test]
+fn a_native_histogram_can_be_pushed_as_exporters_expose_it() {
+    let kymo = Kymo::start();
+    let url = format!("{}/api/v1/import/prometheus", kymo.url());
+    let answer = http::post(&url, &[("content-type", PROTOBUF)], &native_histogram()).expect("answered");
+    assert!(answer.status < 300, "{} {}", answer.status, answer.text());
+    assert_eq!(kymo.wait_for_value("histogram_count(latency_seconds{path=\"/\"})"), 8.0);
+    let cut = &native_histogram()[..20];
+    let answer = http::post(&url, &[("content-type", PROTOBUF)], cut).expect("answered");
+    assert_eq!(answer.status, 400, "{}", answer.text());
+    assert!(answer.text().contains("metric family number 1: the message is cut off"), "{}", answer.text());
+}

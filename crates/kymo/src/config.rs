@@ -108,6 +108,7 @@ pub fn load(
         file.global.extra_scrape_metrics.get_or_insert(true);
     }
     let directory = path.parent().unwrap_or(Path::new(""));
+    file.global.set_directory(directory);
     let mut jobs = resolve_jobs(path, &document, std::mem::take(&mut file.scrape_configs), &file.global)?;
     for (i, pattern) in file.scrape_config_files.iter().enumerate() {
         let at =

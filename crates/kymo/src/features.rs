@@ -55,7 +55,12 @@ const FEATURES: &[(&str, Effect)] = &[
         "created-timestamp-zero-ingestion",
         Absent("st-storage keeps when counters began, without made-up samples"),
     ),
-    ("native-histograms", Absent("scrape_native_histograms in the configuration asks targets for them, as in Prometheus 3.9 and later")),
+    (
+        "native-histograms",
+        Absent(
+            "scrape_native_histograms in the configuration asks targets for them, as in Prometheus 3.9 and later",
+        ),
+    ),
     ("old-ui", Absent("there is one UI")),
     ("promql-nhcb-as-classic", Absent("queries see native histograms as they are stored")),
     ("st-synthesis", Absent("start timestamps are those that targets tell")),

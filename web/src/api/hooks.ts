@@ -101,7 +101,17 @@ function useStatus<T>(path: string, refreshMs = 0, enabled = true): Loaded<T> {
   });
 }
 
-export const useTargets = (refreshMs: number) => useStatus<TargetsResult>('/targets', refreshMs);
+/** With what is wrong with discovery, which the server says as warnings. */
+export function useTargets(refreshMs: number): Loaded<TargetsResult> {
+  return useQuery<TargetsResult, ApiError>({
+    queryKey: ['status', '/targets'],
+    queryFn: async ({ signal }) => {
+      const { data, warnings } = await ask<TargetsResult>('/targets', {}, signal);
+      return { ...data, discoveryFailures: warnings };
+    },
+    refetchInterval: every(refreshMs),
+  });
+}
 /** What each relabelling rule of a pool makes of labels. */
 export function useRelabelSteps(pool: string, labels: Labels): Loaded<RelabelStep[]> {
   const text = JSON.stringify(labels);

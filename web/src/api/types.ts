@@ -107,6 +107,8 @@ export interface TargetsResult {
   droppedTargets: DroppedTarget[];
   droppedTargetCounts?: Record<string, number>;
   invalidTargets?: InvalidTarget[];
+  /** What is wrong with discovery; targets found earlier stay. */
+  discoveryFailures?: string[];
 }
 
 export interface BuildInfo {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use axum::extract::{OriginalUri, Request, State as Extract};
 use axum::response::{IntoResponse, Response};
 use http::{StatusCode, header};
+use model::histogram::{RESERVED_SCHEMA_MAX, SCHEMA_MAX};
 use model::{LabelsBuilder, Metadata};
 use serde_json::json;
 use wire::csv::Format as CsvFormat;
@@ -80,9 +81,10 @@ pub(crate) async fn prometheus(
         };
     let content_type =
         request.headers().get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or("");
-    let format = match content_type.trim_start().starts_with("application/openmetrics-text") {
-        true => Format::OpenMetricsText,
-        false => Format::PrometheusText,
+    let format = match content_type.trim_start() {
+        text if text.starts_with("application/openmetrics-text") => Format::OpenMetricsText,
+        text if text.starts_with("application/vnd.google.protobuf") => Format::Protobuf,
+        _ => Format::PrometheusText,
     };
     let arrival = Arrival::new(Protocol::Prometheus, tenant);
     let fill = move |filling: &mut Filling<'_>| {
@@ -388,9 +390,7 @@ impl Exposition {
             match exemplar.to_exemplar(&mut self.scratch) {
                 Ok(exemplar) => filling.batch.add_exemplar(added, exemplar, timestamp_ms),
                 Err(error) => {
-                    filling
-                        .refusals()
-                        .add("invalid", 1, || format!("an exemplar of {}: {error}", series.id));
+                    filling.refusals().add("invalid", 1, || format!("an exemplar of {}: {error}", series.id));
                 }
             }
         }

@@ -144,15 +144,28 @@ fn relative_paths_are_relative_to_their_file() {
     let directory = tempfile::tempdir().expect("a directory");
     let jobs = directory.path().join("jobs");
     std::fs::create_dir(&jobs).expect("made");
-    write(&directory.path().join("kymo.yml"), "scrape_config_files: ['jobs/*.yml']");
+    write(
+        &directory.path().join("kymo.yml"),
+        "global: {scrape_failure_log_file: all.log, series_limit: 5}\nscrape_config_files: ['jobs/*.yml']",
+    );
     write(
         &jobs.join("b.yml"),
         "scrape_configs: [{job_name: b, file_sd_configs: [{files: [t.json, /abs/t.yml]}]}]",
     );
-    write(&jobs.join("a.yml"), "scrape_configs: [{job_name: a, tls_config: {ca_file: ca.pem}}]");
+    write(
+        &jobs.join("a.yml"),
+        "scrape_configs: [{job_name: a, series_limit: 7, scrape_failure_log_file: a.log, tls_config: {ca_file: ca.pem}}]",
+    );
     let config = load(&directory.path().join("kymo.yml"), &|_| None, Features::default()).expect("valid");
     let names: Vec<&str> = config.scrape.jobs.iter().map(|job| job.name.as_str()).collect();
     assert_eq!(names, ["a", "b"]);
+    let logs: Vec<&str> = config.scrape.jobs.iter().map(|job| job.failure_log_file.as_str()).collect();
+    assert_eq!(
+        logs,
+        [jobs.join("a.log").to_string_lossy(), directory.path().join("all.log").to_string_lossy()]
+    );
+    let limits: Vec<u64> = config.scrape.jobs.iter().map(|job| job.series_limit).collect();
+    assert_eq!(limits, [7, 5]);
     assert_eq!(config.scrape.jobs[0].http.tls_config.ca_file, jobs.join("ca.pem").to_string_lossy());
     let files = &config.scrape.jobs[1].discovery.file_sd_configs[0].files;
     assert_eq!(files[..], [jobs.join("t.json").to_string_lossy().into_owned(), "/abs/t.yml".to_owned()]);

@@ -1,6 +1,7 @@
 //! What jobs inherit.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use http_client::InvalidSettings;
 use model::size::ByteSize;
@@ -60,6 +61,14 @@ pub struct Global {
 }
 
 impl Global {
+    /// Makes relative paths relative to `directory` instead of where the process runs.
+    pub fn set_directory(&mut self, directory: &Path) {
+        if !self.scrape_failure_log_file.is_empty() {
+            self.scrape_failure_log_file =
+                directory.join(&self.scrape_failure_log_file).to_string_lossy().into_owned();
+        }
+    }
+
     /// The scrape interval with its default.
     pub fn interval_ms(&self) -> i64 {
         if self.scrape_interval.0 == 0 { 60_000 } else { self.scrape_interval.0 }

@@ -6,7 +6,7 @@ import { useLayoutEffect, useMemo, useRef, useState } from 'react';
 import { useKept, useTargets } from '../../api/hooks';
 import type { TargetsResult } from '../../api/types';
 import { IconDown, IconRight } from '../../app/icons';
-import { ErrorNote, StateDot } from '../../app/parts';
+import { ErrorNote, StateDot, WarnNote } from '../../app/parts';
 import { useTime } from '../../app/timeControl';
 import { useUrlParams } from '../../app/useUrlParams';
 import { ruleText } from '../targets/relabelData';
@@ -84,6 +84,9 @@ function Loaded({ data }: { data: TargetsResult }) {
   const unkept = pools.reduce((sum, one) => sum + (pool === '' || one.pool === pool ? one.unkept : 0), 0);
   return (
     <Stack gap="sm">
+      {data.discoveryFailures?.map((failure) => (
+        <WarnNote key={failure}>{failure}</WarnNote>
+      ))}
       <Pools pools={pools} chosen={pool} onChoose={(next) => change({ pool: next })} />
       <div className="target-bar">
         <SegmentedControl
