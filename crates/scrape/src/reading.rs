@@ -137,16 +137,11 @@ impl<'a, 's> Reading<'a, 's> {
         }
     }
 
-    fn histogram(&mut self, series: HistogramSeries<'a>) -> Result<(), ScrapeError> {
-        let histogram = match self.bounded(series.histogram.clone(), &series.id)? {
-            Some(histogram) => histogram,
-            None => {
-                self.counts.scraped += 1;
-                return Ok(());
-            }
-        };
+    fn histogram(&mut self, mut series: HistogramSeries<'a>) -> Result<(), ScrapeError> {
+        let histogram = std::mem::take(&mut series.histogram);
         let pack = |labels: &mut LabelsBuilder| series.pack_labels(labels);
         let Some(admitted) = self.admit(&series.id, series.timestamp_ms, pack)? else { return Ok(()) };
+        let Some(histogram) = self.bounded(histogram, &series.id)? else { return Ok(()) };
         let Admitted { at, in_batch, timestamp_ms } = admitted;
         let wants_start = self.scrape.recipe.job.start_timestamps;
         let start_ms = series.start_ms.filter(|_| wants_start).unwrap_or(UNKNOWN_START_MS);

@@ -354,8 +354,8 @@ impl Exposition {
     }
 
     /// Protobuf only.
-    fn add_histogram(&mut self, filling: &mut Filling<'_>, series: HistogramSeries<'_>) {
-        let mut histogram = series.histogram.clone();
+    fn add_histogram(&mut self, filling: &mut Filling<'_>, mut series: HistogramSeries<'_>) {
+        let mut histogram = std::mem::take(&mut series.histogram);
         if histogram.schema <= RESERVED_SCHEMA_MAX {
             histogram.reduce_resolution(SCHEMA_MAX);
         }

@@ -11,7 +11,7 @@ use wire::protobuf::{Writer, zigzag_encode};
 use super::exporter::{Exporter, Reply};
 use super::pools::{Server, active};
 use super::virtual_time::{Bench, Exposed, pass_s};
-use super::{eventually, histograms, job, series, shared, values};
+use super::{eventually, histograms, job, rule, series, shared, values};
 use crate::settings::{EscapingScheme, Job, ScrapeProtocol, ValidationScheme};
 use crate::status::Health;
 
@@ -190,6 +190,13 @@ async fn answers_that_are_no_protobuf_or_hold_nonsense_fail() {
     let (storage, error, _) = scrape(family("h", 4, 7, &nonsense), Health::Down, native).await;
     assert!(error.starts_with("metric h: invalid native histogram: positive side"), "{error}");
     assert!(values(&storage, "up").iter().all(|up| *up == Some(0.0)));
+    // What relabelling drops is not looked at.
+    let drops = |job: &mut Job| {
+        native(job);
+        job.metric_relabel.push(rule(r#"{"source_labels":["__name__"],"regex":"h","action":"drop"}"#));
+    };
+    let (_, error, _) = scrape(family("h", 4, 7, &nonsense), Health::Up, drops).await;
+    assert_eq!(error, "");
 }
 
 const CLASSIC: &str =
