@@ -269,10 +269,12 @@ impl ScrapeConfig {
     }
 
     fn check(&self) -> Result<(), InvalidSettings> {
+        // Prometheus reads the mechanisms of discovery, and finds their faults, before it looks at the name.
+        self.targets.check(!self.relabel_configs.is_empty())?;
         if self.job_name.is_empty() {
             return Err(InvalidSettings::at(["job_name"], "job_name is empty"));
         }
-        self.targets.check(!self.relabel_configs.is_empty())
+        Ok(())
     }
 
     fn times(&self, global: &Global) -> Result<(i64, i64), InvalidSettings> {
