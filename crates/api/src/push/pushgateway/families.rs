@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use model::{Labels, LabelsBuilder, METRIC_NAME, Metadata, MetricType};
-use wire::exposition::{Entry, Format, Parser};
+use wire::exposition::{Entry, Format, Options, Parser};
 use wire::metric_family::{self, PushedSample};
 
 use crate::error::ApiError;
@@ -62,7 +62,8 @@ struct Collector<'a> {
 
 impl Collector<'_> {
     fn text(&mut self, body: &[u8], format: Format) -> Result<(), String> {
-        let mut parser = Parser::new(body, format).suppress_created(true);
+        let options = Options { suppress_created: true, ..Options::default() };
+        let mut parser = Parser::with_options(body, format, options);
         let mut family = String::new();
         let fault = |error: &dyn std::fmt::Display| format!("text format parsing error: {error}");
         while let Some(entry) = parser.next_entry().map_err(|error| fault(&error))? {
@@ -89,7 +90,8 @@ impl Collector<'_> {
                     self.family(&name).metadata.help = text.into_owned();
                 }
                 Entry::Unit { name, unit } => self.family(&name).metadata.unit = unit.to_owned(),
-                Entry::Comment(_) => {}
+                // Text has no native histograms.
+                Entry::Comment(_) | Entry::Histogram(_) => {}
             }
         }
         self.families.retain(|_, family| !family.samples.is_empty());
