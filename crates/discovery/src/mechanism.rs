@@ -48,6 +48,7 @@ mod ovhcloud;
 mod puppetdb;
 mod scaleway;
 mod triton;
+mod uyuni;
 mod vultr;
 
 /// What each mechanism's settings can do.
@@ -149,6 +150,7 @@ mechanisms! {
     PuppetDb(puppetdb::Settings) = "puppetdb_sd_configs",
     Scaleway(scaleway::Settings) = "scaleway_sd_configs",
     Triton(triton::Settings) = "triton_sd_configs",
+    Uyuni(uyuni::Settings) = "uyuni_sd_configs",
     Vultr(vultr::Settings) = "vultr_sd_configs",
 }
 

@@ -31,6 +31,11 @@ impl Token {
         self.ends.is_none_or(|ends| Instant::now() + ENDS_EARLY < ends)
     }
 
+    /// What it is, to be sent where no header is.
+    pub(crate) fn text(&self) -> &str {
+        self.text.reveal()
+    }
+
     /// Adds `Authorization: Bearer`.
     pub(crate) fn authorize(&self, request: &mut Request) -> Result<(), Fault> {
         set_secret(request, AUTHORIZATION.as_str(), &format!("Bearer {}", self.text.reveal()))

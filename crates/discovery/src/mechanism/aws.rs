@@ -1,6 +1,7 @@
-//! AWS: machines of EC2 (`ec2_sd_configs`) and Lightsail (`lightsail_sd_configs`), and both by role (`aws_sd_configs`).
+//! AWS: machines of EC2 (`ec2_sd_configs`) and Lightsail (`lightsail_sd_configs`), and both, and tasks of ECS, by role
+//! (`aws_sd_configs`).
 //!
-//! Map: here who we are to AWS, and requests signed with it · [`ec2`] · [`lightsail`] · [`unified`] by role.
+//! Map: here who we are to AWS, and requests signed with it · [`ec2`] · [`ecs`] · [`lightsail`] · [`unified`] by role.
 
 use std::sync::Arc;
 
@@ -13,6 +14,7 @@ use crate::place::Shared;
 use crate::refresh::interval;
 
 pub(crate) mod ec2;
+mod ecs;
 pub(crate) mod lightsail;
 pub(crate) mod unified;
 

@@ -16,7 +16,7 @@ use crate::place::Shared;
 use crate::refresh::Refresh;
 
 /// The version of the API.
-const VERSION: &str = "2016-11-15";
+pub(super) const VERSION: &str = "2016-11-15";
 /// Instances of one page.
 const PAGE: &str = "1000";
 
@@ -90,10 +90,10 @@ pub(super) struct Source {
 }
 
 /// A list in the XML of EC2.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(default)]
-struct Items<T> {
-    item: Vec<T>,
+pub(super) struct Items<T> {
+    pub(super) item: Vec<T>,
 }
 
 impl<T> Default for Items<T> {

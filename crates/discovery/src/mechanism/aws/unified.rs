@@ -1,10 +1,10 @@
-//! `aws_sd_configs`: EC2 and Lightsail by role. Prometheus' other roles load, and fail when they are asked.
+//! `aws_sd_configs`: EC2, ECS and Lightsail by role. Prometheus' other roles load, and fail when they are asked.
 
 use http_client::{InvalidSettings, Secret};
 use model::time::DurationMs;
 use serde::Deserialize;
 
-use super::{ec2, lightsail};
+use super::{ec2, ecs, lightsail};
 use crate::fetch::Fault;
 use crate::group::TargetGroup;
 use crate::mechanism::{Configured, fault_at};
@@ -17,21 +17,21 @@ const ROLES: [&str; 7] = ["ec2", "ecs", "elasticache", "lightsail", "mq", "msk",
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Settings {
-    role: String,
-    region: String,
-    endpoint: String,
-    access_key: String,
-    secret_key: Secret,
-    profile: String,
-    role_arn: String,
-    external_id: String,
-    clusters: Vec<String>,
-    request_concurrency: u32,
-    refresh_interval: DurationMs,
-    port: u16,
-    filters: Vec<ec2::Filter>,
+    pub(super) role: String,
+    pub(super) region: String,
+    pub(super) endpoint: String,
+    pub(super) access_key: String,
+    pub(super) secret_key: Secret,
+    pub(super) profile: String,
+    pub(super) role_arn: String,
+    pub(super) external_id: String,
+    pub(super) clusters: Vec<String>,
+    pub(super) request_concurrency: u32,
+    pub(super) refresh_interval: DurationMs,
+    pub(super) port: u16,
+    pub(super) filters: Vec<ec2::Filter>,
     #[serde(rename = "*")]
-    http: http_client::Settings,
+    pub(super) http: http_client::Settings,
 }
 
 impl Default for Settings {
@@ -74,6 +74,7 @@ impl Configured for Settings {
 #[derive(Debug)]
 enum Source {
     Ec2(Box<ec2::Source>),
+    Ecs(Box<ecs::Source>),
     Lightsail(Box<lightsail::Source>),
 }
 
@@ -100,6 +101,7 @@ impl Source {
                 };
                 Ok(Self::Ec2(Box::new(ec2::Source::new(&settings, shared)?)))
             }
+            "ecs" => Ok(Self::Ecs(Box::new(ecs::Source::new(settings, shared)?))),
             "lightsail" => {
                 let settings = lightsail::Settings {
                     endpoint,
@@ -115,7 +117,9 @@ impl Source {
                 };
                 Ok(Self::Lightsail(Box::new(lightsail::Source::new(&settings, shared)?)))
             }
-            other => Err(Fault::Other(format!("role {other:?} is not supported yet; use ec2 or lightsail"))),
+            other => {
+                Err(Fault::Other(format!("role {other:?} is not supported yet; use ec2, ecs or lightsail")))
+            }
         }
     }
 }
@@ -124,6 +128,7 @@ impl Refresh for Source {
     async fn refresh(&mut self) -> Result<Vec<TargetGroup>, Fault> {
         match self {
             Self::Ec2(source) => source.refresh().await,
+            Self::Ecs(source) => source.refresh().await,
             Self::Lightsail(source) => source.refresh().await,
         }
     }

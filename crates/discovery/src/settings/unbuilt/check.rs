@@ -19,22 +19,6 @@ fn secret_or_file(found: &Found, mechanism: &str) -> Checked {
     }
 }
 
-fn http_url(url: &str) -> Checked {
-    if url.is_empty() {
-        return Err("URL is missing".to_owned());
-    }
-    let Some((scheme, rest)) = url.split_once("://") else {
-        return Err(format!("URL scheme must be 'http' or 'https', and {url:?} has none"));
-    };
-    if !matches!(scheme, "http" | "https") {
-        return Err("URL scheme must be 'http' or 'https'".to_owned());
-    }
-    if rest.split(['/', '?', '#']).next().is_none_or(str::is_empty) {
-        return Err("host is missing in URL".to_owned());
-    }
-    Ok(())
-}
-
 fn zookeeper(found: &Found, mechanism: &str) -> Checked {
     if found.list("servers").is_empty() {
         return Err(format!("{mechanism} SD config must contain at least one Zookeeper server"));
@@ -71,9 +55,4 @@ pub(super) fn outscale(found: &Found) -> Checked {
 
 pub(super) fn stackit(found: &Found) -> Checked {
     require(found, &["project"], "STACKIT")
-}
-
-pub(super) fn uyuni(found: &Found) -> Checked {
-    require(found, &["server", "username", "password"], "uyuni")?;
-    http_url(found.text("server")).map_err(|fault| format!("uyuni SD server: {fault}"))
 }

@@ -16,7 +16,6 @@ pub(super) const MECHANISMS: &[Mechanism] = &[
     Mechanism { key: "outscale_sd_configs", keys: OUTSCALE, http: true, check: check::outscale },
     Mechanism { key: "serverset_sd_configs", keys: ZOOKEEPER, http: false, check: check::serverset },
     Mechanism { key: "stackit_sd_configs", keys: STACKIT, http: true, check: check::stackit },
-    Mechanism { key: "uyuni_sd_configs", keys: UYUNI, http: true, check: check::uyuni },
 ];
 
 const ZOOKEEPER: &[Key] = &[key("servers", Texts), key("paths", Texts), key("timeout", Duration)];
@@ -59,13 +58,4 @@ const STACKIT: &[Key] = &[
     key("credentials_file_path", Text),
     key("refresh_interval", Duration),
     key("port", Int),
-];
-
-const UYUNI: &[Key] = &[
-    key("server", Text),
-    key("username", Text),
-    key("password", Secret),
-    key("entitlement", Text),
-    key("separator", Text),
-    key("refresh_interval", Duration),
 ];
