@@ -93,3 +93,51 @@ export async function expectNoSideScroll(page: Page): Promise<void> {
   );
   expect(overflow).toBeLessThanOrEqual(0);
 }
+
+/** Texts whose contrast with what is behind them is under WCAG AA's 4.5 : 1 (3 : 1 if large). */
+export function poorContrast(page: Page): Promise<string[]> {
+  return page.evaluate(() => {
+    const canvas = document.createElement('canvas');
+    canvas.width = 1;
+    canvas.height = 1;
+    const context = canvas.getContext('2d', { willReadFrequently: true });
+    if (!context) throw new Error('no canvas');
+    const parse = (color: string): number[] => {
+      context.clearRect(0, 0, 1, 1);
+      context.fillStyle = color;
+      context.fillRect(0, 0, 1, 1);
+      return [...context.getImageData(0, 0, 1, 1).data];
+    };
+    const luminance = (color: number[]) => {
+      const [r = 0, g = 0, b = 0] = color.map((c) => {
+        const s = c / 255;
+        return s <= 0.04045 ? s / 12.92 : ((s + 0.055) / 1.055) ** 2.4;
+      });
+      return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+    };
+    const behind = (element: Element): number[] => {
+      for (let at: Element | null = element; at; at = at.parentElement) {
+        const color = parse(getComputedStyle(at).backgroundColor);
+        if ((color[3] ?? 0) > 250) return color;
+      }
+      return [255, 255, 255, 255];
+    };
+    const poor: string[] = [];
+    const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+    for (let node = walker.nextNode(); node; node = walker.nextNode()) {
+      const words = node.textContent?.trim() ?? '';
+      const element = node.parentElement;
+      if (words === '' || !element || !element.checkVisibility({ opacityProperty: true })) continue;
+      if (element.closest('script, style, noscript, [disabled], .visually-hidden, .skip-link')) continue;
+      const style = getComputedStyle(element);
+      const [light = 0, dark = 0] = [luminance(parse(style.color)), luminance(behind(element))].sort(
+        (a, b) => b - a,
+      );
+      const ratio = (light + 0.05) / (dark + 0.05);
+      const size = parseFloat(style.fontSize);
+      const large = size >= 24 || (size >= 18.66 && Number(style.fontWeight) >= 700);
+      if (ratio < (large ? 3 : 4.5)) poor.push(`${ratio.toFixed(2)} ${words.slice(0, 40)}`);
+    }
+    return [...new Set(poor)];
+  });
+}

@@ -16,6 +16,7 @@ const Overview = lazy(() => import('../pages/overview/Overview'));
 const Explore = lazy(() => import('../pages/explore/Explore'));
 const Targets = lazy(() => import('../pages/targets/Targets'));
 const Discovery = lazy(() => import('../pages/discovery/Discovery'));
+const Push = lazy(() => import('../pages/push/Push'));
 const Status = lazy(() => import('../pages/status/Status'));
 const Alerts = lazy(() => import('../pages/alerts/Alerts'));
 
@@ -60,6 +61,7 @@ export function App() {
                     <Route path="/query" element={<MovedTo path="/explore" />} />
                     <Route path="/targets" element={<Targets />} />
                     <Route path="/discovery" element={<Discovery />} />
+                    <Route path="/push" element={<Push />} />
                     <Route path="/status" element={<Status />} />
                     <Route path="/alerts" element={<Alerts />} />
                     <Route path="*" element={<NotFound />} />

@@ -6,6 +6,8 @@ const KEYS: [string[], string][] = [
   [['g', 'o'], 'Go to Overview'],
   [['g', 'e'], 'Go to Explore'],
   [['g', 't'], 'Go to Targets'],
+  [['g', 'd'], 'Go to Discovery'],
+  [['g', 'p'], 'Go to Push'],
   [['g', 's'], 'Go to Status'],
   [['['], 'Earlier by half the range'],
   [[']'], 'Later by half the range'],

@@ -32,7 +32,10 @@ export function Shell({ children }: { children: ReactNode }) {
   const rules = useRules(0);
   const kymo = useKymoStatus(0);
   const alerting = rules.data !== undefined && (rules.data.groups.length > 0 || kymo.data === null);
-  const pages = PAGES.filter((page) => page.path !== '/alerts' || alerting);
+  // So are sources of pushes where the server knows of them: a Prometheus does not.
+  const pages = PAGES.filter(
+    (page) => (page.path !== '/alerts' || alerting) && (page.path !== '/push' || kymo.data !== null),
+  );
   const page = pageAt(pathname);
 
   useEffect(() => {

@@ -57,6 +57,12 @@ export const IconTargets = draw(
     <circle cx="12" cy="12" r="0.6" fill="currentColor" />
   </>,
 );
+export const IconPush = draw(
+  <>
+    <path d="M12 3.5v10M8 9.7l4 4 4-4" />
+    <path d="M4 14.5V18a2 2 0 0 0 2 2h12a2 2 0 0 0 2-2v-3.5" />
+  </>,
+);
 export const IconAlerts = draw(
   <>
     <path d="M6 16.5V11a6 6 0 1 1 12 0v5.5l1.5 1.5h-15z" />

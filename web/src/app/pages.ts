@@ -1,5 +1,13 @@
 // The pages, in the order of the rail.
-import { IconAlerts, IconDiscovery, IconExplore, IconOverview, IconStatus, IconTargets } from './icons';
+import {
+  IconAlerts,
+  IconDiscovery,
+  IconExplore,
+  IconOverview,
+  IconPush,
+  IconStatus,
+  IconTargets,
+} from './icons';
 
 export interface PageEntry {
   path: string;
@@ -60,6 +68,15 @@ export const PAGES: readonly PageEntry[] = [
     key: 'd',
     ranged: false,
     refreshMs: 30_000,
+  },
+  {
+    path: '/push',
+    name: 'Push',
+    about: 'Who sends samples here, and what was wrong with them',
+    icon: IconPush,
+    key: 'p',
+    ranged: false,
+    refreshMs: 15_000,
   },
   {
     path: '/status',
