@@ -15,12 +15,13 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use stdx::memory::Budget;
 use tokio::net::{TcpListener, UdpSocket, UnixDatagram};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::push::{LineSettings, Noticed, Protocol, Source, store};
+use crate::push::{LineSettings, Noticed, Protocol, Source, begin_store};
 use crate::server::StartError;
 use crate::state::State;
 use datagrams::Datagrams;
@@ -28,7 +29,7 @@ use lines::{LineProtocol, Parcel};
 use statsd::Statsd;
 
 /// Batches between the sockets of a protocol and storage.
-const QUEUE_MAX: usize = 64;
+const QUEUE_MAX: usize = 1_024;
 
 /// Listeners that were bound.
 pub(crate) struct Listeners {
@@ -154,32 +155,44 @@ struct Endpoint {
 }
 
 impl Endpoint {
+    /// The memory of the protocol.
+    fn budget(&self) -> &Arc<Budget> {
+        self.state.intake.budget(self.source.protocol)
+    }
+
     /// Counts what was thrown away.
     fn drop_counted(&self, reason: &'static str, items: usize) {
         self.state.metrics.push.count_dropped(self.source.protocol, reason, items);
     }
 }
 
-/// Writes what the sockets of a protocol have gathered, one batch after the other.
+/// Writes what the sockets of a protocol have gathered. What has come meanwhile shares one sync of the disk.
 async fn write_parcels(state: Arc<State>, mut parcels: mpsc::Receiver<Parcel>) {
-    while let Some(parcel) = parcels.recv().await {
-        let state = Arc::clone(&state);
-        let written = tokio::task::spawn_blocking(move || write_parcel(&state, parcel));
+    let mut together = Vec::new();
+    while parcels.recv_many(&mut together, QUEUE_MAX).await > 0 {
+        let (state, parcels) = (Arc::clone(&state), std::mem::take(&mut together));
+        let written = tokio::task::spawn_blocking(move || write_together(&state, parcels));
         if let Err(error) = written.await {
             tracing::error!(%error, "writing what a listener gathered panicked");
         }
     }
 }
 
-fn write_parcel(state: &State, parcel: Parcel) {
-    let Parcel { source, mut batch, noticed } = parcel;
-    let tenant = source.tenant.clone();
-    let (protocol, samples) = (source.protocol, batch.sample_count());
-    if let Err(error) = store(state, &tenant, source, &mut batch, noticed) {
-        state.metrics.push.count_dropped(protocol, "not_written", samples);
-        tracing::warn!(%protocol, error = error.message(), samples, "what a listener gathered is not written");
+fn write_together(state: &State, parcels: Vec<Parcel>) {
+    let begin = |parcel: Parcel| {
+        let Parcel { source, mut batch, noticed, .. } = parcel;
+        let (tenant, protocol, samples) = (source.tenant.clone(), source.protocol, batch.sample_count());
+        let storing = begin_store(state, &tenant, source, &mut batch, noticed);
+        state.intake.give_back(batch);
+        (storing, protocol, samples)
+    };
+    let begun: Vec<_> = parcels.into_iter().map(begin).collect();
+    for (storing, protocol, samples) in begun {
+        if let Err(error) = storing.finish(state) {
+            state.metrics.push.count_dropped(protocol, "not_written", samples);
+            tracing::warn!(%protocol, error = error.message(), samples, "what a listener gathered is not written");
+        }
     }
-    state.intake.give_back(batch);
 }
 
 fn listen_error(protocol: Protocol, listen: String, source: io::Error) -> StartError {

@@ -273,8 +273,8 @@ fn decode_and_fill<T>(
     Done { result, accepted_count, written, refusals, durable }
 }
 
-/// Writes a batch that did not come as a request (a listener's, an aggregator's), waits until it is durable, and counts it. Empties the batch. For
-/// blocking threads. `bytes` is what came over the network for it.
+/// Writes a batch that did not come as a request (a listener's, an aggregator's), waits until it is durable, and counts it. Empties the
+/// batch. For blocking threads.
 ///
 /// # Errors
 /// 429 or 503 as for requests; the batch is not written then.
@@ -285,18 +285,53 @@ pub(crate) fn store(
     batch: &mut WriteBatch,
     noticed: Noticed,
 ) -> Result<(), ApiError> {
+    begin_store(state, tenant, source, batch, noticed).finish(state)
+}
+
+/// As [`store`], without waiting: many batches can be begun and then wait for one sync of the disk together.
+pub(crate) fn begin_store(
+    state: &State,
+    tenant: &TenantId,
+    source: Source,
+    batch: &mut WriteBatch,
+    noticed: Noticed,
+) -> Storing {
     let started = state.deps.clock.monotonic();
     let mut sink = Sink::new(state, tenant);
     sink.refusals = noticed.refusals;
-    let result = sink.append(batch).and_then(|_| {
-        std::mem::take(&mut sink.durable)
-            .into_iter()
-            .try_for_each(|durable| durable.wait().map_err(write_error))
-    });
+    let result = sink.append(batch).map(drop);
     batch.clear();
-    let seen = Seen::of(noticed.bytes, sink.accepted_count, &sink.refusals, result.as_ref().err());
-    record(state, source, &seen, started);
-    result
+    let Sink { accepted_count, written, refusals, durable, .. } = sink;
+    Storing {
+        source,
+        bytes: noticed.bytes,
+        done: Done { result, accepted_count, written, refusals, durable },
+        started,
+    }
+}
+
+/// A batch that is in storage, but not yet durable.
+#[must_use = "it counts only once it is finished"]
+pub(crate) struct Storing {
+    source: Source,
+    bytes: usize,
+    done: Done<()>,
+    started: Duration,
+}
+
+impl Storing {
+    /// Waits until it is durable, and counts it.
+    ///
+    /// # Errors
+    /// As [`store`].
+    pub(crate) fn finish(self, state: &State) -> Result<(), ApiError> {
+        let Done { result, accepted_count, refusals, durable, .. } = self.done;
+        let result = result
+            .and_then(|()| durable.into_iter().try_for_each(|durable| durable.wait().map_err(write_error)));
+        let seen = Seen::of(self.bytes, accepted_count, &refusals, result.as_ref().err());
+        record(state, self.source, &seen, self.started);
+        result
+    }
 }
 
 /// What a listener noticed while it filled a batch.

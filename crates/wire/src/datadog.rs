@@ -55,11 +55,12 @@ pub type Take<'t, 'a> = &'t mut dyn FnMut(usize, Result<&Series<'a>, String>) ->
 /// # Errors
 /// If it is not JSON of this shape; series before the fault have been handed over.
 pub fn read_json<'a>(body: &'a [u8], take: Take<'_, 'a>) -> Result<(), JsonError> {
-    let mut payload = Payload { take, series: Series::default(), ended: false };
+    let mut payload = Payload { take, series: Series::default(), has_series: false, ended: false };
     let mut deserializer = serde_json::Deserializer::from_slice(body);
     let read = (&mut payload).deserialize(&mut deserializer).and_then(|()| deserializer.end());
     match read {
         Err(error) if !payload.ended => Err(JsonError::new(&error)),
+        Ok(()) if !payload.has_series => Err(JsonError::missing("series")),
         _ => Ok(()),
     }
 }
@@ -67,6 +68,7 @@ pub fn read_json<'a>(body: &'a [u8], take: Take<'_, 'a>) -> Result<(), JsonError
 struct Payload<'t, 'a> {
     take: Take<'t, 'a>,
     series: Series<'a>,
+    has_series: bool,
     ended: bool,
 }
 
@@ -88,6 +90,7 @@ impl<'a> Visitor<'a> for &mut Payload<'_, 'a> {
     fn visit_map<A: MapAccess<'a>>(self, mut fields: A) -> Result<(), A::Error> {
         while let Some(Key(key)) = fields.next_key::<Key<'a>>()? {
             if key == "series" {
+                self.has_series = true;
                 fields.next_value_seed(SeriesList(&mut *self))?;
             } else {
                 fields.next_value::<IgnoredAny>()?;

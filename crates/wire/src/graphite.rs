@@ -38,7 +38,7 @@ impl<'a> Line<'a> {
                 let seconds =
                     parse_float(text.as_bytes()).map_err(|_| "the timestamp is not a number of seconds")?;
                 let ms = (seconds * 1_000.0).round();
-                if !(ms.abs() < 9e18) {
+                if ms.is_nan() || ms.abs() >= 9e18 {
                     return Err("the timestamp is out of range");
                 }
                 Some(ms as i64)

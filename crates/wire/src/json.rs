@@ -180,6 +180,10 @@ impl<'de> Visitor<'de> for Pairs<'_, 'de> {
 pub struct JsonError(String);
 
 impl JsonError {
+    pub(crate) fn missing(name: &str) -> Self {
+        Self(format!("{name:?} is missing"))
+    }
+
     pub(crate) fn new(error: &serde_json::Error) -> Self {
         Self(error.to_string())
     }

@@ -3,6 +3,7 @@
 use std::mem;
 use std::sync::Arc;
 
+use stdx::memory::Reservation;
 use storage::WriteBatch;
 use wire::opentsdb::Command;
 use wire::statsd;
@@ -25,6 +26,8 @@ pub(super) struct Parcel {
     pub(super) source: Source,
     pub(super) batch: WriteBatch,
     pub(super) noticed: Noticed,
+    /// Memory of the batch, while it waits.
+    pub(super) _held: Reservation,
 }
 
 /// What to do on a connection after a line.
@@ -120,10 +123,16 @@ impl Gathering {
         self.batch.size_bytes() + self.bytes
     }
 
+    /// Bytes of the batch.
+    pub(super) fn batch_bytes(&self) -> u64 {
+        self.batch.size_bytes() as u64
+    }
+
     /// Hands over what was gathered. StatsD's values wait in the aggregate; here only what was noticed goes.
-    pub(super) fn take(&mut self, endpoint: &Endpoint) -> Parcel {
+    pub(super) fn take(&mut self, endpoint: &Endpoint, held: Reservation) -> Parcel {
         let next = endpoint.state.intake.take_batch();
         Parcel {
+            _held: held,
             source: endpoint.source.clone(),
             batch: mem::replace(&mut self.batch, next),
             noticed: noticed(mem::take(&mut self.bytes), mem::take(&mut self.refusals)),

@@ -16,11 +16,11 @@ use super::Endpoint;
 use super::lines::{Gathering, Reply};
 
 /// Connections of one listener at one time; further ones wait in the system's backlog.
-const CONNECTIONS_MAX: usize = 1_024;
+const CONNECTIONS_MAX: usize = 512;
 /// A longer line ends its connection.
 const LINE_BYTES_MAX: usize = 64 << 10;
 /// What is gathered is handed over at this size, or after [`LINGER`].
-const GATHERED_BYTES_MAX: usize = 1 << 20;
+const GATHERED_BYTES_MAX: usize = 128 << 10;
 /// How long a sample may wait for company.
 const LINGER: Duration = Duration::from_millis(500);
 /// Wait after a failed accept (no file descriptor left), so that the loop does not spin.
@@ -140,7 +140,9 @@ async fn hand_over(gathering: &mut Gathering, endpoint: &Endpoint) {
     if gathering.is_empty() {
         return;
     }
-    let parcel = gathering.take(endpoint);
+    // It is there already; whoever comes next is refused instead.
+    let held = endpoint.budget().reserve_anyway(gathering.batch_bytes());
+    let parcel = gathering.take(endpoint, held);
     if endpoint.queue.send(parcel).await.is_err() {
         tracing::debug!("a listener's last lines came after the end");
     }

@@ -226,3 +226,44 @@ fn datadog_series_and_sketches_are_written() {
     assert_eq!(server.client.get("/datadog/api/v1/validate").text(), r#"{"valid":true}"#);
     assert_eq!(post(&server, "/datadog/api/v1/check_run", b"[]").status, 202);
 }
+
+#[test]
+fn bad_input_of_every_protocol_is_refused_and_the_next_push_is_taken() {
+    let server = TestServer::start_with(Settings { write_bytes_max: 100_000, ..settings() });
+    let good: [(&str, &[u8]); 9] = [
+        ("/write", b"a v=1"),
+        ("/api/v1/import/json", br#"{"metric":"a","value":1}"#),
+        ("/api/v1/import", br#"{"metric":{"__name__":"a"},"values":[1],"timestamps":[1]}"#),
+        ("/api/v1/import/csv?format=1:metric:a", b"1"),
+        ("/api/v1/import/prometheus", b"a 1\n"),
+        ("/api/v1/import/graphite", b"a 1"),
+        ("/api/put", br#"{"metric":"a","timestamp":1435781400,"value":1}"#),
+        ("/datadog/api/v1/series", br#"{"series":[{"metric":"a","points":[[1435781400,1]]}]}"#),
+        ("/metrics/job/j", b"a 1\n"),
+    ];
+    for (target, body) in good {
+        let send = |headers: &[(&str, &str)], body: &[u8]| {
+            server.client.request("POST", target, headers, body).status
+        };
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        encoder.write_all(body).expect("in memory");
+        let zipped = encoder.finish().expect("in memory");
+        assert_eq!(
+            send(&[("content-encoding", "gzip")], &zipped[..zipped.len() - 4]),
+            400,
+            "{target}: cut off"
+        );
+        assert_eq!(send(&[("content-encoding", "zstd")], &zipped), 400, "{target}: wrong compression");
+        assert_eq!(send(&[("content-encoding", "br")], body), 415, "{target}: unknown compression");
+        assert_eq!(send(&[], &vec![b' '; 100_001]), 413, "{target}: too large");
+        assert_eq!(send(&[("x-scope-orgid", "a/b")], body), 400, "{target}: no tenant's name");
+        for wrong in
+            [&b"\xff\xfe\xfd 1 1\n"[..], b"{\"metric\":\"a\xff\",\"value\":1}", b"[[[[[[", b"\0\0\0\0"]
+        {
+            let status = send(&[], wrong);
+            assert_eq!(status, 400, "{target}: {wrong:?}");
+        }
+        let status = send(&[("content-encoding", "gzip")], &zipped);
+        assert!((200..300).contains(&status), "{target}: {status}");
+    }
+}

@@ -137,3 +137,22 @@ fn text_pushes_are_grouped_and_ended() {
     assert_eq!(send("DELETE", "/metrics/job/j/instance/i", b"").status, 202);
     assert!(query("m").ends_with(r#""result":[]}}"#), "{}", query("m"));
 }
+
+#[test]
+fn a_connection_on_which_nothing_comes_is_closed() {
+    let address = format!("127.0.0.1:{}", free_port());
+    let graphite = LineSettings { listen_tcp: Some(address.clone()), ..LineSettings::default() };
+    let push = PushSettings { graphite, ..PushSettings::default() };
+    let idle_timeout = Duration::from_millis(300);
+    let server = TestServer::start_with(Settings { push, idle_timeout, ..settings() });
+    let mut socket = TcpStream::connect(&address).expect("it listens");
+    socket.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    socket.write_all(b"whole 1\nhal").expect("taken");
+    let mut answer = Vec::new();
+    assert_eq!(socket.read_to_end(&mut answer).expect("closed by the server"), 0);
+    wait_for(&server, "/api/v1/label/__name__/values", "\"whole\"");
+    assert!(
+        !server.client.get("/api/v1/label/__name__/values").text().contains("hal\""),
+        "half a line is none"
+    );
+}

@@ -1,6 +1,6 @@
 //! What was pushed, by tenant and grouping labels. Bounded in number and memory; on disk before a push is answered.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use model::{Labels, LabelsBuilder, METRIC_NAME, MetricType, STALE_NAN, TenantId};
@@ -63,6 +63,8 @@ pub(crate) struct Groups {
 
 struct Inner {
     groups: BTreeMap<GroupKey, Group>,
+    /// The type of each name of a tenant, and how many groups have it.
+    types: HashMap<(TenantId, String), (MetricType, usize)>,
     next_file: u64,
     files: Option<StateFiles>,
     held: Reservation,
@@ -75,7 +77,10 @@ impl Groups {
         let next_file = groups.values().map(|group| group.file + 1).max().unwrap_or(0);
         // What was there before the restart stays there.
         let held = budget.reserve_anyway(groups.values().map(Group::size_bytes).sum());
-        Arc::new(Self { inner: Mutex::new(Inner { groups, next_file, files, held }) })
+        let types = HashMap::new();
+        let mut inner = Inner { groups: BTreeMap::new(), types, next_file, files, held };
+        groups.into_iter().for_each(|(key, group)| inner.put(key, group));
+        Arc::new(Self { inner: Mutex::new(inner) })
     }
 
     /// Puts a push into its group, and its samples (and the end of what it replaces) into the batch.
@@ -85,7 +90,7 @@ impl Groups {
     pub(crate) fn push(&self, key: &GroupKey, push: Push, batch: &mut WriteBatch) -> Result<(), ApiError> {
         let mut inner = self.inner.lock();
         let inner = &mut *inner;
-        check_types(&inner.groups, key, &push.families)?;
+        inner.check_consistent(key, &push.families)?;
         let before = inner.groups.get(key);
         if before.is_none() && inner.groups.len() >= GROUPS_MAX {
             let message =
@@ -114,7 +119,7 @@ impl Groups {
                 batch.add_metadata(name, family.metadata.clone());
             }
         }
-        inner.groups.insert(key.clone(), after);
+        inner.put(key.clone(), after);
         Ok(())
     }
 
@@ -178,6 +183,66 @@ impl Groups {
 }
 
 impl Inner {
+    fn put(&mut self, key: GroupKey, group: Group) {
+        self.take_out(&key);
+        for (name, family) in &group.families {
+            let entry = self.types.entry((key.tenant.clone(), name.clone()));
+            entry.or_insert((family.metadata.metric_type, 0)).1 += 1;
+        }
+        self.groups.insert(key, group);
+    }
+
+    fn take_out(&mut self, key: &GroupKey) {
+        let Some(group) = self.groups.remove(key) else { return };
+        for name in group.families.into_keys() {
+            let entry = (key.tenant.clone(), name);
+            if let Some((_, count)) = self.types.get_mut(&entry) {
+                *count -= 1;
+                if *count == 0 {
+                    self.types.remove(&entry);
+                }
+            }
+        }
+    }
+
+    /// A name has one type, and a series one group, whoever pushes it.
+    fn check_consistent(&self, key: &GroupKey, families: &Families) -> Result<(), ApiError> {
+        let wrong = |what: String| {
+            let message = format!("pushed metrics are invalid or inconsistent with existing metrics: {what}");
+            Err(ApiError::bad_data(message))
+        };
+        let own = self.groups.get(key);
+        for (name, family) in families {
+            let Some((known, count)) = self.types.get(&(key.tenant.clone(), name.clone())) else { continue };
+            let is_others = *count > usize::from(own.is_some_and(|own| own.families.contains_key(name)));
+            let new = family.metadata.metric_type;
+            if is_others && new != *known {
+                return wrong(format!(
+                    "{name:?} is a {} here and a {} in other groups",
+                    new.as_str(),
+                    known.as_str()
+                ));
+            }
+        }
+        // Groups with the same names of labels differ in a value, and so do all their series.
+        let names = |labels: &Labels| labels.iter().map(|(name, _)| name.to_owned()).collect::<Vec<_>>();
+        let own_names = names(&key.labels);
+        let others = self.groups.iter().filter(|(other, _)| {
+            other.tenant == key.tenant
+                && !other.labels.iter().map(|(name, _)| name).eq(own_names.iter().map(String::as_str))
+        });
+        for (other, group) in others {
+            for (name, family) in families {
+                let Some(there) = group.families.get(name) else { continue };
+                if let Some(labels) = family.samples.keys().find(|labels| there.samples.contains_key(*labels))
+                {
+                    return wrong(format!("{labels} was collected before, in group {}", other.labels));
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn remove(&mut self, key: &GroupKey, now_ms: i64, batch: &mut WriteBatch) -> Result<(), ApiError> {
         let Some(group) = self.groups.get(key) else { return Ok(()) };
         if let Some(files) = &self.files {
@@ -185,44 +250,11 @@ impl Inner {
         }
         group.end(&key.labels, None, now_ms, batch);
         let freed = group.size_bytes();
-        self.groups.remove(key);
+        self.take_out(key);
         // Never more than before.
         let _ = self.held.resize(self.held.bytes().saturating_sub(freed));
         Ok(())
     }
-}
-
-/// A name has one type, whoever pushes it.
-fn check_types(
-    groups: &BTreeMap<GroupKey, Group>,
-    key: &GroupKey,
-    families: &Families,
-) -> Result<(), ApiError> {
-    let others = groups.iter().filter(|(other, _)| other.tenant == key.tenant && *other != key);
-    for (other, group) in others {
-        for (name, family) in families {
-            let Some(there) = group.families.get(name) else { continue };
-            let (new, old) = (family.metadata.metric_type, there.metadata.metric_type);
-            let wrong = if new != old {
-                format!(
-                    "{name:?} is a {} here and a {} in group {}",
-                    new.as_str(),
-                    old.as_str(),
-                    other.labels
-                )
-            } else if let Some(labels) =
-                family.samples.keys().find(|labels| there.samples.contains_key(*labels))
-            {
-                format!("{labels} was collected before, in group {}", other.labels)
-            } else {
-                continue;
-            };
-            let message =
-                format!("pushed metrics are invalid or inconsistent with existing metrics: {wrong}");
-            return Err(ApiError::bad_data(message));
-        }
-    }
-    Ok(())
 }
 
 impl Group {
@@ -388,7 +420,7 @@ mod tests {
         refused("j", "a 1 1700000000000\n", "must not have timestamps");
         refused("j", "a{x=\"1\"} 1\na{x=\"1\"} 2\n", "was collected before");
         refused("j", "a{\n", "text format parsing error");
-        refused("k", "# TYPE a gauge\na 1\n", "is a gauge here and a counter in group {job=\"j\"}");
+        refused("k", "# TYPE a gauge\na 1\n", "is a gauge here and a counter in other groups");
         assert_eq!(exposed(&groups, 2), [r#"{__name__="a", job="j"} 1"#]);
         push("j", "# TYPE a gauge\na 1\n").expect("a group may change its mind");
     }
