@@ -19,6 +19,7 @@ mod node_exporter;
 mod otlp;
 mod prometheus;
 mod promtool;
+mod pushes;
 mod queries_of_death;
 mod query_log;
 mod recorded;

@@ -138,7 +138,6 @@ pub(crate) struct Received<T> {
     /// What was not.
     pub(crate) refusals: Refusals,
     /// What the handler's `fill` returned.
-    #[allow(dead_code, reason = "for protocols whose answers tell more than counts")]
     pub(crate) filled: T,
 }
 
