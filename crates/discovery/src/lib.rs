@@ -3,7 +3,7 @@
 //! Map: [`settings`] what a configuration file says · [`group`] what a mechanism yields · `fixed` targets
 //! written into the configuration · `file` targets in watched files · `watch` noticing their changes ·
 //! `mechanism` all others: one file or folder each · `refresh` asking at an interval · `fetch` asking over HTTP ·
-//! `token` tokens that are kept · `meta` labels of targets · `place` where a mechanism publishes · `metrics` self-metrics.
+//! `token` tokens that are kept · `jwt` those that we sign · `meta` labels of targets · `place` where a mechanism publishes · `metrics` self-metrics.
 //!
 //! The door is [`start`]: one task a mechanism, each of which publishes all its groups whenever they change.
 //! A reader always sees the newest state, never a queue of steps ([`Discovery::changed`]). A mechanism that
@@ -16,6 +16,7 @@ pub mod settings;
 mod fetch;
 mod file;
 mod fixed;
+mod jwt;
 mod mechanism;
 mod meta;
 mod metrics;

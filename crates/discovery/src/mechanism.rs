@@ -47,6 +47,7 @@ mod openstack;
 mod ovhcloud;
 mod puppetdb;
 mod scaleway;
+mod stackit;
 mod triton;
 mod uyuni;
 mod vultr;
@@ -149,6 +150,7 @@ mechanisms! {
     OvhCloud(ovhcloud::Settings) = "ovhcloud_sd_configs",
     PuppetDb(puppetdb::Settings) = "puppetdb_sd_configs",
     Scaleway(scaleway::Settings) = "scaleway_sd_configs",
+    Stackit(stackit::Settings) = "stackit_sd_configs",
     Triton(triton::Settings) = "triton_sd_configs",
     Uyuni(uyuni::Settings) = "uyuni_sd_configs",
     Vultr(vultr::Settings) = "vultr_sd_configs",

@@ -163,7 +163,7 @@ impl Configured for Settings {
 
     async fn run(self, shared: Shared, mut publisher: Publisher) {
         loop {
-            match Access::new(&self, &shared.environment) {
+            match Access::new(&self, &shared) {
                 Ok(access) => return self.watch(access, shared, publisher).await,
                 Err(fault) => publisher.failed(&fault.to_string()),
             }

@@ -1,13 +1,10 @@
 //! Google's application default credentials: a file that the environment names, the file of `gcloud`, or the machine.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use http_client::header::HeaderValue;
-use ring::rand::SystemRandom;
-use ring::signature::{RSA_PKCS1_SHA256, RsaKeyPair};
 use serde::Deserialize;
 
 use crate::fetch::{Api, Fault, parse_url};
+use crate::jwt::{self, Algorithm};
 use crate::place::Shared;
 use crate::token::{Token, TokenAnswer, form};
 
@@ -59,7 +56,12 @@ async fn of_file(api: &Api, shared: &Shared, path: &str, text: &str) -> Result<T
     let url = if file.token_uri.is_empty() { usual } else { &file.token_uri };
     let body = match file.kind.as_str() {
         "service_account" => {
-            let assertion = signed(&file, url, shared.clock.now_ms() / 1_000).map_err(wrong)?;
+            let now_s = shared.clock.now_ms() / 1_000;
+            let claims = serde_json::json!({
+                "iss": file.client_email, "scope": SCOPE, "aud": url, "iat": now_s, "exp": now_s + SIGNED_SECONDS,
+            });
+            let signed = jwt::signed(&file.private_key, &file.private_key_id, Algorithm::Rs256, &claims);
+            let assertion = signed.map_err(wrong)?;
             form(&[("grant_type", GRANT), ("assertion", &assertion)])?
         }
         "authorized_user" => form(&[
@@ -72,21 +74,4 @@ async fn of_file(api: &Api, shared: &Shared, path: &str, text: &str) -> Result<T
     };
     let answer: TokenAnswer = api.send(api.client().post_form(parse_url(url)?, body)).await?.json()?;
     Ok(answer.into())
-}
-
-/// A JSON web token (RFC 7519) that says who we are, signed with the file's key.
-fn signed(file: &File, audience: &str, now_s: i64) -> Result<String, String> {
-    let der: String = file.private_key.lines().filter(|line| !line.starts_with("-----")).collect();
-    let der = STANDARD.decode(der.trim()).map_err(|error| format!("private_key is no PEM: {error}"))?;
-    let key = RsaKeyPair::from_pkcs8(&der).map_err(|error| format!("private_key is no RSA key: {error}"))?;
-    let header = serde_json::json!({ "alg": "RS256", "typ": "JWT", "kid": file.private_key_id });
-    let claims = serde_json::json!({
-        "iss": file.client_email, "scope": SCOPE, "aud": audience, "iat": now_s, "exp": now_s + SIGNED_SECONDS,
-    });
-    let encode = |value: &serde_json::Value| URL_SAFE_NO_PAD.encode(value.to_string());
-    let text = format!("{}.{}", encode(&header), encode(&claims));
-    let mut signature = vec![0; key.public().modulus_len()];
-    key.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), text.as_bytes(), &mut signature)
-        .map_err(|_| "signing failed".to_owned())?;
-    Ok(format!("{text}.{}", URL_SAFE_NO_PAD.encode(signature)))
 }

@@ -101,6 +101,33 @@ async fn a_file_of_a_user_gives_a_token_and_a_refused_one_is_asked_for_anew() {
     check_targets(&source.refresh().await.expect("targets"), WANT);
 }
 
+#[tokio::test]
+async fn a_file_of_a_service_account_signs_for_a_token() {
+    let server = Server::start(|ask| match ask.path.as_str() {
+        "/token" => {
+            assert_eq!(ask.form("grant_type"), "urn:ietf:params:oauth:grant-type:jwt-bearer");
+            let (header, claims) = crate::jwt::testing::verified(&ask.form("assertion"));
+            assert_eq!((&header["kid"], &claims["iss"]), (&"k1".into(), &"me@example".into()));
+            assert!(claims["aud"].as_str().is_some_and(|audience| audience.ends_with("/token")));
+            Reply::json(r#"{"access_token": "tok1", "expires_in": 3600}"#)
+        }
+        _ => compute(ask),
+    })
+    .await;
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("key.json");
+    let file = serde_json::json!({
+        "type": "service_account", "client_email": "me@example", "private_key_id": "k1",
+        "private_key": crate::jwt::testing::KEY, "token_uri": format!("{}/token", server.url),
+    });
+    tokio::fs::write(&path, file.to_string()).await.expect("written");
+    let path = path.to_string_lossy().into_owned();
+    let shared = shared(&[("GOOGLE_APPLICATION_CREDENTIALS", &path)]);
+    let mut source = Source::new(&settings("{project: p, zone: z}"), &shared).expect("a source");
+    source.base = server.url.clone();
+    check_targets(&source.refresh().await.expect("targets"), WANT);
+}
+
 #[test]
 fn a_project_and_a_zone_are_needed() {
     for (text, want) in [("{}", "requires a project"), ("project: p", "requires a zone")] {

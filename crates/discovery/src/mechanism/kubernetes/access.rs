@@ -1,17 +1,22 @@
 //! Where the API server is, and who we are to it: as the section says, as a kubeconfig file says, or as Kubernetes tells
 //! those who run in it.
+//!
+//! Map: here the three ways · [`exec`] programs that a kubeconfig file names to get a token from.
 
 use std::path::Path;
 use std::sync::Arc;
 
 use base64::Engine as _;
 use http_client::settings::{Authorization, BasicAuth, TlsSettings};
-use http_client::{Client, Secret};
+use http_client::{Client, Request, Response, Secret, StatusCode};
 use serde::Deserialize;
 
+use self::exec::{Exec, Plugin};
 use super::{Settings, unreadable};
-use crate::fetch::Fault;
-use crate::place::Environment;
+use crate::fetch::{Fault, shown_url};
+use crate::place::{Environment, Shared};
+
+mod exec;
 
 /// Where Kubernetes puts what a pod may know of its service account; a variable, so that tests can have their own.
 const ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
@@ -21,6 +26,7 @@ const ACCOUNT_VARIABLE: &str = "KYMO_KUBERNETES_SERVICE_ACCOUNT";
 #[derive(Debug, Clone)]
 pub(super) struct Access {
     pub(super) client: Arc<Client>,
+    plugin: Option<Arc<Plugin>>,
     /// Without a slash at its end.
     pub(super) server: String,
     /// The namespace we run in, if we run in the cluster.
@@ -28,19 +34,33 @@ pub(super) struct Access {
 }
 
 impl Access {
-    pub(super) fn new(settings: &Settings, environment: &Environment) -> Result<Self, Fault> {
+    pub(super) fn new(settings: &Settings, shared: &Shared) -> Result<Self, Fault> {
         if !settings.kubeconfig_file.is_empty() {
-            return of_kubeconfig(&settings.kubeconfig_file);
+            return of_kubeconfig(&settings.kubeconfig_file, shared);
         }
         if !settings.api_server.is_empty() {
             return Self::of(settings.http.clone(), &settings.api_server, None);
         }
-        in_cluster(environment)
+        in_cluster(&shared.environment)
     }
 
     fn of(http: http_client::Settings, server: &str, namespace: Option<String>) -> Result<Self, Fault> {
         let client = Arc::new(Client::new(http)?);
-        Ok(Self { client, server: server.trim_end_matches('/').to_owned(), namespace })
+        Ok(Self { client, plugin: None, server: server.trim_end_matches('/').to_owned(), namespace })
+    }
+
+    /// Sends, as who we are.
+    pub(super) async fn execute(&self, mut request: Request) -> Result<Response, Fault> {
+        if let Some(plugin) = &self.plugin {
+            plugin.authorize(&mut request).await?;
+        }
+        let url = shown_url(request.url());
+        let response = self.client.execute(request).await;
+        let response = response.map_err(|source| Fault::Request { url, source })?;
+        if let (Some(plugin), StatusCode::UNAUTHORIZED) = (&self.plugin, response.status()) {
+            plugin.forget().await;
+        }
+        Ok(response)
     }
 }
 
@@ -115,11 +135,11 @@ struct User {
     token_file: String,
     username: String,
     password: Secret,
-    exec: Option<serde::de::IgnoredAny>,
+    exec: Option<Exec>,
     auth_provider: Option<serde::de::IgnoredAny>,
 }
 
-fn of_kubeconfig(path: &str) -> Result<Access, Fault> {
+fn of_kubeconfig(path: &str, shared: &Shared) -> Result<Access, Fault> {
     let text = std::fs::read_to_string(path).map_err(|error| unreadable(path, &error))?;
     let wrong = |reason: String| Fault::Other(format!("{path}: {reason}"));
     let config: Kubeconfig = yaml::from_str(&text).map_err(|error| wrong(error.to_string()))?;
@@ -134,14 +154,17 @@ fn of_kubeconfig(path: &str) -> Result<Access, Fault> {
     } else {
         find(config.users, "user", &context.user)?.user
     };
-    if user.exec.is_some() || user.auth_provider.is_some() {
+    if user.auth_provider.is_some() {
         let reason =
-            format!("user {:?} gets its credentials from a program, which is not supported", context.user);
+            format!("user {:?} has an auth-provider, which Kubernetes has removed; use exec", context.user);
         return Err(wrong(reason));
     }
     let directory = Path::new(path).parent().unwrap_or(Path::new(""));
     let http = client_settings(&cluster, &user, directory).map_err(wrong)?;
-    Access::of(http, &cluster.server, None)
+    let mut access = Access::of(http, &cluster.server, None)?;
+    let plugin = user.exec.map(|exec| Plugin::new(exec, directory, Arc::clone(&shared.clock)));
+    access.plugin = plugin.map(Arc::new);
+    Ok(access)
 }
 
 fn client_settings(

@@ -152,8 +152,7 @@ impl Reflector {
         let mut request = self.access.client.get(url);
         *request.timeout_mut() = Some(timeout);
         request.headers_mut().insert(ACCEPT, HeaderValue::from_static("application/json"));
-        let failed = |source| Fault::Request { url: shown.clone(), source };
-        let response = self.access.client.execute(request).await.map_err(failed)?;
+        let response = self.access.execute(request).await?;
         let status = response.status();
         if status.is_success() {
             return Ok(response);

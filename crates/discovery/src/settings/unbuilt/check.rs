@@ -52,7 +52,3 @@ pub(super) fn outscale(found: &Found) -> Checked {
     require(found, &["region", "access_key"], "outscale")?;
     secret_or_file(found, "outscale")
 }
-
-pub(super) fn stackit(found: &Found) -> Checked {
-    require(found, &["project"], "STACKIT")
-}

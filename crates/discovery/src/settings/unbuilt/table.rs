@@ -15,7 +15,6 @@ pub(super) const MECHANISMS: &[Mechanism] = &[
     Mechanism { key: "oci_sd_configs", keys: OCI, http: true, check: check::oci },
     Mechanism { key: "outscale_sd_configs", keys: OUTSCALE, http: true, check: check::outscale },
     Mechanism { key: "serverset_sd_configs", keys: ZOOKEEPER, http: false, check: check::serverset },
-    Mechanism { key: "stackit_sd_configs", keys: STACKIT, http: true, check: check::stackit },
 ];
 
 const ZOOKEEPER: &[Key] = &[key("servers", Texts), key("paths", Texts), key("timeout", Duration)];
@@ -44,18 +43,4 @@ const OUTSCALE: &[Key] = &[
     key("port", Int),
     key("refresh_interval", Duration),
     key("filters", FILTERS),
-];
-
-const STACKIT: &[Key] = &[
-    key("project", Text),
-    key("role", Text),
-    key("region", Text),
-    key("endpoint", Text),
-    key("service_account_key", Secret),
-    key("private_key", Secret),
-    key("service_account_key_path", Text),
-    key("private_key_path", Text),
-    key("credentials_file_path", Text),
-    key("refresh_interval", Duration),
-    key("port", Int),
 ];
