@@ -224,7 +224,7 @@ impl Adding {
         match added {
             Ok(()) => self.sound_count += 1,
             Err(message) => {
-                filling.refusals().add("invalid", points, || format!("series {number}: {message}"))
+                filling.refusals().add("invalid", points, || format!("series {number}: {message}"));
             }
         }
         self.failed = filling.flush_if_large().err();

@@ -46,7 +46,7 @@ fn reduce_side(spans: &mut Vec<BucketSpan>, buckets: &mut Vec<f64>, shift: u32) 
             next += 1;
             match last {
                 Some(last) if last == index => {
-                    *merged.last_mut().expect("it was pushed with `last`") += count
+                    *merged.last_mut().expect("it was pushed with `last`") += count;
                 }
                 _ => {
                     merged.push(*count);

@@ -46,7 +46,7 @@ impl Classic {
             Some((last, _)) if *last >= le => self.buckets.partition_point(|(bound, _)| *bound < le),
             _ => self.buckets.len(),
         };
-        if self.buckets.get(at).is_some_and(|(bound, _)| *bound >= le && *bound <= le) {
+        if self.buckets.get(at).is_some_and(|(bound, _)| *bound == le) {
             return;
         }
         let falls = at > 0 && count < self.buckets[at - 1].1;
