@@ -144,6 +144,37 @@ fn the_configuration_says_how_things_are_named_and_can_be_changed() {
 }
 
 #[test]
+fn bad_points_are_named_and_the_good_ones_are_in() {
+    let kymo = Kymo::start();
+    let now_ns = format!("{}000000", push::now_ms());
+    let point = |time_ns: &str, attributes: Value| serde_json::json!({"timeUnixNano": time_ns, "asDouble": 1, "attributes": attributes});
+    let attribute = |key: &str, value: &str| serde_json::json!({"key": key, "value": {"stringValue": value}});
+    let many: Vec<Value> = (0..100).map(|at| attribute(&format!("k{at}"), "v")).collect();
+    let points = [
+        point(
+            &now_ns,
+            serde_json::json!([attribute("good", "1"), attribute("twice", "a"), attribute("twice", "b")]),
+        ),
+        point("0", serde_json::json!([attribute("a", "old")])),
+        point("18446744073709551615", serde_json::json!([attribute("a", "future")])),
+        point(&now_ns, serde_json::json!([attribute("long", &"x".repeat(5_000))])),
+        point(&now_ns, Value::from(many)),
+    ];
+    let request = serde_json::json!({"resourceMetrics": [{"scopeMetrics": [{"metrics": [
+        {"name": "m", "gauge": {"dataPoints": points}}]}]}]});
+    let url = format!("{}/v1/metrics", kymo.url());
+    let answer = http::post(&url, &[("Content-Type", "application/json")], request.to_string().as_bytes());
+    let told = answer.expect("answered").json();
+    assert_eq!(told["partialSuccess"]["rejectedDataPoints"], "4", "{told}");
+    let message = told["partialSuccess"]["errorMessage"].as_str().expect("a message");
+    for part in ["too old", "too far in the future", "exceed a limit"] {
+        assert!(message.contains(part), "{part:?} is not in {message}");
+    }
+    check(&kymo, r#"m{good="1",twice="a;b"}"#, 1.0);
+    check(&kymo, "count(m)", 1.0);
+}
+
+#[test]
 fn bad_calls_of_grpc_are_answered_and_the_port_lives_on() {
     use std::io::{Read, Write};
     let (kymo, grpc) = start(&[]);

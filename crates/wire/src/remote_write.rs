@@ -116,7 +116,7 @@ pub enum RemoteWriteError {
         max_bytes: usize,
     },
     /// More symbols than a request may have.
-    #[error("the request has more than {0} symbols: send smaller batches")]
+    #[error("the request has more than {0} symbols, far more than its series can need")]
     TooManySymbols(usize),
     /// Not a `WriteRequest`.
     #[error("{place}: {error}")]

@@ -5,8 +5,11 @@ use model::METRIC_NAME;
 use crate::protobuf::{ProtobufError, Reader};
 use crate::remote_write::{LabelHasher, NameRule, Place, RejectedReason, RemoteWriteError, pack, shown};
 
-/// No request needs more: each is a different text.
-pub(super) const SYMBOLS_MAX: usize = 1 << 20;
+/// A symbol takes 24 bytes while a request is decoded. So many are allowed as fit into the memory that is set aside for its
+/// batch; requests that are not made of empty symbols have far fewer.
+pub(super) fn symbols_max(request_bytes: usize) -> usize {
+    (request_bytes / 8).max(1_024)
+}
 
 /// Bytes of a place in the table behind a request: offset and length.
 const PLACE_BYTES: usize = 8;
@@ -28,14 +31,15 @@ impl<'a> Symbols<'a> {
     pub(super) fn read(request: &'a [u8], hasher: &LabelHasher) -> Result<Self, RemoteWriteError> {
         let fault = |error| RemoteWriteError::Protobuf { place: Place::Request, error };
         let mut symbols = Self { request, places: Vec::new(), hashes: Vec::new(), names: Vec::new() };
+        let symbols_max = symbols_max(request.len());
         let mut reader = Reader::new(request);
         while let Some((field, value)) = reader.next_field().map_err(fault)? {
             if field != 4 {
                 continue;
             }
             let text = value.bytes(field).map_err(fault)?;
-            if symbols.places.len() == SYMBOLS_MAX {
-                return Err(RemoteWriteError::TooManySymbols(SYMBOLS_MAX));
+            if symbols.places.len() == symbols_max {
+                return Err(RemoteWriteError::TooManySymbols(symbols_max));
             }
             if text == METRIC_NAME.as_bytes() {
                 symbols.names.push(symbols.places.len() as u32);
