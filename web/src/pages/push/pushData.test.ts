@@ -96,6 +96,7 @@ describe('what a source is called', () => {
 
   it('goes with the protocol as people write it', () => {
     expect(protocolWords('remote_write')).toBe('Remote write');
+    expect(protocolWords('remote_write2')).toBe('Remote write 2.0');
     expect(protocolWords('brand_new')).toBe('brand_new');
     expect(queryOf('otlp')).toContain('kymo_push_samples_total{protocol="otlp"}[5m]');
   });

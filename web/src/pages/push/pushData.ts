@@ -46,6 +46,7 @@ function timeOf(text: string): number | null {
 
 const PROTOCOL_WORDS: Record<string, string> = {
   remote_write: 'Remote write',
+  remote_write2: 'Remote write 2.0',
   otlp: 'OTLP',
   influx: 'InfluxDB lines',
   pushgateway: 'Pushgateway',
