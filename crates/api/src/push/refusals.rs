@@ -2,12 +2,25 @@
 
 use std::fmt::Write;
 
+use model::LabelsRef;
 use storage::{Appended, BatchLabels, RawLabels, WriteBatch};
 
 /// How many refusals an answer spells out; the others are counted.
 const SHOWN_MAX: usize = 10;
 /// What is shown of one refusal at most.
 const SHOWN_BYTES_MAX: usize = 500;
+
+/// Of labels so much is shown that the reason has its place behind them.
+const LABELS_BYTES_MAX: usize = 300;
+
+fn shown_labels(labels: LabelsRef<'_>) -> String {
+    let mut text = labels.to_string();
+    if text.len() > LABELS_BYTES_MAX {
+        text.truncate(text.floor_char_boundary(LABELS_BYTES_MAX));
+        text.push('…');
+    }
+    text
+}
 
 /// Says what is wrong with raw labels; `None` if they are sound.
 pub(crate) type ExplainRaw = fn(raw: &RawLabels<'_>) -> Option<String>;
@@ -68,12 +81,14 @@ impl Refusals {
                     None => self.add(reason, 1, || {
                         let mut packed = String::new();
                         let labels = batch.labels(rejected.series).decode(&mut packed);
-                        let labels = labels.map(|labels| labels.to_string()).unwrap_or_default();
+                        let labels = labels.map(shown_labels).unwrap_or_default();
                         format!("{labels} at {}: {message}", rejected.timestamp_ms)
                     }),
                 },
                 BatchLabels::Packed(labels) => {
-                    self.add(reason, 1, || format!("{labels} at {}: {message}", rejected.timestamp_ms));
+                    self.add(reason, 1, || {
+                        format!("{} at {}: {message}", shown_labels(labels), rejected.timestamp_ms)
+                    });
                 }
             }
         }
