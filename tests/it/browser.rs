@@ -4,13 +4,15 @@ use std::process::Command;
 
 use kymo_tests::paths;
 use kymo_tests::peer::Peer;
+use kymo_tests::process::free_port;
 use kymo_tests::server::Kymo;
 
 #[test]
 fn every_page_works_in_a_real_browser() {
     let exporter = Peer::node_exporter();
     let kymo = Kymo::start_configured(&format!(
-        "global: {{scrape_interval: 1s}}\nhost_collector: {{enabled: true}}\nscrape_configs:\n  - job_name: kymo\n    static_configs: [{{targets: ['127.0.0.1:{{port}}']}}]\n  - job_name: exporter\n    static_configs: [{{targets: ['{}', 'left-out:1', 'nameless:1']}}]\n    relabel_configs:\n      - {{source_labels: [__address__], regex: 'left-out:1', action: drop}}\n      - {{source_labels: [__address__], regex: 'nameless:1', target_label: __address__, replacement: ''}}\n      - {{target_label: zone, replacement: test}}\n  - job_name: broken\n    static_configs: [{{targets: ['127.0.0.1:1']}}]\n",
+        "push: {{statsd: {{listen_tcp: '127.0.0.1:{}', flush_interval: 1s}}}}\nglobal: {{scrape_interval: 1s}}\nhost_collector: {{enabled: true}}\nscrape_configs:\n  - job_name: kymo\n    static_configs: [{{targets: ['127.0.0.1:{{port}}']}}]\n  - job_name: exporter\n    static_configs: [{{targets: ['{}', 'left-out:1', 'nameless:1']}}]\n    relabel_configs:\n      - {{source_labels: [__address__], regex: 'left-out:1', action: drop}}\n      - {{source_labels: [__address__], regex: 'nameless:1', target_label: __address__, replacement: ''}}\n      - {{target_label: zone, replacement: test}}\n  - job_name: broken\n    static_configs: [{{targets: ['127.0.0.1:1']}}]\n",
+        free_port(),
         exporter.address()
     ));
     // Enough that a graph of five minutes shows a line and not a dot.

@@ -1,10 +1,11 @@
 // Who pushes: real pushes into the running server, seen on the page.
 import { execFileSync } from 'node:child_process';
+import { connect } from 'node:net';
 
 import type { APIRequestContext, Page } from '@playwright/test';
 
 import { waysToPush } from '../src/pages/push/waysToPush';
-import { api, expect, expectNoSideScroll, poorContrast, test } from './support';
+import { api, expect, expectNoSideScroll, poorContrast, test, waitForData } from './support';
 
 interface PushSource {
   protocol: string;
@@ -247,6 +248,23 @@ test.describe('Push', () => {
         await expectNoSideScroll(page);
       }
     }
+  });
+
+  test('tells clients of StatsD from what is made of their lines', async ({ page, request }) => {
+    const { yaml } = await api<{ yaml: string }>(request, '/status/config');
+    const port = Number(/statsd[^]*?listen_tcp:\s*['"]?127\.0\.0\.1:(\d+)/.exec(yaml)?.[1]);
+    await new Promise<void>((resolve, reject) => {
+      const socket = connect(port, '127.0.0.1', () => socket.end('e2e.orders:3|c\nno line of it\n', resolve));
+      socket.on('error', reject);
+    });
+    await waitForData(request, 'e2e_orders == 3');
+    await page.goto('/push?protocol=statsd');
+    const aggregates = row(page, 'Aggregates, written by Kymo');
+    await expect(aggregates).toContainText('pushing');
+    const client = table(page).getByRole('row').filter({ hasText: '127.0.0.1' });
+    await expect(client).toContainText('failing');
+    await client.getByRole('button', { name: 'Details of 127.0.0.1' }).click();
+    await expect(client).toContainText('What StatsD’s clients send is aggregated first');
   });
 
   test('is in the API, too', async ({ request }) => {
