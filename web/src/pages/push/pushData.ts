@@ -174,7 +174,7 @@ export function sortSources(sources: readonly Source[], sort: SourceSort, nowMs:
   });
 }
 
-function compare(a: number, b: number): number {
+function compare<T extends number | string>(a: T, b: T): number {
   return a === b ? 0 : a < b ? -1 : 1;
 }
 
@@ -183,7 +183,7 @@ function tie(a: Source, b: Source): number {
   return (
     Number(b.state === 'failing') - Number(a.state === 'failing') ||
     collator.compare(nameOf(a), nameOf(b)) ||
-    compare(a.key < b.key ? -1 : 1, 0)
+    compare(a.key, b.key)
   );
 }
 
