@@ -12,7 +12,7 @@ mod statsd;
 mod tcp;
 
 use std::io;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 
 use stdx::memory::Budget;
@@ -200,7 +200,7 @@ fn listen_error(protocol: Protocol, listen: String, source: io::Error) -> StartE
 }
 
 /// Binds a Unix datagram socket that anybody on this machine may write to; one that a process before left behind is replaced.
-fn bind_unix(path: &PathBuf) -> io::Result<UnixDatagram> {
+fn bind_unix(path: &Path) -> io::Result<UnixDatagram> {
     use std::os::unix::fs::{FileTypeExt, PermissionsExt};
     if std::fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket()) {
         std::fs::remove_file(path)?;

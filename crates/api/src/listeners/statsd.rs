@@ -50,6 +50,7 @@ struct Aggregate {
     series: HashMap<String, Series>,
     builder: LabelsBuilder,
     key: String,
+    name: String,
     /// Texts in all sets.
     texts_count: usize,
     held: Reservation,
@@ -82,6 +83,7 @@ impl Statsd {
             series: HashMap::new(),
             builder: LabelsBuilder::new(),
             key: String::new(),
+            name: String::new(),
             texts_count: 0,
             held: budget.reserve_none(),
         };
@@ -94,8 +96,8 @@ impl Statsd {
     /// The kind of fault, and the fault.
     pub(super) fn add(&self, metric: &Metric<'_>, now_ms: i64) -> Result<(), (&'static str, &'static str)> {
         let mut aggregate = self.aggregate.lock();
-        let Aggregate { series, builder, key, texts_count, held } = &mut *aggregate;
-        name_series(metric, builder).map_err(|message| ("invalid", message))?;
+        let Aggregate { series, builder, key, name, texts_count, held } = &mut *aggregate;
+        name_series(metric, builder, name).map_err(|message| ("invalid", message))?;
         key.clear();
         builder.pack_into(key);
         // Found by a borrowed key: only a new series allocates.
@@ -271,18 +273,21 @@ fn size_bytes(packed: &str, kind: Kind) -> u64 {
 }
 
 /// The labels of a metric. A tag without a value is `true`; of one given twice, the last counts.
-fn name_series(metric: &Metric<'_>, builder: &mut LabelsBuilder) -> Result<(), &'static str> {
+fn name_series(
+    metric: &Metric<'_>,
+    builder: &mut LabelsBuilder,
+    name: &mut String,
+) -> Result<(), &'static str> {
     builder.clear();
-    let mut name = String::new();
     for (tag, value) in metric.tags() {
-        usual_name(tag, false, &mut name);
-        if name == METRIC_NAME || name.is_empty() {
+        usual_name(tag, false, name);
+        if *name == METRIC_NAME || name.is_empty() {
             return Err("a tag has no name, or is called __name__");
         }
-        builder.set(&name, if value.is_empty() { "true" } else { value });
+        builder.set(name, if value.is_empty() { "true" } else { value });
     }
-    usual_name(metric.name, true, &mut name);
-    builder.set(METRIC_NAME, &name);
+    usual_name(metric.name, true, name);
+    builder.set(METRIC_NAME, name);
     Ok(())
 }
 

@@ -218,8 +218,10 @@ mod tests {
         }
     }
 
+    type Encode = Box<dyn Fn(&[u8]) -> Vec<u8>>;
+
     fn encodings(text: &[u8]) -> Vec<(Encoding, Vec<u8>)> {
-        let write = |mut encoder: Box<dyn FnMut(&[u8]) -> Vec<u8>>| encoder(text);
+        let write = |encoder: Encode| encoder(text);
         let level = Compression::default();
         vec![
             (Encoding::Identity, text.to_vec()),

@@ -431,7 +431,7 @@ mod tests {
         let text = "# TYPE c counter\nc 2\n# TYPE g gauge\ng 5\n# TYPE h histogram\nh_bucket{le=\"+Inf\"} 1\nh_sum 3\nh_count 1\n";
         for now_ms in [1, 2] {
             push_with(&groups, "j", text, now_ms, |push| {
-                (push.sums_counters, push.ttl_ms) = (true, Some(10))
+                (push.sums_counters, push.ttl_ms) = (true, Some(10));
             })
             .expect("sound");
         }
@@ -460,7 +460,7 @@ mod tests {
         let groups = load();
         for job in ["a", "b", "gone"] {
             push_with(&groups, job, "# HELP m Help.\nm{x=\"é\"} NaN\nn +Inf\n", 7, |push| {
-                push.ttl_ms = Some(9)
+                push.ttl_ms = Some(9);
             })
             .expect("sound");
         }
