@@ -303,7 +303,7 @@ async fn names_beyond_ascii_are_asked_for_and_checked_as_the_job_says() {
         match want {
             Health::Up => assert_eq!(stored[0].0.get("c-d"), Some("é")),
             _ => {
-                assert!(stored.is_empty() && error.contains("invalid metric name or label names"), "{error}")
+                assert!(stored.is_empty() && error.contains("invalid metric name or label names"), "{error}");
             }
         }
     }
