@@ -13,6 +13,7 @@ mod exporters;
 mod features;
 mod first_start;
 mod governance;
+mod import;
 mod malformed_queries;
 mod native_histograms;
 mod node_exporter;

@@ -71,6 +71,11 @@ impl Peer {
         format!("127.0.0.1:{}", self.port)
     }
 
+    /// Ends it at once, as a crash would; its folder stays.
+    pub fn kill(&mut self) {
+        self.process.kill();
+    }
+
     /// Its folder.
     pub fn folder(&self) -> &Path {
         self.folder.path()

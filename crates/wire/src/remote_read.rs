@@ -2,7 +2,7 @@
 //!
 //! Map: [`decode`] a request · [`SamplesResponse`] all samples in one message · [`ChunkFrames`] series after series in frames of
 //! encoded chunks, so that neither side holds everything · `bits` and `xor` floats as Prometheus' TSDB encodes them ·
-//! `histogram_chunk` the same for native histograms.
+//! `histogram_chunk` the same for native histograms · `response` the client's side: [`encode_request`], and answers read.
 //!
 //! Source: `prompb/remote.proto` and `prompb/types.proto`; the chunk formats of Prometheus' TSDB documentation.
 
@@ -10,6 +10,7 @@ mod bits;
 mod frames;
 mod histogram_chunk;
 mod request;
+mod response;
 mod samples;
 #[cfg(test)]
 mod tests;
@@ -21,6 +22,7 @@ use crate::protobuf::{ProtobufError, Writer};
 
 pub use frames::ChunkFrames;
 pub use request::decode;
+pub use response::{AnswerError, FrameReader, encode_request, read_chunked, read_samples};
 pub use samples::SamplesResponse;
 
 /// Content type of [`SamplesResponse`], which is a snappy block besides.

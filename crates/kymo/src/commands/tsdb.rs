@@ -1,6 +1,6 @@
 //! `kymo tsdb`: what is stored, of a running server or in a folder that no server uses.
 //!
-//! Map: here `stats` · `verify` checks every byte · `transfer` dump, export and import, with `lines` their format · `backup` snapshots, and
+//! Map: here `stats` · `verify` checks every byte · `transfer` dump and export, with `lines` their format · `import` what others stored · `backup` snapshots, and
 //! data folders made of them.
 
 use std::io::Write;
@@ -21,6 +21,7 @@ use crate::output::table::table;
 use crate::output::time_text;
 
 mod backup;
+mod import;
 mod lines;
 mod transfer;
 mod verify;
@@ -43,8 +44,7 @@ a snapshot and copy its folder away.";
 const LINES_EXAMPLES: &str = "\
 Examples:
   kymo tsdb dump ./data --match '{job=\"node\"}' --start 2026-01-31T00:00:00Z
-  kymo tsdb export ./data series.jsonl
-  kymo tsdb import ./other series.jsonl";
+  kymo tsdb export ./data series.jsonl       kymo tsdb import reads it";
 
 /// What can be said on the command line.
 #[derive(Debug, Args)]
@@ -80,9 +80,9 @@ enum What {
     /// Write series to a file of JSON lines.
     #[command(after_help = LINES_EXAMPLES)]
     Export(transfer::ExportArguments),
-    /// Read JSON lines, as `export` writes them, into a folder.
-    #[command(after_help = LINES_EXAMPLES)]
-    Import(transfer::ImportArguments),
+    /// Read what others stored: Prometheus' data, OpenMetrics, Influx and JSON lines, another server.
+    #[command(after_help = import::EXAMPLES)]
+    Import(import::ImportArguments),
     /// Take a snapshot of a running server, or of a folder.
     #[command(after_help = BACKUP_EXAMPLES)]
     Snapshot(backup::SnapshotArguments),
@@ -97,7 +97,7 @@ pub(crate) fn run(arguments: Arguments, out: &mut dyn Write) -> anyhow::Result<O
         What::Verify { directory } => verify::run(&directory, out),
         What::Dump(source) => transfer::dump(&source, out),
         What::Export(arguments) => transfer::export(&arguments, out),
-        What::Import(arguments) => transfer::import(&arguments, out),
+        What::Import(arguments) => import::run(&arguments, out),
         What::Snapshot(arguments) => backup::snapshot(&arguments, out),
         What::Restore(arguments) => backup::restore(&arguments, out),
     }

@@ -1,4 +1,5 @@
-//! How far a long work is, in one line on standard error that is written over; nothing if that is no terminal.
+//! How far a long work is, in one line on standard error that is written over. If that is no terminal: nothing, or a line now and then for works
+//! that may take hours.
 
 use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
@@ -7,6 +8,8 @@ use model::size::format_size_bytes;
 
 /// Often enough to see it move.
 const PERIOD: Duration = Duration::from_millis(200);
+/// Of whole lines, where they go into a log.
+const LINES_PERIOD: Duration = Duration::from_secs(10);
 const BAR_CHARS: u64 = 30;
 
 /// A bar that fills.
@@ -18,6 +21,8 @@ pub(crate) struct Progress {
     done: u64,
     shown: Option<Instant>,
     is_terminal: bool,
+    /// When the last whole line was written; `None` if none are wanted.
+    line_written: Option<Instant>,
 }
 
 impl Progress {
@@ -28,7 +33,20 @@ impl Progress {
 
     /// An empty bar of something else.
     pub(crate) fn counting(what: &'static str, total: u64, unit: &'static str) -> Self {
-        Self { what, unit, total, done: 0, shown: None, is_terminal: std::io::stderr().is_terminal() }
+        let is_terminal = std::io::stderr().is_terminal();
+        Self { what, unit, total, done: 0, shown: None, is_terminal, line_written: None }
+    }
+
+    /// Writes whole lines, far apart, if there is no terminal.
+    pub(crate) fn with_lines(self) -> Self {
+        Self { line_written: Some(Instant::now()), ..self }
+    }
+
+    /// Says something else, in a line of its own.
+    pub(crate) fn say(&mut self, text: &str) {
+        // Nobody is harmed if it cannot be shown.
+        let clear = if self.shown.take().is_some() { "\r\x1b[K" } else { "" };
+        let _ = writeln!(std::io::stderr(), "{clear}{text}");
     }
 
     /// So many more are done.
@@ -38,6 +56,11 @@ impl Progress {
             self.shown = Some(Instant::now());
             // Nobody is harmed if it cannot be shown.
             let _ = write!(std::io::stderr(), "\r{}", self.line());
+        }
+        let is_due = self.line_written.is_some_and(|written| written.elapsed() >= LINES_PERIOD);
+        if is_due && !self.is_terminal {
+            self.line_written = Some(Instant::now());
+            let _ = writeln!(std::io::stderr(), "{}", self.line().trim_end());
         }
     }
 

@@ -5,6 +5,7 @@
 //! `startTimestamps` and `histogramStartTimestamps` stand beside them, 0 for those that are not.
 
 use anyhow::{Context, anyhow, bail};
+use model::sample::NORMAL_NAN;
 use model::{BucketSpan, CounterResetHint, FloatHistogram, Labels, STALE_NAN, UNKNOWN_START_MS};
 use serde_json::{Map, Value, json};
 use storage::{SeriesSamples, StartColumn, WriteBatch};
@@ -51,6 +52,8 @@ pub(super) fn number(value: f64) -> Value {
 
 fn read_number(value: &Value) -> anyhow::Result<f64> {
     match value.as_str() {
+        // What JSON makes of NaN, and what VictoriaMetrics writes.
+        None if value.is_null() => Ok(NORMAL_NAN),
         Some("stale") => Ok(STALE_NAN),
         Some(text) => {
             model::number::parse_float(text.as_bytes()).ok().with_context(|| format!("{value} is no number"))

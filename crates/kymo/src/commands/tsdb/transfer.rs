@@ -1,15 +1,13 @@
-//! `kymo tsdb dump`, `export` and `import`.
+//! `kymo tsdb dump` and `export`.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::io::{BufWriter, Write};
 use std::path::PathBuf;
-use std::sync::Arc;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use clap::{Args, ValueEnum};
 use model::{Matcher, TenantId, UNKNOWN_START_MS};
-use storage::{Appender, Querier, QueryContext, SelectHints, SelectRequest, SeriesSamples, WriteBatch};
-use tsdb::Tsdb;
+use storage::{Querier, QueryContext, SelectHints, SelectRequest, SeriesSamples};
 
 use super::lines;
 use crate::cli::{Outcome, UsageError};
@@ -17,8 +15,6 @@ use crate::output::progress::Progress;
 
 /// Samples of one line, so that whoever reads it needs little memory.
 const LINE_SAMPLES_MAX: usize = 10_000;
-/// Samples that are written at one time.
-const BATCH_SAMPLES: usize = 50_000;
 
 /// What is read.
 #[derive(Debug, Args)]
@@ -59,19 +55,8 @@ pub(super) struct ExportArguments {
     file: PathBuf,
 }
 
-/// What can be said about `import`.
-#[derive(Debug, Args)]
-pub(super) struct ImportArguments {
-    /// A data folder that no server uses; made if it is missing.
-    directory: PathBuf,
-    /// The file to read; - for standard input.
-    file: PathBuf,
-    /// Whose data.
-    #[arg(long, value_name = "ID", default_value = "anonymous", env = "KYMO_TENANT")]
-    tenant: String,
-}
-
-fn parse_time_ms(text: &str) -> Result<i64, String> {
+/// Unix seconds or RFC 3339, in milliseconds.
+pub(super) fn parse_time_ms(text: &str) -> Result<i64, String> {
     if let Ok(seconds) = text.parse::<f64>() {
         return Ok((seconds * 1000.0).round() as i64);
     }
@@ -127,70 +112,6 @@ pub(super) fn export(arguments: &ExportArguments, out: &mut dyn Write) -> anyhow
     Ok(Outcome::Success)
 }
 
-pub(super) fn import(arguments: &ImportArguments, out: &mut dyn Write) -> anyhow::Result<Outcome> {
-    let tenant = TenantId::new(&arguments.tenant)?;
-    let path = &arguments.file;
-    let (reader, bytes): (Box<dyn BufRead>, u64) = if path.as_os_str() == "-" {
-        (Box::new(std::io::stdin().lock()), 0)
-    } else {
-        let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
-        let bytes = file.metadata()?.len();
-        (Box::new(BufReader::new(file)), bytes)
-    };
-    let tsdb = super::open(arguments.directory.clone())?;
-    let mut progress = Progress::new("importing", bytes);
-    let mut batch = WriteBatch::new();
-    let mut imported = Imported::default();
-    for (number, line) in (1u64..).zip(reader.lines()) {
-        let line = line.with_context(|| format!("line {number} of {}", path.display()))?;
-        progress.add(line.len() as u64 + 1);
-        if !line.trim().is_empty() {
-            lines::read(&line, &mut batch).with_context(|| format!("line {number} of {}", path.display()))?;
-        }
-        if batch.sample_count() >= BATCH_SAMPLES {
-            imported.write(&tsdb, &tenant, &mut batch)?;
-        }
-    }
-    imported.write(&tsdb, &tenant, &mut batch)?;
-    tsdb.stop()?;
-    drop(progress);
-    writeln!(out, "{} samples imported into {}", imported.sample_count, arguments.directory.display())?;
-    Ok(Outcome::Success)
-}
-
-#[derive(Default)]
-struct Imported {
-    sample_count: u64,
-}
-
-impl Imported {
-    fn write(&mut self, tsdb: &Arc<Tsdb>, tenant: &TenantId, batch: &mut WriteBatch) -> anyhow::Result<()> {
-        if batch.is_empty() {
-            return Ok(());
-        }
-        let appended = match tsdb.append_durably(tenant, batch) {
-            // The head is full: what is in it goes to disk, and then there is room.
-            Err(_) => {
-                tsdb.flush()?;
-                tsdb.append_durably(tenant, batch)?
-            }
-            Ok(appended) => appended,
-        };
-        if let Some(first) = appended.rejected.first() {
-            let (count, series) = (appended.rejected.len(), batch.series(first.series).to_labels());
-            bail!(
-                "{count} samples are refused, first {series} at {}: {}; {} samples are imported",
-                first.timestamp_ms,
-                first.reason.as_str(),
-                self.sample_count + appended.accepted_count as u64
-            );
-        }
-        self.sample_count += appended.accepted_count as u64;
-        batch.clear();
-        Ok(())
-    }
-}
-
 impl Source {
     /// Calls `visit` with all samples, at most [`LINE_SAMPLES_MAX`] at a time.
     fn visit(
@@ -228,17 +149,20 @@ impl Source {
     }
 
     fn matcher_sets(&self) -> anyhow::Result<Vec<Vec<Matcher>>> {
-        if self.selectors.is_empty() {
-            return Ok(vec![Vec::new()]);
-        }
-        let parse = |text: &String| match promql::parser::parse_selector(text) {
-            Ok(selector) => Ok(selector.matchers),
-            Err(faults) => {
-                Err(UsageError(format!("--match {text}: {}", promql::QueryError::Parse(faults))).into())
-            }
-        };
-        self.selectors.iter().map(parse).collect()
+        let sets = parse_selectors(&self.selectors)?;
+        Ok(if sets.is_empty() { vec![Vec::new()] } else { sets })
     }
+}
+
+/// The matchers of each `--match`.
+pub(super) fn parse_selectors(selectors: &[String]) -> anyhow::Result<Vec<Vec<Matcher>>> {
+    let parse = |text: &String| match promql::parser::parse_selector(text) {
+        Ok(selector) => Ok(selector.matchers),
+        Err(faults) => {
+            Err(UsageError(format!("--match {text}: {}", promql::QueryError::Parse(faults))).into())
+        }
+    };
+    selectors.iter().map(parse).collect()
 }
 
 /// Places of samples, floats first, in parts.
