@@ -102,6 +102,9 @@ impl Source {
 
 pub(super) fn run(arguments: &ImportArguments, out: &mut dyn Write) -> anyhow::Result<Outcome> {
     let (directory, source) = arguments.places()?;
+    if let Source::Lines(path) = &source {
+        check_readable(path)?;
+    }
     let tenant = TenantId::new(&arguments.tenant)?;
     let selectors = parse_selectors(&arguments.selectors)?;
     let range_ms = (arguments.start.unwrap_or(i64::MIN), arguments.end.unwrap_or(i64::MAX));

@@ -50,7 +50,6 @@ pub(super) fn import(
     precision: Precision,
     intake: &mut Intake,
 ) -> anyhow::Result<()> {
-    super::check_readable(path)?;
     let name = path.display().to_string();
     if intake.is_done(&name) {
         return Ok(());
