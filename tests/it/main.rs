@@ -9,6 +9,7 @@ mod deletes;
 mod differential;
 mod discovery;
 mod disk;
+mod export;
 mod exporters;
 mod features;
 mod first_start;

@@ -93,7 +93,7 @@ async fn answer(state: &Arc<State>, tenant: TenantId, request: Request) -> Resul
 }
 
 /// Frames as they come; when the client has gone, the work is told.
-fn body_of(receiver: mpsc::Receiver<Result<Bytes, String>>, cancel: Cancel) -> Body {
+pub(crate) fn body_of(receiver: mpsc::Receiver<Result<Bytes, String>>, cancel: Cancel) -> Body {
     let source = (receiver, CancelOnDrop(cancel));
     Body::from_stream(futures_util::stream::unfold(source, |(mut receiver, guard)| async move {
         receiver.recv().await.map(|frames| (frames, (receiver, guard)))

@@ -18,7 +18,7 @@ use crate::error::{self, ApiError, ErrorType};
 use crate::push::{self, datadog, import, influx, opentsdb, pushgateway};
 use crate::state::State;
 use crate::{
-    admin, features, federate, governance, metadata, parse_query, query, relabel_steps, remote_read, search,
+    admin, export, features, federate, governance, metadata, parse_query, query, relabel_steps, remote_read, search,
     series, status, storage_admin, targets, ui, write,
 };
 
@@ -110,6 +110,8 @@ fn api(state: &Arc<State>) -> Router<Arc<State>> {
         .route("/import/csv", post(import::csv))
         .route("/import/prometheus", post_or_put(import::prometheus))
         .route("/import/graphite", post(import::graphite))
+        .route("/export", get_or_post(export::json_lines))
+        .route("/export/csv", get_or_post(export::csv))
         .route("/read", post(remote_read::read))
         .route("/search/metric_names", get_or_post(search::metric_names))
         .route("/search/label_names", get_or_post(search::label_names))

@@ -1,14 +1,17 @@
-//! JSON lines: a series, or a part of one, a line, as VictoriaMetrics exports and imports them, and as `kymo tsdb export` writes floats:
-//! `{"metric":{"__name__":"up","job":"x"},"values":[1,"NaN",null],"timestamps":[1700000000000,…]}`.
+//! JSON lines: a series, or a part of one, a line, as VictoriaMetrics exports and imports them, and as Kymo exports and imports them:
+//! `{"metric":{"__name__":"up","job":"x"},"values":[1,"NaN",null],"timestamps":[1700000000000,…]}`; native histograms stand beside the values, as
+//! `histograms` (see [`histogram`]) and `histogramTimestamps`.
 //!
 //! Buffers are used again from line to line. A wrong line is one error, and the next line is read.
+
+pub mod histogram;
 
 use std::borrow::Cow;
 use std::fmt;
 
 use memchr::memchr;
-use model::STALE_NAN;
 use model::sample::NORMAL_NAN;
+use model::{FloatHistogram, STALE_NAN};
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use crate::json::{Key, Pairs, Scalar};
@@ -21,6 +24,8 @@ pub struct LineSeries<'a> {
     pairs: Vec<(Cow<'a, str>, Scalar<'a>)>,
     timestamps_ms: Vec<i64>,
     values: Vec<f64>,
+    histogram_timestamps_ms: Vec<i64>,
+    histograms: Vec<FloatHistogram>,
 }
 
 impl LineSeries<'_> {
@@ -32,6 +37,11 @@ impl LineSeries<'_> {
     /// Times and values.
     pub fn samples(&self) -> impl ExactSizeIterator<Item = (i64, f64)> {
         self.timestamps_ms.iter().copied().zip(self.values.iter().copied())
+    }
+
+    /// Times and native histograms, validated.
+    pub fn histograms(&self) -> impl ExactSizeIterator<Item = (i64, &FloatHistogram)> {
+        self.histogram_timestamps_ms.iter().copied().zip(&self.histograms)
     }
 }
 
@@ -58,6 +68,8 @@ fn make<'a>(line: &'a [u8], series: &mut LineSeries<'a>) -> Result<(), String> {
     series.pairs.clear();
     series.timestamps_ms.clear();
     series.values.clear();
+    series.histogram_timestamps_ms.clear();
+    series.histograms.clear();
     let mut deserializer = serde_json::Deserializer::from_slice(line);
     let read = SeriesSeed(series).deserialize(&mut deserializer).and_then(|()| deserializer.end());
     read.map_err(|error| format!("it is not JSON as it should be: {error}"))?;
@@ -72,6 +84,10 @@ fn make<'a>(line: &'a [u8], series: &mut LineSeries<'a>) -> Result<(), String> {
     if series.timestamps_ms.len() != series.values.len() {
         let (timestamps, values) = (series.timestamps_ms.len(), series.values.len());
         return Err(format!("there are {values} values and {timestamps} timestamps"));
+    }
+    if series.histogram_timestamps_ms.len() != series.histograms.len() {
+        let (timestamps, histograms) = (series.histogram_timestamps_ms.len(), series.histograms.len());
+        return Err(format!("there are {histograms} histograms and {timestamps} histogramTimestamps"));
     }
     Ok(())
 }
@@ -98,15 +114,24 @@ impl<'de> Visitor<'de> for SeriesSeed<'_, 'de> {
             match &*key {
                 "metric" => drop(fields.next_value_seed(Pairs(&mut self.0.pairs))?),
                 "values" => fields.next_value_seed(Column(&mut self.0.values, value))?,
-                "timestamps" => fields
-                    .next_value_seed(Column(&mut self.0.timestamps_ms, |scalar: &Scalar<'_>| {
-                        scalar.as_whole().ok_or("a timestamp must be a whole number")
-                    }))?,
+                "timestamps" => fields.next_value_seed(Column(&mut self.0.timestamps_ms, time))?,
+                "histogramTimestamps" => {
+                    fields.next_value_seed(Column(&mut self.0.histogram_timestamps_ms, time))?;
+                }
+                "histograms" => {
+                    for value in fields.next_value::<Vec<serde_json::Value>>()? {
+                        self.0.histograms.push(histogram::read(&value).map_err(serde::de::Error::custom)?);
+                    }
+                }
                 _ => drop(fields.next_value::<IgnoredAny>()?),
             }
         }
         Ok(())
     }
+}
+
+fn time(scalar: &Scalar<'_>) -> Result<i64, &'static str> {
+    scalar.as_whole().ok_or("a timestamp must be a whole number")
 }
 
 /// `null` is what JSON makes of NaN; `stale` is Kymo's word for the staleness marker.
@@ -176,6 +201,32 @@ mod tests {
                 r#"3 [("__name__", "b")] [(5, 1000.0)]"#,
             ],
         );
+    }
+
+    #[test]
+    fn histograms_are_read_as_they_are_written() {
+        let one = FloatHistogram {
+            count: 3.0,
+            zero_count: 1.0,
+            sum: 0.1 + 0.2,
+            schema: 3,
+            zero_threshold: 1e-128,
+            positive_spans: vec![model::BucketSpan { offset: -2, length: 2 }],
+            positive_buckets: vec![1.0, 1.0],
+            ..FloatHistogram::default()
+        };
+        let line = |times: &str| {
+            let histogram = histogram::write(&one);
+            format!(
+                "{{\"metric\":{{\"__name__\":\"a\"}},\"histogramTimestamps\":{times},\"histograms\":[{histogram}]}}"
+            )
+        };
+        read(line("[7]").as_bytes(), |_, series| {
+            let series = series.expect("sound");
+            assert!(series.histograms().eq([(7, &one)]) && series.samples().len() == 0);
+            true
+        });
+        check(&line("[]"), &["1 there are 1 histograms and 0 histogramTimestamps"]);
     }
 
     #[test]

@@ -182,6 +182,9 @@ fn fill_json_lines(filling: &mut Filling<'_>, extra: Vec<(String, String)>) -> R
             for (timestamp_ms, value) in line.samples() {
                 filling.batch.add_float(series, timestamp_ms, value);
             }
+            for (timestamp_ms, histogram) in line.histograms() {
+                filling.batch.add_histogram(series, timestamp_ms, histogram.clone());
+            }
             Ok(())
         });
         if let Err(message) = added {

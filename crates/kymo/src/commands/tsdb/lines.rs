@@ -4,18 +4,12 @@
 //! Values are text, so that no reader rounds them; `"stale"` is the staleness marker. Numbers are read, too. Where start timestamps are known,
 //! `startTimestamps` and `histogramStartTimestamps` stand beside them, 0 for those that are not.
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, bail};
 use model::sample::NORMAL_NAN;
-use model::{BucketSpan, CounterResetHint, FloatHistogram, Labels, STALE_NAN, UNKNOWN_START_MS};
+use model::{Labels, STALE_NAN, UNKNOWN_START_MS};
 use serde_json::{Map, Value, json};
 use storage::{SeriesSamples, StartColumn, WriteBatch};
-
-const HINTS: [(&str, CounterResetHint); 4] = [
-    ("unknown", CounterResetHint::Unknown),
-    ("reset", CounterResetHint::Reset),
-    ("notReset", CounterResetHint::NotReset),
-    ("gauge", CounterResetHint::Gauge),
-];
+use wire::json_lines::histogram::{self, number};
 
 /// One line for all samples.
 pub(super) fn line(labels: &Labels, samples: &SeriesSamples) -> Value {
@@ -29,7 +23,7 @@ pub(super) fn line(labels: &Labels, samples: &SeriesSamples) -> Value {
     }
     if !samples.histograms.timestamps_ms.is_empty() {
         line["histogramTimestamps"] = json!(samples.histograms.timestamps_ms);
-        line["histograms"] = samples.histograms.values.iter().map(|value| histogram(value)).collect();
+        line["histograms"] = samples.histograms.values.iter().map(|value| histogram::write(value)).collect();
         let (starts, count) = (&samples.histograms.starts, samples.histograms.values.len());
         write_starts(&mut line, "histogramStartTimestamps", starts, count);
     }
@@ -42,14 +36,6 @@ fn write_starts(line: &mut Value, key: &str, starts: &StartColumn, count: usize)
     }
 }
 
-/// A value as text: JSON readers round numbers.
-pub(super) fn number(value: f64) -> Value {
-    if value.to_bits() == STALE_NAN.to_bits() {
-        return Value::from("stale");
-    }
-    Value::from(model::number::format_float_as(value, model::number::FloatFormat::Json))
-}
-
 fn read_number(value: &Value) -> anyhow::Result<f64> {
     match value.as_str() {
         // What JSON makes of NaN, and what VictoriaMetrics writes.
@@ -60,59 +46,6 @@ fn read_number(value: &Value) -> anyhow::Result<f64> {
         }
         None => value.as_f64().with_context(|| format!("{value} is no number")),
     }
-}
-
-/// A native histogram as JSON.
-pub(super) fn histogram(h: &FloatHistogram) -> Value {
-    let spans =
-        |spans: &[BucketSpan]| spans.iter().map(|s| json!([s.offset, s.length])).collect::<Vec<Value>>();
-    let numbers = |values: &[f64]| values.iter().map(|v| number(*v)).collect::<Vec<Value>>();
-    let hint =
-        HINTS.iter().find(|(_, hint)| *hint == h.counter_reset_hint).map_or("unknown", |(name, _)| name);
-    json!({
-        "schema": h.schema, "counterReset": hint, "count": number(h.count), "sum": number(h.sum),
-        "zeroThreshold": number(h.zero_threshold), "zeroCount": number(h.zero_count),
-        "positiveSpans": spans(&h.positive_spans), "positiveBuckets": numbers(&h.positive_buckets),
-        "negativeSpans": spans(&h.negative_spans), "negativeBuckets": numbers(&h.negative_buckets),
-        "customValues": numbers(&h.custom_values),
-    })
-}
-
-fn read_histogram(value: &Value) -> anyhow::Result<FloatHistogram> {
-    let spans = |key: &str| -> anyhow::Result<Vec<BucketSpan>> {
-        let wrong = || anyhow!("{key} must be a list of [offset, length]");
-        let span = |span: &Value| {
-            let offset = span[0].as_i64().and_then(|n| i32::try_from(n).ok()).ok_or_else(wrong)?;
-            let length = span[1].as_u64().and_then(|n| u32::try_from(n).ok()).ok_or_else(wrong)?;
-            Ok(BucketSpan { offset, length })
-        };
-        list(value, key)?.iter().map(span).collect()
-    };
-    let numbers = |key: &str| list(value, key)?.iter().map(read_number).collect::<anyhow::Result<Vec<f64>>>();
-    let one = |key: &str| read_number(&value[key]).with_context(|| format!("in {key}"));
-    let hint = value["counterReset"].as_str().unwrap_or("unknown");
-    let histogram = FloatHistogram {
-        counter_reset_hint: HINTS
-            .iter()
-            .find(|(name, _)| *name == hint)
-            .map(|(_, hint)| *hint)
-            .unwrap_or_default(),
-        schema: value["schema"]
-            .as_i64()
-            .and_then(|n| i32::try_from(n).ok())
-            .context("schema is no number")?,
-        zero_threshold: one("zeroThreshold")?,
-        zero_count: one("zeroCount")?,
-        count: one("count")?,
-        sum: one("sum")?,
-        positive_spans: spans("positiveSpans")?,
-        negative_spans: spans("negativeSpans")?,
-        positive_buckets: numbers("positiveBuckets")?,
-        negative_buckets: numbers("negativeBuckets")?,
-        custom_values: numbers("customValues")?,
-    };
-    histogram.validate()?;
-    Ok(histogram)
 }
 
 fn list<'a>(value: &'a Value, key: &str) -> anyhow::Result<&'a [Value]> {
@@ -153,7 +86,12 @@ pub(super) fn read(line: &str, batch: &mut WriteBatch) -> anyhow::Result<()> {
     let timestamps_ms = times("histogramTimestamps", histograms.len())?;
     let starts_ms = starts("histogramStartTimestamps", histograms.len())?;
     for ((timestamp_ms, start_ms), value) in timestamps_ms.into_iter().zip(starts_ms).zip(histograms) {
-        batch.add_histogram_since(series, timestamp_ms, read_histogram(value)?, start_ms);
+        batch.add_histogram_since(
+            series,
+            timestamp_ms,
+            histogram::read(value).map_err(anyhow::Error::msg)?,
+            start_ms,
+        );
     }
     Ok(())
 }
@@ -161,6 +99,8 @@ pub(super) fn read(line: &str, batch: &mut WriteBatch) -> anyhow::Result<()> {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
+
+    use model::{BucketSpan, CounterResetHint, FloatHistogram};
 
     use super::*;
 

@@ -8,6 +8,7 @@ use anyhow::Context;
 use clap::{Args, ValueEnum};
 use model::{Matcher, TenantId, UNKNOWN_START_MS};
 use storage::{Querier, QueryContext, SelectHints, SelectRequest, SeriesSamples};
+use wire::json_lines::histogram::{self, number};
 
 use super::lines;
 use crate::cli::{Outcome, UsageError};
@@ -73,14 +74,14 @@ pub(super) fn dump(source: &Source, out: &mut dyn Write) -> anyhow::Result<Outco
         }
         let floats = &samples.floats;
         for (at, (timestamp_ms, value)) in floats.timestamps_ms.iter().zip(&floats.values).enumerate() {
-            let value = lines::number(*value);
+            let value = number(*value);
             let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
             writeln!(out, "{labels} {text} {timestamp_ms}{}", since(floats.starts.get(at)))?;
         }
         let histograms = &samples.histograms;
         for (at, (timestamp_ms, value)) in histograms.timestamps_ms.iter().zip(&histograms.values).enumerate()
         {
-            let value = lines::histogram(value);
+            let value = histogram::write(value);
             writeln!(out, "{labels} {value} {timestamp_ms}{}", since(histograms.starts.get(at)))?;
         }
         Ok(())
