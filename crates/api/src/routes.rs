@@ -18,8 +18,8 @@ use crate::error::{self, ApiError, ErrorType};
 use crate::push::{self, datadog, import, influx, opentsdb, pushgateway};
 use crate::state::State;
 use crate::{
-    admin, export, features, federate, governance, metadata, parse_query, query, relabel_steps, remote_read, search,
-    series, status, storage_admin, targets, ui, write,
+    admin, export, features, federate, governance, metadata, parse_query, query, relabel_steps, remote_read,
+    search, series, status, storage_admin, targets, ui, write,
 };
 
 const ADMIN_PATH: &str = "/api/v1/admin/";
