@@ -12,7 +12,7 @@ use anyhow::{Context, bail};
 use clap::ValueEnum;
 use model::{LabelsBuilder, METRIC_NAME, Metadata, UNKNOWN_START_MS};
 use storage::WriteBatch;
-use wire::exposition::{self, Entry, Parser};
+use wire::exposition::{self, Entry, Options, Parser, Place as FaultPlace};
 use wire::influx::{FieldValue, Line, Lines, Precision};
 
 use super::super::lines;
@@ -388,13 +388,18 @@ impl Reading<'_> {
         text: &[u8],
         format: exposition::Format,
     ) -> anyhow::Result<Option<(usize, String)>> {
-        let mut parser = Parser::new(text, format).suppress_created(true);
+        let options = Options { suppress_created: true, ..Options::default() };
+        let mut parser = Parser::with_options(text, format, options);
         loop {
             let entry = match parser.next_entry() {
                 Ok(Some(entry)) => entry,
                 Ok(None) => return Ok(None),
                 Err(fault) => {
-                    return Ok(Some((fault.line, format!("column {}: {}", fault.column, fault.message))));
+                    let (line, column) = match fault.place {
+                        FaultPlace::Text { line, column } => (line, column),
+                        FaultPlace::Family { .. } => (1, 1),
+                    };
+                    return Ok(Some((line, format!("column {column}: {}", fault.message))));
                 }
             };
             match entry {
@@ -406,18 +411,19 @@ impl Reading<'_> {
                 Entry::Type { name, metric_type } => self.family(&name).metric_type = metric_type,
                 Entry::Help { name, text } => self.family(&name).help = text.into_owned(),
                 Entry::Unit { name, unit } => self.family(&name).unit = unit.to_owned(),
-                Entry::Comment(_) => {}
+                // Text has no native histograms.
+                Entry::Histogram(_) | Entry::Comment(_) => {}
             }
         }
     }
 
     fn exposition_series(&mut self, series: &exposition::Series<'_>, start_ms: i64) {
         let Some(timestamp_ms) = series.timestamp_ms else {
-            self.intake.fault(&format!("{}: {} has no time", self.name, series.raw));
+            self.intake.fault(&format!("{}: {} has no time", self.name, series.id));
             return;
         };
         if let Err(error) = series.pack_labels(&mut self.builder) {
-            self.intake.fault(&format!("{}: {}: {error}", self.name, series.raw));
+            self.intake.fault(&format!("{}: {}: {error}", self.name, series.id));
             return;
         }
         let Some(place) = self.add(timestamp_ms, series.value, start_ms) else { return };
@@ -425,7 +431,7 @@ impl Reading<'_> {
             match exemplar.to_exemplar(&mut self.scratch) {
                 Ok(exemplar) => self.intake.exemplar(place, exemplar, timestamp_ms),
                 Err(error) => {
-                    self.intake.fault(&format!("{}: an exemplar of {}: {error}", self.name, series.raw));
+                    self.intake.fault(&format!("{}: an exemplar of {}: {error}", self.name, series.id));
                 }
             }
         }
