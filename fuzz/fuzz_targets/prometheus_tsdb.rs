@@ -59,6 +59,7 @@ fuzz_target!(|input: &[u8]| {
         }
         6 => {
             let mut file = 0x0130_BA30u32.to_be_bytes().to_vec();
+            file.push(1);
             file.extend_from_slice(&with_crc(bytes));
             let _ = Tombstones::read(&file);
         }

@@ -331,13 +331,14 @@ fn symbols_and_the_table_of_contents_are_read() {
 
 #[test]
 fn tombstones_are_read() {
-    let mut content = vec![1];
+    let mut content = Vec::new();
     for (series, min_ms, max_ms) in [(7u64, -5i64, 5i64), (7, 10, 10), (9, 0, 1)] {
         uvarint(&mut content, series);
         varint(&mut content, min_ms);
         varint(&mut content, max_ms);
     }
     let mut file = 0x0130_BA30u32.to_be_bytes().to_vec();
+    file.push(1);
     file.extend_from_slice(&with_crc(&content));
     let read = Tombstones::read(&file).expect("sound");
     let deleted = |series, at| covers(read.of(series), at);

@@ -23,20 +23,20 @@ impl Tombstones {
         if cursor.u32()? != MAGIC {
             return Err(Corrupt::new(0, "this is no file of tombstones: other first bytes"));
         }
-        let len = cursor.rest.len().checked_sub(4).ok_or_else(|| cursor.corrupt("the file is cut off"))?;
         let start = cursor.offset;
+        match cursor.byte()? {
+            VERSION => {}
+            other => {
+                let what = format!("tombstones of version {other}; only {VERSION} is known");
+                return Err(Corrupt::new(start, what));
+            }
+        }
+        // The checksum is of what is behind the version.
+        let start = cursor.offset;
+        let len = cursor.rest.len().checked_sub(4).ok_or_else(|| cursor.corrupt("the file is cut off"))?;
         let content = cursor.take(len)?;
         check_crc(content, cursor.u32()?, start)?;
         let mut content = Cursor::new(content, start);
-        match content.byte()? {
-            VERSION => {}
-            other => {
-                return Err(Corrupt::new(
-                    start,
-                    format!("tombstones of version {other}; only {VERSION} is known"),
-                ));
-            }
-        }
         let mut tombstones = Self::default();
         while !content.is_empty() {
             let series = content.uvarint()?;

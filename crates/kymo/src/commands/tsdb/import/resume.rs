@@ -44,7 +44,8 @@ impl Resume {
             (source, destination).hash(&mut hasher);
             PathBuf::from(format!(".kymo-import-{:016x}.json", hasher.finish()))
         };
-        let path = path.map_or_else(default, Path::to_owned);
+        // A bare name has no folder that could be synced.
+        let path = Path::new(".").join(path.map_or_else(default, Path::to_owned));
         let empty =
             Record { source: source.to_owned(), destination: destination.to_owned(), ..Record::default() };
         let fs = RealFs::shared();
