@@ -491,6 +491,7 @@ fn points_that_cannot_be_are_refused_alone() {
 }
 
 /// The same as [`example`] in protobuf.
+#[expect(clippy::too_many_lines, reason = "one message, written out")]
 fn example_in_protobuf() -> Vec<u8> {
     let message = |fill: &dyn Fn(&mut Writer)| {
         let mut writer = Writer::new();

@@ -295,7 +295,7 @@ proptest! {
         if let Ok(table) = decode(&request, &hasher(), &mut taking) {
             table.append_to(&mut request);
             for (_, _, refs) in taking.raw {
-                let _ = decode_refs(&request[refs].to_vec(), &request, &mut String::new());
+                let _ = decode_refs(&request[refs], &request, &mut String::new());
             }
         }
     }
