@@ -13,6 +13,7 @@ mod export;
 mod exporters;
 mod features;
 mod first_start;
+mod forward;
 mod governance;
 mod import;
 mod malformed_queries;

@@ -19,6 +19,7 @@ pub struct Kymo {
     _disk: Option<Disk>,
     folder: TempDir,
     port: u16,
+    /// `serve` or `agent`, and what follows.
     arguments: Vec<String>,
 }
 
@@ -31,7 +32,13 @@ impl Kymo {
     /// Starts Kymo with a configuration file and waits until it is ready. `{port}` stands for its own port.
     pub fn start_configured(config: &str) -> Self {
         let folder = tempfile::tempdir().expect("temporary directory");
-        Self::launch_configured(folder, None, config)
+        Self::launch_configured("serve", folder, None, config).ready()
+    }
+
+    /// Starts `kymo agent` with a configuration file and waits until it is ready.
+    pub fn start_agent(config: &str) -> Self {
+        let folder = tempfile::tempdir().expect("temporary directory");
+        Self::launch_configured("agent", folder, None, config).ready()
     }
 
     /// As [`Self::start_configured`], with its data on a disk of so many bytes. `None`, and a line that says so, where tests may
@@ -44,32 +51,33 @@ impl Kymo {
             let _ =
                 writeln!(std::io::stderr(), "no disk can be mounted here: a test of full disks is left out");
         }
-        disk.map(|disk| Self::launch_configured(folder, Some(disk), config))
+        disk.map(|disk| Self::launch_configured("serve", folder, Some(disk), config).ready())
     }
 
-    fn launch_configured(folder: TempDir, disk: Option<Disk>, config: &str) -> Self {
+    fn launch_configured(command: &str, folder: TempDir, disk: Option<Disk>, config: &str) -> Self {
         let port = free_port();
         let path = folder.path().join("kymo.yml");
         write(&path, &config.replace("{port}", &port.to_string()));
-        let arguments = vec!["--config".to_owned(), path.display().to_string()];
-        Self { _disk: disk, ..Self::launch(folder, port, arguments) }.ready()
+        let arguments = vec![command.to_owned(), "--config".to_owned(), path.display().to_string()];
+        let process = Self::spawn(folder.path(), port, &arguments);
+        Self { process, _disk: disk, folder, port, arguments }
     }
 
     /// Starts Kymo with more arguments of `serve` and waits until it is ready.
     pub fn start_with(arguments: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("temporary directory");
-        Self::launch(folder, free_port(), arguments.iter().map(ToString::to_string).collect()).ready()
-    }
-
-    fn launch(folder: TempDir, port: u16, arguments: Vec<String>) -> Self {
+        let port = free_port();
+        let arguments: Vec<String> =
+            std::iter::once("serve").chain(arguments.iter().copied()).map(str::to_owned).collect();
         let process = Self::spawn(folder.path(), port, &arguments);
-        Self { process, _disk: None, folder, port, arguments }
+        Self { process, _disk: None, folder, port, arguments }.ready()
     }
 
     fn spawn(folder: &Path, port: u16, arguments: &[String]) -> Process {
         let mut command = Command::new(paths::kymo_binary());
+        let (what, arguments) = arguments.split_first().expect("a command");
         command
-            .arg("serve")
+            .arg(what)
             .arg("--data")
             .arg(folder.join("data"))
             .arg("--listen")
@@ -126,6 +134,12 @@ impl Kymo {
     /// Ends it as a crash would and starts it again on the same data.
     pub fn crash_and_restart(&mut self) {
         self.process.kill();
+        self.process = Self::spawn(self.folder.path(), self.port, &self.arguments);
+        self.wait_ready();
+    }
+
+    /// Starts it again on the same data, after it was ended through [`Self::process`].
+    pub fn start_again(&mut self) {
         self.process = Self::spawn(self.folder.path(), self.port, &self.arguments);
         self.wait_ready();
     }

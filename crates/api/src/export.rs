@@ -281,7 +281,7 @@ fn write_time(out: &mut Vec<u8>, timestamp_ms: i64, unit: TimeUnit) {
         TimeUnit::Seconds => write_int(out, timestamp_ms.div_euclid(1_000)),
         TimeUnit::Milliseconds => write_int(out, timestamp_ms),
         TimeUnit::Nanoseconds => {
-            out.extend_from_slice((i128::from(timestamp_ms) * 1_000_000).to_string().as_bytes())
+            out.extend_from_slice((i128::from(timestamp_ms) * 1_000_000).to_string().as_bytes());
         }
         TimeUnit::Rfc3339 => match Timestamp::from_millisecond(timestamp_ms) {
             Ok(time) => out.extend_from_slice(time.to_string().as_bytes()),

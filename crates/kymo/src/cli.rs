@@ -8,13 +8,14 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{check, completions, query, serve, test, tsdb};
+use crate::commands::{agent, check, completions, query, serve, test, tsdb};
 use crate::version;
 
 const EXAMPLES: &str = "\
 Examples:
   kymo serve                                    watch this machine; open http://localhost:9090
   kymo serve --config prometheus.yml            do what Prometheus would do with this file
+  kymo agent --config agent.yml                 collect here, store elsewhere
   kymo query instant 'sum by (job) (up)'        ask a running server
   kymo query range 'node_load1' --start 6h      draw a graph in the terminal
   kymo check config prometheus.yml              is this file fine?
@@ -36,6 +37,8 @@ pub struct Cli {
 enum Command {
     /// Collect, store and answer: the server itself.
     Serve(serve::Arguments),
+    /// Collect and send on: the server without storage, for machines that others watch.
+    Agent(agent::Arguments),
     /// Ask a running server.
     Query(query::Arguments),
     /// Look for faults in files before a server does.
@@ -110,6 +113,7 @@ impl Command {
     fn run(self, out: &mut dyn Write, err: &mut dyn Write) -> anyhow::Result<Outcome> {
         match self {
             Self::Serve(arguments) => serve::run(arguments),
+            Self::Agent(arguments) => agent::run(arguments),
             Self::Query(arguments) => query::run(arguments, out, err),
             Self::Check(arguments) => check::run(arguments, out, err),
             Self::Test(arguments) => test::run(arguments, out),

@@ -1,8 +1,9 @@
 //! One file a command.
 //!
-//! Map: [`serve`] the server · [`query`] asks a server · [`check`] looks for faults in files · [`test`] runs tests
+//! Map: [`serve`] the server · [`agent`] the server without storage · [`query`] asks a server · [`check`] looks for faults in files · [`test`] runs tests
 //! that people write · [`tsdb`] looks at stored data · [`completions`] for shells.
 
+pub mod agent;
 pub mod check;
 pub mod completions;
 pub mod query;

@@ -56,6 +56,8 @@ pub struct Config {
     pub query_log: Option<PathBuf>,
     /// How OpenTelemetry's metrics become series.
     pub otlp: Arc<wire::otlp::convert::Settings>,
+    /// Who gets a copy of what is written.
+    pub receivers: Vec<forward::Settings>,
     /// What the file asks for and will not happen, one sentence each.
     pub warnings: Vec<String>,
     /// The file again, secrets hidden.
@@ -119,9 +121,10 @@ pub fn load(
     }
     refuse_same_names(&jobs)?;
     warnings.extend(unheeded(&file, jobs.iter().map(|job| &job.job)));
-    let external_labels = expand::expand(&file.global.external_labels, variable);
+    let external_labels = Labels::from_pairs(expand::expand(&file.global.external_labels, variable));
     Ok(Config {
-        external_labels: Labels::from_pairs(external_labels),
+        receivers: remote::receivers(&file.remote_write, &external_labels),
+        external_labels,
         scrape: scrape::Settings {
             jobs: jobs.into_iter().map(|job| job.job).collect(),
             host_collector: file.host_collector.settings(&file.global),
@@ -250,9 +253,15 @@ fn unheeded<'a>(file: &File, jobs: impl Iterator<Item = &'a Job>) -> Vec<String>
     };
     warn(!file.rule_files.is_empty(), "rule_files: rules are not evaluated yet");
     warn(file.alerting.is_set(), "alerting: alerts are not sent yet");
-    warn(!file.remote_write.is_empty(), "remote_write: samples are not sent on yet");
     warn(!file.remote_read.is_empty(), "remote_read: other servers are not asked yet");
     warn(file.tracing.is_some(), "tracing: traces are not sent yet");
+    for (at, write) in file.remote_write.iter().enumerate() {
+        if let Some(key) = write.unknown_credential() {
+            warnings.push(format!(
+                "remote_write[{at}]: {key} is not supported yet; nothing is sent to this receiver"
+            ));
+        }
+    }
     for job in jobs {
         for key in &job.discovery.unsupported {
             warnings.push(format!(

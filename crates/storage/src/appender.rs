@@ -108,17 +108,22 @@ impl RejectReason {
 /// Resolves when a write is safe. Await it, or [`Durability::wait`] for it on a blocking thread.
 #[derive(Debug)]
 #[must_use = "a write must not be acknowledged before it is durable"]
-pub struct Durability(Option<Arc<CommitGroup>>);
+pub struct Durability(Vec<Arc<CommitGroup>>);
 
 impl Durability {
     /// Safe already (or nothing to make safe).
     pub fn done() -> Self {
-        Self(None)
+        Self(Vec::new())
     }
 
     /// Safe when `group` completes.
     pub fn of(group: Arc<CommitGroup>) -> Self {
-        Self(Some(group))
+        Self(vec![group])
+    }
+
+    /// Safe when all of `groups` complete. If several fail, the first is reported.
+    pub fn of_all(groups: Vec<Arc<CommitGroup>>) -> Self {
+        Self(groups)
     }
 
     /// Blocks until the write is safe.
@@ -126,7 +131,7 @@ impl Durability {
     /// # Errors
     /// If it could not be made safe; it may or may not survive a crash.
     pub fn wait(self) -> Result<(), Error> {
-        self.0.map_or(Ok(()), |group| group.wait())
+        self.0.iter().try_for_each(|group| group.wait())
     }
 }
 
@@ -134,7 +139,13 @@ impl Future for Durability {
     type Output = Result<(), Error>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        self.0.as_ref().map_or(Poll::Ready(Ok(())), |group| group.poll(context.waker()))
+        for group in &self.0 {
+            match group.poll(context.waker()) {
+                Poll::Ready(Ok(())) => {}
+                other => return other,
+            }
+        }
+        Poll::Ready(Ok(()))
     }
 }
 

@@ -12,7 +12,7 @@ use model::time::{format_duration_ms, parse_duration_ms};
 
 use crate::cli::{Outcome, UsageError};
 use crate::features::Features;
-use crate::run::{self, Options, memory_limit};
+use crate::run::{self, Options, Role, memory_limit};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -158,6 +158,11 @@ fn parse_memory_limit(text: &str) -> Result<u64, String> {
 }
 
 pub(crate) fn run(arguments: Arguments) -> anyhow::Result<Outcome> {
+    run_as(Role::Server, arguments)
+}
+
+/// Runs a process for `role` until it is told to stop.
+pub(crate) fn run_as(role: Role, arguments: Arguments) -> anyhow::Result<Outcome> {
     start_logging(&arguments)?;
     let memory_limit_bytes = arguments.memory_limit.unwrap_or_else(memory_limit::default_bytes);
     let mut features = Features::default();
@@ -165,6 +170,7 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<Outcome> {
         tracing::warn!("--enable-feature: {warning}");
     }
     let options = Options {
+        role,
         flags: arguments.flags(memory_limit_bytes),
         config: arguments.config,
         data: arguments.data,

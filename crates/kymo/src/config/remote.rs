@@ -1,35 +1,40 @@
-//! `remote_write` and `remote_read`: read and checked; nothing is sent or asked yet.
+//! `remote_write`: who gets a copy of what is written, and how · `remote_read`: read and checked; nobody is asked.
 
 use std::collections::BTreeMap;
 
+use forward::Message;
 use http_client::InvalidSettings;
 use model::relabel::Rule;
+use model::size::parse_size_bytes;
 use model::time::DurationMs;
+use model::{Labels, TenantId};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
+use url::Url;
+
+/// The bound of a queue on disk, unless `queue_config.max_disk_size` says.
+const QUEUE_BYTES_MAX: u64 = 4 << 30;
+/// More requests at a time than that would make queues of a few samples each.
+const LANES_MAX: usize = 4;
 
 /// An element of `remote_write`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct RemoteWrite {
     url: String,
-    #[serde(rename = "remote_timeout")]
-    _remote_timeout: DurationMs,
+    remote_timeout: DurationMs,
     headers: BTreeMap<String, String>,
-    #[serde(rename = "write_relabel_configs")]
-    _write_relabel_configs: Vec<Rule>,
+    write_relabel_configs: Vec<Rule>,
     pub(super) name: String,
-    #[serde(rename = "send_exemplars")]
-    _send_exemplars: bool,
-    #[serde(rename = "send_native_histograms")]
-    _send_native_histograms: bool,
+    /// Kymo's own: whose samples are sent.
+    tenant: Option<String>,
+    send_exemplars: bool,
+    send_native_histograms: bool,
     #[serde(rename = "round_robin_dns")]
     _round_robin_dns: bool,
-    #[serde(rename = "protobuf_message")]
-    _protobuf_message: Option<ProtobufMessage>,
+    protobuf_message: ProtobufMessage,
     queue_config: Queue,
-    #[serde(rename = "metadata_config")]
-    _metadata_config: Metadata,
+    metadata_config: Metadata,
     sigv4: Option<IgnoredAny>,
     azuread: Option<IgnoredAny>,
     google_iam: Option<IgnoredAny>,
@@ -37,8 +42,9 @@ pub(super) struct RemoteWrite {
     http: http_client::Settings,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Clone, Copy, Deserialize)]
 enum ProtobufMessage {
+    #[default]
     #[serde(rename = "prometheus.WriteRequest")]
     V1,
     #[serde(rename = "io.prometheus.write.v2.Request")]
@@ -52,16 +58,13 @@ struct Queue {
     max_shards: i64,
     min_shards: i64,
     max_samples_per_send: i64,
-    #[serde(rename = "batch_send_deadline")]
-    _batch_send_deadline: DurationMs,
-    #[serde(rename = "min_backoff")]
-    _min_backoff: DurationMs,
-    #[serde(rename = "max_backoff")]
-    _max_backoff: DurationMs,
-    #[serde(rename = "retry_on_http_429")]
-    _retry_on_http_429: bool,
-    #[serde(rename = "sample_age_limit")]
-    _sample_age_limit: DurationMs,
+    batch_send_deadline: DurationMs,
+    min_backoff: DurationMs,
+    max_backoff: DurationMs,
+    retry_on_http_429: bool,
+    sample_age_limit: DurationMs,
+    /// Kymo's own: the bound of the queue on disk.
+    max_disk_size: Option<String>,
 }
 
 impl Default for Queue {
@@ -71,24 +74,29 @@ impl Default for Queue {
             max_shards: 50,
             min_shards: 1,
             max_samples_per_send: 2_000,
-            _batch_send_deadline: DurationMs(5_000),
-            _min_backoff: DurationMs(30),
-            _max_backoff: DurationMs(5_000),
-            _retry_on_http_429: false,
-            _sample_age_limit: DurationMs(0),
+            batch_send_deadline: DurationMs(5_000),
+            min_backoff: DurationMs(30),
+            max_backoff: DurationMs(5_000),
+            retry_on_http_429: false,
+            sample_age_limit: DurationMs(0),
+            max_disk_size: None,
         }
     }
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct Metadata {
-    #[serde(rename = "send")]
-    _send: bool,
-    #[serde(rename = "send_interval")]
-    _send_interval: DurationMs,
+    send: bool,
+    send_interval: DurationMs,
     #[serde(rename = "max_samples_per_send")]
     _max_samples_per_send: i64,
+}
+
+impl Default for Metadata {
+    fn default() -> Self {
+        Self { send: true, send_interval: DurationMs(60_000), _max_samples_per_send: 2_000 }
+    }
 }
 
 /// An element of `remote_read`.
@@ -122,6 +130,14 @@ impl RemoteWrite {
             "authorization header must be changed via the basic_auth, authorization, oauth2, sigv4, azuread or \
              google_iam parameter",
         )?;
+        if let Err(error) = Url::parse(&self.url) {
+            return Err(InvalidSettings::at(["url"], format!("parse {:?}: {error}", self.url)));
+        }
+        if let Some(name) = &self.tenant
+            && let Err(error) = TenantId::new(name)
+        {
+            return Err(InvalidSettings::at(["tenant"], error.to_string()));
+        }
         self.http.check()?;
         self.check_one_credential()?;
         self.queue_config.check().map_err(|e| e.within("queue_config"))
@@ -153,6 +169,59 @@ impl RemoteWrite {
     }
 }
 
+impl RemoteWrite {
+    /// A credential that Kymo cannot give: then nothing is sent.
+    pub(super) fn unknown_credential(&self) -> Option<&'static str> {
+        [("sigv4", &self.sigv4), ("azuread", &self.azuread), ("google_iam", &self.google_iam)]
+            .into_iter()
+            .find_map(|(name, used)| used.is_some().then_some(name))
+    }
+
+    /// Everything decided. `name` is what the receiver is called if the file does not say.
+    pub(super) fn settings(&self, external_labels: &Labels, name: String) -> Option<forward::Settings> {
+        let queue = &self.queue_config;
+        let positive = |number: i64| usize::try_from(number).unwrap_or(1).max(1);
+        let ms = |duration: DurationMs, default: u64| match u64::try_from(duration.0) {
+            Ok(0) | Err(_) => default,
+            Ok(ms) => ms,
+        };
+        let backoff_ms = (ms(queue.min_backoff, 30), ms(queue.max_backoff, 5_000));
+        Some(forward::Settings {
+            name: if self.name.is_empty() { name } else { self.name.clone() },
+            tenant: match &self.tenant {
+                Some(name) => TenantId::new(name).ok()?,
+                None => TenantId::anonymous(),
+            },
+            url: Url::parse(&self.url).ok()?,
+            http: self.http.clone(),
+            headers: self.headers.clone().into_iter().collect(),
+            timeout_ms: ms(self.remote_timeout, 30_000),
+            relabel: self.write_relabel_configs.clone(),
+            external_labels: external_labels.clone(),
+            message: match self.protobuf_message {
+                ProtobufMessage::V1 => Message::V1,
+                ProtobufMessage::V2 => Message::V2,
+            },
+            send_exemplars: self.send_exemplars,
+            send_native_histograms: self.send_native_histograms,
+            metadata_interval_ms: self
+                .metadata_config
+                .send
+                .then(|| ms(self.metadata_config.send_interval, 60_000)),
+            lanes: positive(queue.max_shards).min(LANES_MAX),
+            samples_max: positive(queue.max_samples_per_send),
+            deadline_ms: ms(queue.batch_send_deadline, 5_000),
+            backoff_ms,
+            retry_429: queue.retry_on_http_429,
+            age_max_ms: ms(queue.sample_age_limit, 0),
+            queue_bytes_max: match &queue.max_disk_size {
+                Some(text) => parse_size_bytes(text).ok()?,
+                None => QUEUE_BYTES_MAX,
+            },
+        })
+    }
+}
+
 impl RemoteRead {
     pub(super) fn check(&self) -> Result<(), InvalidSettings> {
         if self.url.is_empty() {
@@ -176,6 +245,13 @@ impl Queue {
         ] {
             if value <= 0 {
                 return Err(InvalidSettings::at([key], format!("remote write queue {key} must be positive")));
+            }
+        }
+        if let Some(text) = &self.max_disk_size {
+            let fault = |error| InvalidSettings::at(["max_disk_size"], error);
+            let bytes = parse_size_bytes(text).map_err(|error| fault(error.to_string()))?;
+            if bytes < 1 << 20 {
+                return Err(fault("a queue needs 1MiB at least".to_owned()));
             }
         }
         if self.max_shards < self.min_shards {
@@ -219,4 +295,19 @@ pub(super) fn check_headers(
         }
     }
     Ok(())
+}
+
+/// The receivers, each under a name of its own.
+pub(super) fn receivers(writes: &[RemoteWrite], external_labels: &Labels) -> Vec<forward::Settings> {
+    let mut receivers: Vec<forward::Settings> = Vec::new();
+    for write in writes.iter().filter(|write| write.unknown_credential().is_none()) {
+        let host =
+            Url::parse(&write.url).ok().and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_default();
+        // By the address, so that the queue is found again; the same address twice is told apart by a number.
+        let same = receivers.iter().filter(|known| known.url.as_str() == write.url).count();
+        let hash = xxhash_rust::xxh3::xxh3_64(write.url.as_bytes()) as u32;
+        let number = if same == 0 { String::new() } else { format!("-{}", same + 1) };
+        receivers.extend(write.settings(external_labels, format!("{host}-{hash:08x}{number}")));
+    }
+    receivers
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use api::{BuildInfo, Control, MemoryUse, ReplayProgress, RuntimeInfo, StatusView, StorageInfo, TsdbStats};
+use forward::Forwarding;
 use model::size::format_size_bytes;
 use model::time::format_duration_ms;
 use model::{Labels, TenantId};
@@ -14,10 +15,10 @@ use storage::{Error, ErrorKind};
 use tokio_util::sync::CancellationToken;
 use tsdb::{Retention, Tsdb};
 
-use super::Options;
 use super::memory_limit::Budgets;
 use super::process::{self, ConfigMetrics};
 use super::query_log::{QueryLogFile, QueryLogMetrics};
+use super::{Options, Role};
 use crate::cli::UsageError;
 use crate::config::{self, Config};
 use crate::version;
@@ -25,7 +26,9 @@ use crate::version;
 /// What exists once storage is open.
 #[derive(Clone)]
 pub(super) struct Opened {
-    pub(super) tsdb: Arc<Tsdb>,
+    /// None in an agent.
+    pub(super) tsdb: Option<Arc<Tsdb>>,
+    pub(super) forwarding: Arc<Forwarding>,
     pub(super) scrape: scrape::Handle,
     pub(super) engine: Arc<promql::Engine>,
 }
@@ -58,6 +61,11 @@ impl Server {
         budgets: Budgets,
     ) -> anyhow::Result<Arc<Self>> {
         let config = read(&options).map_err(UsageError)?;
+        if options.role == Role::Agent && config.receivers.is_empty() {
+            let advice = "an agent sends what it collects to other servers; name one under remote_write, as in\n\n\
+                          remote_write:\n  - url: http://kymo.example:9090/api/v1/write";
+            return Err(UsageError(advice.to_owned()).into());
+        }
         let metrics = ConfigMetrics::register(&registry)?;
         let query_log_metrics = QueryLogMetrics::register(&registry)?;
         let started_ms = clock.now_ms();
@@ -185,6 +193,27 @@ impl Server {
         }
     }
 
+    /// Who gets a copy of what is written.
+    pub(super) fn receivers(&self) -> Vec<forward::Settings> {
+        self.config().receivers.clone()
+    }
+
+    pub(super) fn forward_deps(&self) -> prometheus::Result<forward::Deps> {
+        Ok(forward::Deps {
+            fs: stdx::fs::RealFs::shared(),
+            folder: self.options.data.join("forward"),
+            clock: Arc::clone(&self.clock),
+            runtime: self.runtime.clone(),
+            metrics: forward::metrics::Metrics::register(&self.registry)?,
+            linger: match self.options.role {
+                // Storage has acknowledged already.
+                Role::Server => std::time::Duration::from_secs(1),
+                // Pushes wait for it.
+                Role::Agent => std::time::Duration::from_millis(50),
+            },
+        })
+    }
+
     pub(super) fn scrape_settings(&self) -> scrape::Settings {
         self.config().scrape.clone()
     }
@@ -218,11 +247,23 @@ impl Server {
             self.opened.read().clone().ok_or("the server is starting or stopping; try again later")?;
         let config = read(&self.options)?;
         let query_log = self.open_query_log(&config)?;
-        // Scraping is the only other part that may refuse, and then goes on as before; so all changes or nothing.
-        self.runtime
-            .block_on(opened.scrape.reload(config.scrape.clone()))
-            .map_err(|error| error.to_string())?;
-        opened.tsdb.reload(self.retention(&config));
+        // Forwarding and scraping may refuse. Then what was changed is changed back; so all changes or nothing.
+        let forward = |config: &Config| {
+            let reloaded = self.runtime.block_on(opened.forwarding.reload(config.receivers.clone()));
+            reloaded.map_err(|error| format!("remote_write: {error}"))
+        };
+        let scraped = forward(&config).and_then(|()| {
+            self.runtime
+                .block_on(opened.scrape.reload(config.scrape.clone()))
+                .map_err(|error| error.to_string())
+        });
+        if let Err(error) = scraped {
+            forward(&self.config()).map_err(|again| format!("{error}; and forwarding stopped: {again}"))?;
+            return Err(error);
+        }
+        if let Some(tsdb) = &opened.tsdb {
+            tsdb.reload(self.retention(&config));
+        }
         opened.engine.reload(self.query_settings(&config));
         self.log_queries(&opened.engine, query_log);
         if config.push != self.config().push {
@@ -328,8 +369,9 @@ impl StatusView for Server {
 
     fn tsdb_stats(&self, tenant: &TenantId, limit: usize) -> Result<TsdbStats, Error> {
         let opened = self.opened.read().clone();
-        let opened = opened.ok_or_else(|| Error::new(ErrorKind::Unavailable, "storage is not open"))?;
-        let stats = opened.tsdb.stats(tenant, limit);
+        let tsdb = opened.and_then(|opened| opened.tsdb);
+        let tsdb = tsdb.ok_or_else(|| Error::new(ErrorKind::Unavailable, "storage is not open"))?;
+        let stats = tsdb.stats(tenant, limit);
         Ok(TsdbStats {
             series_count: stats.series_count,
             label_pair_count: stats.label_pair_count,
@@ -361,11 +403,11 @@ impl StatusView for Server {
     fn storage_info(&self) -> StorageInfo {
         let retention = self.retention(&self.config());
         let mut info = StorageInfo { retention_ms: Some(retention.retention_ms), ..StorageInfo::default() };
-        let Some(opened) = self.opened.read().clone() else { return info };
-        let tenants = opened.tsdb.tenant_ids();
+        let Some(tsdb) = self.opened.read().clone().and_then(|opened| opened.tsdb) else { return info };
+        let tenants = tsdb.tenant_ids();
         info.tenant_count = tenants.len() as u64;
         for tenant in &tenants {
-            let stats = opened.tsdb.stats(tenant, 0);
+            let stats = tsdb.stats(tenant, 0);
             info.head_series_count += stats.series_count;
             info.head_sample_count += stats.sample_count;
             (info.head_bytes, info.journal_bytes) = (stats.head_bytes, stats.wal_bytes);

@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::net::SocketAddr;
 
+use super::Role;
 use super::server::Server;
 
 /// The address that a person on this machine would open.
@@ -26,6 +27,16 @@ pub(super) fn print(server: &Server, address: &str) -> std::io::Result<()> {
     let version = crate::version::VERSION;
     let data = server.options.data.display();
     let mut out = std::io::stdout().lock();
+    if server.options.role == Role::Agent {
+        let receivers: Vec<String> =
+            server.receivers().iter().map(|receiver| receiver.url.to_string()).collect();
+        writeln!(out, "\nKymo agent {version} is ready: {address}\n")?;
+        writeln!(out, "  watching     {watching}")?;
+        writeln!(out, "  sending to   {}", receivers.join(", "))?;
+        writeln!(out, "  queues       {data}")?;
+        writeln!(out, "  look at      {address}/targets  what is watched, and how it is\n")?;
+        return out.flush();
+    }
     writeln!(out, "\nKymo {version} is ready: {address}\n")?;
     writeln!(out, "  watching     {watching}")?;
     writeln!(out, "  data         {data}, kept {}", server.retention_text())?;

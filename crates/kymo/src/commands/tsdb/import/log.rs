@@ -89,9 +89,11 @@ impl Logs {
         let mut tombstones = Deletions::default();
         for (path, _) in &self.segments {
             // What is damaged is told in the second pass.
-            read(path, |record, at| match record::holds_tombstones(record) {
-                true => Ok(record::decode(record, at, &mut tombstones).ok()).map(drop),
-                false => Ok(()),
+            read(path, |record, at| {
+                if record::holds_tombstones(record) {
+                    record::decode(record, at, &mut tombstones).ok();
+                }
+                Ok(())
             })?;
         }
         let written = intake.position(UNIT);
@@ -113,9 +115,9 @@ impl Logs {
                 let text = format!("{}: {fault}; the rest of this segment is left out", path.display());
                 // A crash leaves the last segment so, and nothing that was acknowledged is lost by it.
                 if self.last.contains(path) {
-                    import.intake.remark(&text)
+                    import.intake.remark(&text);
                 } else {
-                    import.intake.fault(&text)
+                    import.intake.fault(&text);
                 }
             }
             import.intake.advance(*bytes);

@@ -82,10 +82,10 @@ pub(super) fn import(
             Format::Json => reading.json(piece, lines_before)?,
             Format::Influx => reading.influx(piece, lines_before)?,
             Format::Openmetrics => {
-                reading.exposition(piece, exposition::Format::OpenMetricsText, lines_before)?
+                reading.exposition(piece, exposition::Format::OpenMetricsText, lines_before)?;
             }
             Format::Prometheus => {
-                reading.exposition(piece, exposition::Format::PrometheusText, lines_before)?
+                reading.exposition(piece, exposition::Format::PrometheusText, lines_before)?;
             }
         }
         let name = reading.name.clone();

@@ -1,0 +1,200 @@
+//! Samples on their way into the queue: gathered for a moment, so that one sync of the disk serves many batches.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use model::labels::LabelsBuilder;
+use model::{Exemplar, FloatHistogram, LabelsRef, relabel};
+use storage::{BatchSeries, CommitGroup, RejectReason, Rejected, WriteBatch};
+use wire::remote_write2::encode::{Encoder, SeriesContent};
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::settings::Settings;
+
+/// What goes into one lane with the next write.
+#[derive(Default)]
+pub(crate) struct LanePending {
+    pub(crate) encoder: Encoder,
+    pub(crate) samples: u32,
+    pub(crate) newest_ms: i64,
+}
+
+/// What waits for the next write to disk.
+pub(crate) struct Pending {
+    pub(crate) lanes: Vec<LanePending>,
+    pub(crate) samples: usize,
+    /// Completed by that write.
+    pub(crate) group: Arc<CommitGroup>,
+    scratch: Scratch,
+}
+
+/// Reused from batch to batch.
+#[derive(Default)]
+struct Scratch {
+    by_series: Vec<u32>,
+    floats: Vec<(i64, f64, i64)>,
+    histograms: Vec<(i64, FloatHistogram, i64)>,
+    exemplars: Vec<Exemplar>,
+    decoded: String,
+    relabelled: String,
+    builder: LabelsBuilder,
+}
+
+impl Pending {
+    pub(crate) fn new(lanes: usize) -> Self {
+        Self {
+            lanes: (0..lanes).map(|_| LanePending::default()).collect(),
+            samples: 0,
+            group: CommitGroup::new(),
+            scratch: Scratch::default(),
+        }
+    }
+
+    /// Hands over what was gathered, to be written.
+    pub(crate) fn take(&mut self) -> (Vec<LanePending>, Arc<CommitGroup>) {
+        self.samples = 0;
+        let empty = (0..self.lanes.len()).map(|_| LanePending::default()).collect();
+        (std::mem::replace(&mut self.lanes, empty), std::mem::replace(&mut self.group, CommitGroup::new()))
+    }
+
+    /// Gathers a batch but for what was refused. Returns how many samples were taken.
+    pub(crate) fn gather(&mut self, settings: &Settings, batch: &WriteBatch, refused: &[Rejected]) -> usize {
+        let before = self.samples;
+        let refused = Refused::new(refused);
+        let mut scratch = std::mem::take(&mut self.scratch);
+        let (series, timestamps_ms, values) = batch.float_columns();
+        let starts = batch.float_starts();
+        // Most batches hold the samples of a series together already; sorting what is sorted is cheap.
+        scratch.by_series.clear();
+        scratch.by_series.extend(0..series.len() as u32);
+        scratch.by_series.sort_by_key(|at| series[*at as usize]);
+        let order = std::mem::take(&mut scratch.by_series);
+        let (mut histograms, mut exemplars) =
+            (Cursor::new(batch.histograms().len()), Cursor::new(batch.exemplars().len()));
+        histograms.sort(|at| batch.histograms()[at].series);
+        exemplars.sort(|at| batch.exemplars()[at].series);
+        let mut floats = order.chunk_by(|a, b| series[*a as usize] == series[*b as usize]).peekable();
+        loop {
+            let next_float = floats.peek().map(|run| series[run[0] as usize]);
+            let next = [next_float, histograms.next(), exemplars.next()].into_iter().flatten().min();
+            let Some(number) = next else { break };
+            scratch.floats.clear();
+            if next_float == Some(number) {
+                let run = floats.next().unwrap_or_default();
+                scratch.floats.extend(
+                    run.iter()
+                        .map(|at| *at as usize)
+                        .filter(|at| !refused.holds(number, timestamps_ms[*at]))
+                        .map(|at| (timestamps_ms[at], values[at], starts.get(at))),
+                );
+            }
+            scratch.histograms.clear();
+            for at in histograms.take(number) {
+                let sample = &batch.histograms()[*at as usize];
+                if settings.send_native_histograms && !refused.holds(number, sample.timestamp_ms) {
+                    scratch.histograms.push((sample.timestamp_ms, sample.histogram.clone(), sample.start_ms));
+                }
+            }
+            scratch.exemplars.clear();
+            for at in exemplars.take(number) {
+                if settings.send_exemplars {
+                    scratch.exemplars.push(batch.exemplars()[*at as usize].exemplar.clone());
+                }
+            }
+            self.add(settings, batch, number, &mut scratch);
+        }
+        scratch.by_series = order;
+        self.scratch = scratch;
+        self.samples - before
+    }
+
+    /// Adds what `scratch` holds of a series.
+    fn add(&mut self, settings: &Settings, batch: &WriteBatch, number: BatchSeries, scratch: &mut Scratch) {
+        let samples = scratch.floats.len() + scratch.histograms.len();
+        if samples + scratch.exemplars.len() == 0 {
+            return;
+        }
+        // Labels that cannot be read have been refused by storage; an agent leaves them out here.
+        let Ok(labels) = batch.labels(number).decode(&mut scratch.decoded) else { return };
+        let labels = if settings.relabel.is_empty() && settings.external_labels.is_empty() {
+            labels
+        } else {
+            scratch.builder.reset_to(labels);
+            for (name, value) in settings.external_labels.iter() {
+                if scratch.builder.get(name).is_none() {
+                    scratch.builder.set(name, value);
+                }
+            }
+            if !relabel::apply(&settings.relabel, &mut scratch.builder) {
+                return;
+            }
+            scratch.relabelled.clear();
+            scratch.builder.pack_into(&mut scratch.relabelled);
+            LabelsRef::from_packed_trusted(&scratch.relabelled)
+        };
+        // By what storage knows it as, so that the lane does not depend on settings.
+        let lane = (xxh3_64(labels.packed().as_bytes()) % self.lanes.len() as u64) as usize;
+        let lane = &mut self.lanes[lane];
+        let content = SeriesContent {
+            floats: &scratch.floats,
+            histograms: &scratch.histograms,
+            exemplars: &scratch.exemplars,
+            ..SeriesContent::default()
+        };
+        lane.encoder.series(labels.iter(), content);
+        let times = scratch.floats.iter().map(|s| s.0).chain(scratch.histograms.iter().map(|s| s.0));
+        lane.newest_ms = times.fold(lane.newest_ms, i64::max);
+        lane.samples = lane.samples.saturating_add(samples as u32);
+        self.samples += samples;
+    }
+}
+
+/// Positions in a list, in the order of the series they belong to, taken series by series.
+struct Cursor {
+    order: Vec<u32>,
+    series: Vec<BatchSeries>,
+    at: usize,
+}
+
+impl Cursor {
+    fn new(len: usize) -> Self {
+        Self { order: (0..len as u32).collect(), series: Vec::with_capacity(len), at: 0 }
+    }
+
+    fn sort(&mut self, series: impl Fn(usize) -> BatchSeries) {
+        self.order.sort_by_key(|at| series(*at as usize));
+        self.series.extend(self.order.iter().map(|at| series(*at as usize)));
+    }
+
+    /// The series of the next position.
+    fn next(&self) -> Option<BatchSeries> {
+        self.series.get(self.at).copied()
+    }
+
+    /// All positions of `number`, if it is the next.
+    fn take(&mut self, number: BatchSeries) -> &[u32] {
+        let from = self.at;
+        while self.next() == Some(number) {
+            self.at += 1;
+        }
+        let range: Range<usize> = from..self.at;
+        &self.order[range]
+    }
+}
+
+/// Samples that storage refused, which nobody else shall get either.
+struct Refused<'a>(&'a [Rejected]);
+
+impl<'a> Refused<'a> {
+    fn new(refused: &'a [Rejected]) -> Self {
+        Self(refused)
+    }
+
+    fn holds(&self, series: BatchSeries, timestamp_ms: i64) -> bool {
+        // Refusals are rare and few, so they are searched one by one; a series without sound labels is refused whole.
+        self.0.iter().any(|refused| {
+            refused.series == series
+                && (refused.timestamp_ms == timestamp_ms || refused.reason == RejectReason::InvalidLabels)
+        })
+    }
+}
