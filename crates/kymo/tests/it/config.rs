@@ -123,7 +123,7 @@ fn retention_is_read_and_encodings_are_not_minded() {
 fn what_will_not_happen_is_said() {
     let config = loads(
         "rule_files: [a.rules]\n\
-         remote_write: [{url: 'http://x/'}]\n\
+         remote_write: [{url: 'http://x/'}, {url: 'http://y/', sigv4: {region: r}}]\n\
          alerting: {alertmanagers: [{static_configs: [{targets: ['a:9093']}]}]}\n\
          scrape_configs:\n\
          - job_name: pods\n  oci_sd_configs: [{region: r}]\n",
@@ -133,7 +133,7 @@ fn what_will_not_happen_is_said() {
         [
             "rule_files: rules are not evaluated yet",
             "alerting: alerts are not sent yet",
-            "remote_write: samples are not sent on yet",
+            "remote_write[1]: sigv4 is not supported yet; nothing is sent to this receiver",
             "scrape job \"pods\": oci_sd_configs is not supported yet; its targets are missing",
         ]
     );
