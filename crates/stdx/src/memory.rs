@@ -298,9 +298,20 @@ mod tests {
         assert!(pieces.iter().all(|piece| piece.iter().all(|byte| *byte == 1)));
     }
 
+    /// In a process of its own: what the process has mapped is also what other tests map.
     #[test]
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     fn large_allocations_go_back_when_they_are_freed() {
+        const ALONE: &str = "STDX_TEST_ALONE";
+        if std::env::var_os(ALONE).is_none() {
+            let name = "memory::tests::large_allocations_go_back_when_they_are_freed";
+            let program = std::env::current_exe().expect("this test");
+            let alone = std::process::Command::new(program).args([name, "--exact"]).env(ALONE, "1").output();
+            let alone = alone.expect("started");
+            let said = String::from_utf8_lossy(&alone.stdout);
+            assert!(alone.status.success() && said.contains("1 passed"), "{said}");
+            return;
+        }
         assert_eq!(glibc::mallopt(glibc::M_MMAP_THRESHOLD, LARGE_BYTES), 1, "it is allowed");
         keep_large_apart();
         let mapped = || {
