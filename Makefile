@@ -29,6 +29,7 @@ check-rust: ui
 	cargo fmt --all --check
 	cargo xtask tidy
 	cargo clippy --workspace --all-targets -- --deny warnings
+	cargo clippy --package kymo-client --all-features --all-targets -- --deny warnings
 	cargo deny --log-level error check licenses bans sources
 
 test-rust: ui
