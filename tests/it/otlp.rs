@@ -176,18 +176,21 @@ fn bad_points_are_named_and_the_good_ones_are_in() {
 
 #[test]
 fn bad_calls_of_grpc_are_answered_and_the_port_lives_on() {
-    use std::io::{Read, Write};
+    use std::io::{ErrorKind, Read, Write};
     let (kymo, grpc) = start(&[]);
     // What is no HTTP/2, and a preface with nothing behind it.
     for bytes in [&b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"[..], b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\x05junk"]
     {
         let mut socket = std::net::TcpStream::connect(&grpc).expect("it listens");
         socket.set_read_timeout(Some(std::time::Duration::from_secs(20))).expect("a timeout");
-        socket.write_all(bytes).expect("sent");
-        socket.shutdown(std::net::Shutdown::Write).expect("shut");
-        let mut answer = Vec::new();
-        // The connection ends, whatever is said before.
-        let _ = socket.read_to_end(&mut answer);
+        // The server may have closed before all is said: then there is nothing left to send or to shut.
+        let _ = socket.write_all(bytes).and_then(|()| socket.shutdown(std::net::Shutdown::Write));
+        let ended = socket.read_to_end(&mut Vec::new());
+        // The connection ends, in order or by a reset, before the time-out.
+        assert!(
+            !ended.as_ref().is_err_and(|error| matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)),
+            "{ended:?}"
+        );
     }
     let folder = kymo.folder().join("bad_grpc.py");
     write(&folder, BAD_CALLS);
