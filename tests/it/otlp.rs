@@ -188,7 +188,9 @@ fn bad_calls_of_grpc_are_answered_and_the_port_lives_on() {
         let ended = socket.read_to_end(&mut Vec::new());
         // The connection ends, in order or by a reset, before the time-out.
         assert!(
-            !ended.as_ref().is_err_and(|error| matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)),
+            !ended
+                .as_ref()
+                .is_err_and(|error| matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)),
             "{ended:?}"
         );
     }
