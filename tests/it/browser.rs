@@ -4,7 +4,7 @@ use std::process::Command;
 
 use kymo_tests::paths;
 use kymo_tests::peer::Peer;
-use kymo_tests::process::free_port;
+use kymo_tests::ports::free_port;
 use kymo_tests::server::Kymo;
 
 #[test]

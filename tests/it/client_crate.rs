@@ -32,7 +32,7 @@ fn a_program_is_scraped() {
         ("job_seconds_bucket{le=\"2.0\"}", 2.0),
         ("job_seconds_sum", 9.0),
     ] {
-        assert_eq!(kymo.wait_for_value(query), want, "{query}");
+        kymo.wait_until(query, want);
     }
     let asked = [("query", "jobs_total"), ("start", "0"), ("end", "4102444800")];
     let found = http::api(&kymo.url(), "/api/v1/query_exemplars", &asked).expect("answered");

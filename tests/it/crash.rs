@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::time::Duration;
 
 use kymo_tests::push::{self, Series};
 use kymo_tests::server::Kymo;
@@ -29,6 +28,15 @@ fn write_until_gone(url: &str, writer: usize, from_ms: i64, acknowledged: &Atomi
             Err(_) => return,
         }
         at_ms += 1;
+    }
+}
+
+/// Writers would go on for ever if the test failed and nobody told them.
+struct StopOnDrop<'a>(&'a AtomicBool);
+
+impl Drop for StopOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }
 
@@ -63,18 +71,20 @@ fn nothing_acknowledged_is_missing_after_kill_9_under_load() {
         let acknowledged = next_ms.map(|at_ms| AtomicI64::new(at_ms - 1));
         let stop = AtomicBool::new(false);
         std::thread::scope(|scope| {
+            let _stop_in_any_case = StopOnDrop(&stop);
             for writer in 0..WRITERS {
                 let (url, acknowledged, stop) = (&url, &acknowledged[writer], &stop);
                 scope.spawn(move || write_until_gone(url, writer, next_ms[writer], acknowledged, stop));
             }
-            poll::until_within(Duration::from_secs(120), "enough acknowledged writes", || {
-                let newest: i64 =
-                    (0..WRITERS).map(|w| acknowledged[w].load(Ordering::SeqCst) - next_ms[w]).sum();
-                if newest > 200 * WRITERS as i64 { Ok(()) } else { Err(format!("{newest}")) }
+            poll::until("enough acknowledged writes of each writer", || {
+                let counts: [i64; WRITERS] =
+                    std::array::from_fn(|w| acknowledged[w].load(Ordering::SeqCst) + 1 - next_ms[w]);
+                let enough =
+                    counts.iter().sum::<i64>() > 200 * WRITERS as i64 && counts.iter().all(|n| *n > 0);
+                if enough { Ok(()) } else { Err(format!("{counts:?}")) }
             });
             // In the middle of the writers' work.
             kymo.process().kill();
-            stop.store(true, Ordering::Relaxed);
         });
         kymo.crash_and_restart();
         for writer in 0..WRITERS {

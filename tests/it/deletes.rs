@@ -15,6 +15,12 @@ fn now_ms() -> i64 {
     push::now_ms() / 1000 * 1000
 }
 
+/// The middle of a block of a while ago: what is written within an hour of it, or of the same time of another day, is in one block.
+fn middle_of_block_ms() -> i64 {
+    const BLOCK: i64 = 120 * MINUTE;
+    now_ms() / BLOCK * BLOCK - BLOCK / 2
+}
+
 #[track_caller]
 fn write(kymo: &Kymo, metric: &str, i: &str, samples: &[(i64, f64)]) {
     let answer = push::send(&kymo.url(), &[Series::new(&[("__name__", metric), ("i", i)], samples)]);
@@ -155,7 +161,7 @@ fn what_is_older_than_the_retention_or_too_much_goes() {
         format!("global: {{scrape_interval: 1h}}\nstorage:\n  tsdb:\n    retention: {{{limits}}}\n")
     };
     let kymo = Kymo::start_configured(&config("time: 30d"));
-    let t = now_ms();
+    let t = middle_of_block_ms();
     for days in [20, 10, 5, 1] {
         let samples: Vec<(i64, f64)> = (0..500)
             .map(|s| (t - days * DAY + s * 1000, f64::from((s * 7919 % 104_729) as i32).sqrt()))
@@ -190,7 +196,7 @@ fn each_tenant_keeps_as_long_and_as_much_as_the_file_says() {
         )
     };
     let kymo = Kymo::start_configured(&config(""));
-    let t = now_ms();
+    let t = middle_of_block_ms();
     let send = |tenant: &str, days: i64| {
         let samples: Vec<(i64, f64)> = (0..500)
             .map(|s| (t - days * DAY + s * 1000, f64::from((s * 7919 % 104_729) as i32).sqrt()))

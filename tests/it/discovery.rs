@@ -232,6 +232,9 @@ fn pods_and_services_come_and_go_as_kubernetes_and_consul_tell() {
     });
     until_labels(&kymo, "services", "service", &["cache"]);
     kymo.wait_for_value("a_metric{service=\"cache\"}");
-    let metrics = http::get(&format!("{}/metrics", kymo.url())).expect("answered").text();
-    assert!(metrics.contains("kymo_discovery_failing{mechanism=\"consul\"} 1"), "{metrics}");
+    poll::until("the failure to be counted", || {
+        let metrics = http::get(&format!("{}/metrics", kymo.url()))?.text();
+        let failing = metrics.contains("kymo_discovery_failing{mechanism=\"consul\"} 1");
+        if failing { Ok(()) } else { Err(metrics) }
+    });
 }

@@ -35,7 +35,7 @@ fn kymo_with_data(end_ms: i64) -> Kymo {
 
 /// Every sample with all its digits, of a server that is stopped for it.
 fn dump(kymo: &mut Kymo) -> Vec<String> {
-    assert!(kymo.process().terminate(std::time::Duration::from_secs(60)).success());
+    kymo.stop();
     let data = kymo.folder().join("data");
     let output =
         Command::new(paths::kymo_binary()).args(["tsdb", "dump"]).arg(data).output().expect("started");

@@ -17,6 +17,7 @@ fn send_numbers(to: &Kymo, base_ms: i64, range: std::ops::Range<i64>) {
     }
 }
 
+/// A value of `/metrics`; 0 for a counter that has not begun.
 fn metric(kymo: &Kymo, line: &str) -> f64 {
     let text = http::get(&format!("{}/metrics", kymo.url())).expect("metrics").text();
     let found = text.lines().find_map(|found| found.strip_prefix(line)?.trim().parse().ok());

@@ -108,6 +108,14 @@ fn blocks(folder: &Path, start_s: i64) -> (PathBuf, Vec<String>) {
     (blocks, want)
 }
 
+/// The folders of blocks below a folder, the first written first.
+fn block_folders(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).expect("listed").map(|entry| entry.expect("an entry").path());
+    let mut blocks: Vec<PathBuf> = entries.filter(|path| path.join("meta.json").is_file()).collect();
+    blocks.sort();
+    blocks
+}
+
 #[test]
 fn blocks_are_imported_to_the_bit() {
     let folder = folder();
@@ -126,8 +134,8 @@ fn blocks_are_imported_to_the_bit() {
     assert_eq!(exactly(&dump(folder, "some", &[])), of_some);
     assert!(!of_some.is_empty());
 
-    let one = std::fs::read_dir(&blocks).expect("listed").next().expect("a block").expect("an entry").path();
-    let said = tsdb_ok(folder, &["import", "one", text(&one)]);
+    let one = &block_folders(&blocks)[0];
+    let said = tsdb_ok(folder, &["import", "one", text(one)]);
     assert!(!said.starts_with("0 samples"), "{said}");
     let left: Vec<String> = std::fs::read_dir(folder)
         .expect("listed")
@@ -142,8 +150,7 @@ fn damage_is_named_and_all_else_is_imported() {
     let folder = folder();
     let folder = folder.path();
     let (blocks, want) = blocks(folder, START_S);
-    let block =
-        std::fs::read_dir(&blocks).expect("listed").next().expect("a block").expect("an entry").path();
+    let block = block_folders(&blocks).remove(0);
     let flip = |file: &Path, at: usize| {
         let mut bytes = std::fs::read(file).expect("read");
         bytes[at] ^= 0x10;
@@ -253,11 +260,11 @@ fn check_same(ours: &BTreeMap<String, String>, theirs: &BTreeMap<String, String>
 /// A Kymo on a folder that something was imported into, with what it answers.
 fn answers_of_import(arguments: &[&str], at: &str) -> (BTreeMap<String, String>, String) {
     let mut kymo = Kymo::start_configured("global: {scrape_interval: 1h}\n");
-    kymo.process().terminate(std::time::Duration::from_secs(60));
+    kymo.stop();
     let data = kymo.folder().join("data");
     let (status, said) = tsdb_in(kymo.folder(), &[&["import", text(&data)], arguments].concat(), b"");
     assert_eq!(status, 0, "{said}");
-    kymo.crash_and_restart();
+    kymo.start_again();
     (everything(&kymo.url(), at), said)
 }
 
@@ -284,7 +291,18 @@ fn a_prometheus_that_was_killed_is_imported_with_all_it_answered() {
     let gone =
         format!("{}/api/v1/admin/tsdb/delete_series?match[]=node_load15&end={newest}", prometheus.url());
     assert_eq!(http::post(&gone, &[], b"").expect("answered").status, 204);
-    let at = format!("{:.3}", newest - 1.5);
+    // What was scraped before this is there as soon as each target was scraped after it.
+    let at_s = newest - 1.5;
+    poll::until("all scrapes of that time", || {
+        for job in ["node", "prometheus"] {
+            let scraped = http::single_value(&prometheus.url(), &format!("timestamp(up{{job=\"{job}\"}})"))?;
+            if scraped <= at_s {
+                return Err(format!("{job}: {scraped}, waiting for {at_s}"));
+            }
+        }
+        Ok(())
+    });
+    let at = format!("{at_s:.3}");
     let theirs = everything(&prometheus.url(), &at);
     assert!(theirs.len() > 300, "{} series", theirs.len());
     assert!(theirs.keys().any(|key| key.starts_with("histogram_sum")), "native histograms are stored");
@@ -294,11 +312,7 @@ fn a_prometheus_that_was_killed_is_imported_with_all_it_answered() {
         answers_of_import(&["--from-url", &prometheus.url(), "--start", &start, "--end", &at], &at);
     check_same(&ours, &theirs);
 
-    // It writes out what waits, and then has no chance to end in order.
-    poll::until("the samples on disk", || {
-        let later = http::single_value(&prometheus.url(), "max(timestamp(node_load1))")?;
-        if later > newest { Ok(()) } else { Err(format!("{later}")) }
-    });
+    // What can be queried is in its log; it has no chance to end in order.
     prometheus.kill();
     let data = prometheus.folder().join("data");
     let (ours, said) = answers_of_import(&[text(&data)], &at);
@@ -372,19 +386,15 @@ fn an_interrupted_import_goes_on_where_it_stood() {
     let folder = folder.path();
     let (blocks, want) = blocks(folder, push::now_ms() / 1_000 - 10 * 3_600);
     let mut kymo = Kymo::start_configured("global: {scrape_interval: 1h}\n");
-    let first = std::fs::read_dir(&blocks).expect("listed").count();
     let state = folder.join("state.json");
-    let names: Vec<String> = std::fs::read_dir(&blocks)
-        .expect("listed")
-        .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
-        .filter(|name| name.len() == 26)
-        .collect();
-    assert!(first >= 2 && names.len() >= 2, "{names:?}");
+    let made = block_folders(&blocks);
+    assert!(made.len() >= 2, "{made:?}");
+    let written = made[0].file_name().expect("a name").to_string_lossy();
     // As an attempt leaves it that has written one block.
     let source = std::fs::canonicalize(&blocks).expect("there");
     let what = format!("{} tenant=anonymous match=[] start=None end=None", source.display());
     let record = serde_json::json!({
-        "source": what, "destination": kymo.url(), "done": [format!("block {}", names[0])], "unit": "", "position": 0,
+        "source": what, "destination": kymo.url(), "done": [format!("block {written}")], "unit": "", "position": 0,
     });
     write(&state, &record.to_string());
     let said = tsdb_ok(folder, &["import", "--url", &kymo.url(), "--state", text(&state), text(&blocks)]);

@@ -1,53 +1,8 @@
 //! Native histograms from an exporter that speaks protobuf, asked for and queried through the real binary.
 
-use std::io::{BufRead, BufReader, Write};
-use std::net::{TcpListener, TcpStream};
-use std::sync::{Arc, Mutex};
-
+use kymo_tests::exporter::Exporter;
 use kymo_tests::server::Kymo;
 use kymo_tests::{http, poll};
-
-/// An exporter of this process that answers `body` to everybody, and remembers the heads of requests.
-struct Exporter {
-    address: String,
-    requests: Arc<Mutex<Vec<String>>>,
-}
-
-impl Exporter {
-    fn start(content_type: &'static str, body: Vec<u8>) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let address = listener.local_addr().expect("bound").to_string();
-        let requests = Arc::<Mutex<Vec<String>>>::default();
-        let seen = Arc::clone(&requests);
-        std::thread::spawn(move || {
-            for stream in listener.incoming() {
-                let (Ok(stream), seen, body) = (stream, Arc::clone(&seen), body.clone()) else { return };
-                std::thread::spawn(move || serve(stream, content_type, &body, &seen));
-            }
-        });
-        Self { address, requests }
-    }
-}
-
-/// Answers until the client goes away.
-fn serve(stream: TcpStream, content_type: &str, body: &[u8], seen: &Mutex<Vec<String>>) -> Option<()> {
-    let mut reader = BufReader::new(stream.try_clone().ok()?);
-    let mut stream = stream;
-    loop {
-        let mut head = String::new();
-        while !head.ends_with("\r\n\r\n") {
-            if reader.read_line(&mut head).ok()? == 0 {
-                return None;
-            }
-        }
-        seen.lock().ok()?.push(head);
-        let answer = format!(
-            "HTTP/1.1 200 OK\r\ncontent-type: {content_type}\r\ncontent-length: {}\r\n\r\n",
-            body.len()
-        );
-        stream.write_all(&[answer.as_bytes(), body].concat()).ok()?;
-    }
-}
 
 /// A field with content behind its length, which must be short.
 fn field(number: u8, content: &[u8]) -> Vec<u8> {
@@ -93,12 +48,12 @@ fn a_native_histogram_is_scraped_queried_and_still_described_after_a_restart() {
     let exporter = Exporter::start(PROTOBUF, native_histogram());
     let mut kymo = Kymo::start_configured(&format!(
         "global: {{scrape_interval: 1s, scrape_native_histograms: true}}\nscrape_configs:\n  - job_name: app\n    static_configs: [{{targets: ['{}']}}]\n",
-        exporter.address
+        exporter.address()
     ));
-    assert_eq!(kymo.wait_for_value("histogram_count(latency_seconds{job=\"app\",path=\"/\"})"), 8.0);
-    assert_eq!(kymo.wait_for_value("histogram_sum(latency_seconds)"), 25.0);
-    assert_eq!(kymo.wait_for_value("histogram_fraction(2, 4, latency_seconds)"), 0.5);
-    let head = exporter.requests.lock().expect("no panic")[0].to_lowercase();
+    kymo.wait_until("histogram_count(latency_seconds{job=\"app\",path=\"/\"})", 8.0);
+    kymo.wait_until("histogram_sum(latency_seconds)", 25.0);
+    kymo.wait_until("histogram_fraction(2, 4, latency_seconds)", 0.5);
+    let head = exporter.requests()[0].to_lowercase();
     assert!(head.contains("accept: application/vnd.google.protobuf;"), "{head}");
     let asked = [("query", "latency_seconds"), ("start", "0"), ("end", "1000")];
     let check = |kymo: &Kymo| {
@@ -110,7 +65,7 @@ fn a_native_histogram_is_scraped_queried_and_still_described_after_a_restart() {
         assert_eq!(found[0]["exemplars"][0]["labels"]["trace_id"], "abc", "{found}");
         assert_eq!(found[0]["exemplars"].as_array().map(Vec::len), Some(1), "{found}");
     };
-    poll::until("two scrapes", || match exporter.requests.lock().expect("no panic").len() {
+    poll::until("two scrapes", || match exporter.requests().len() {
         0..3 => Err("too few".to_owned()),
         _ => Ok(()),
     });

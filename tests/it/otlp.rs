@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use kymo_tests::process::free_port;
+use kymo_tests::ports::free_port;
 use kymo_tests::server::{Kymo, write};
 use kymo_tests::{docs, http, paths, poll, push};
 use serde_json::Value;
@@ -31,7 +31,7 @@ fn start(more: &[&str]) -> (Kymo, String) {
 
 #[track_caller]
 fn check(kymo: &Kymo, query: &str, want: f64) {
-    assert_eq!(kymo.wait_for_value(query), want, "{query}");
+    kymo.wait_until(query, want);
 }
 
 /// What `tests/python/otlp_push.py` measured, by query.
@@ -182,7 +182,7 @@ fn bad_calls_of_grpc_are_answered_and_the_port_lives_on() {
     for bytes in [&b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"[..], b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\x05junk"]
     {
         let mut socket = std::net::TcpStream::connect(&grpc).expect("it listens");
-        socket.set_read_timeout(Some(std::time::Duration::from_secs(20))).expect("a timeout");
+        socket.set_read_timeout(Some(poll::PATIENCE)).expect("a timeout");
         // The server may have closed before all is said: then there is nothing left to send or to shut.
         let _ = socket.write_all(bytes).and_then(|()| socket.shutdown(std::net::Shutdown::Write));
         let ended = socket.read_to_end(&mut Vec::new());
@@ -214,7 +214,7 @@ EXPORT = "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export"
 def check(path, body, want, metadata=()):
     call = channel.unary_unary(path, request_serializer=bytes, response_deserializer=bytes)
     try:
-        answer = call(body, metadata=metadata, timeout=20)
+        answer = call(body, metadata=metadata, timeout=180)
         got = (grpc.StatusCode.OK, answer)
     except grpc.RpcError as error:
         got = (error.code(), error.details())
@@ -242,7 +242,7 @@ fn a_taken_port_is_told_and_only_matters_if_it_was_asked_for() {
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(!output.status.success() && said.contains("--otlp-grpc-listen"), "{said}");
     // The usual port may be free or taken here; the server starts in both cases.
-    let _ = std::net::TcpListener::bind("127.0.0.1:4317");
+    let _taken_now = std::net::TcpListener::bind("127.0.0.1:4317");
     check(&Kymo::start_with(&["--otlp-grpc-listen", "off"]), "vector(1)", 1.0);
     check(&Kymo::start(), "vector(1)", 1.0);
 }

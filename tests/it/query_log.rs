@@ -11,7 +11,9 @@ use serde_json::Value;
 /// The lines of a log that tell of a query.
 fn lines(path: &Path, query: &str) -> Vec<Value> {
     let text = std::fs::read_to_string(path).unwrap_or_default();
-    let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+    // The last one may be half written.
+    let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
+    let lines = whole.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
     lines.filter(|line| line["params"]["query"] == query).collect()
 }
 

@@ -34,7 +34,11 @@ fn a_target_file_is_watched() {
     until_targets(&kymo, &both.each_ref().map(String::as_str));
     write(&path, "[{\"targets\": [");
     // A broken file keeps the last good targets.
-    kymo.wait_for_value(&format!("count_over_time(up{{instance=\"{}\"}}[5s]) > 2", second.address()));
+    poll::until("the broken file to be seen", || {
+        let metrics = http::get(&format!("{}/metrics", kymo.url()))?.text();
+        let failing = metrics.contains("\nkymo_discovery_files_failing 1");
+        if failing { Ok(()) } else { Err(metrics) }
+    });
     until_targets(&kymo, &both.each_ref().map(String::as_str));
     write(&path, &format!(r#"[{{"targets": ["{}"]}}]"#, second.address()));
     until_targets(&kymo, &[&second.address()]);

@@ -39,11 +39,6 @@ fn text(path: &Path) -> &str {
     path.to_str().expect("utf-8")
 }
 
-fn stop(kymo: &mut Kymo) {
-    let status = kymo.process().terminate(std::time::Duration::from_secs(60));
-    assert!(status.success(), "{status}");
-}
-
 /// Files below a folder whose names end so.
 fn files(folder: &Path, suffix: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
@@ -79,11 +74,11 @@ fn a_running_server_is_backed_up_and_restored() {
 
     let restored = kymo.folder().join("restored");
     assert!(tsdb_ok(&["restore", text(&snapshot), text(&restored)]).contains("kymo serve --data"));
-    stop(&mut kymo);
+    kymo.stop();
     let data = kymo.folder().join("data");
     std::fs::rename(&data, kymo.folder().join("old")).expect("renamed");
     std::fs::rename(&restored, &data).expect("renamed");
-    kymo.crash_and_restart();
+    kymo.start_again();
     assert_eq!((count(&kymo, "backup_test"), count(&kymo, "too_late")), (150.0, 0.0));
 }
 
@@ -91,9 +86,9 @@ fn a_running_server_is_backed_up_and_restored() {
 fn after_a_clean_stop_nothing_is_replayed() {
     let mut kymo = Kymo::start_configured("global: {scrape_interval: 1h}\n");
     write(&kymo, "stop_test", push::now_ms() - 60 * MINUTE);
-    stop(&mut kymo);
+    kymo.stop();
     assert_eq!(files(&kymo.folder().join("data/wal"), ".wal"), Vec::<PathBuf>::new());
-    kymo.crash_and_restart();
+    kymo.start_again();
     let progress = http::api(&kymo.url(), "/api/v1/status/walreplay", &[]).expect("answered");
     assert_eq!(progress["max"], 0, "{progress}");
     assert_eq!(count(&kymo, "stop_test"), 150.0);
@@ -105,7 +100,7 @@ fn what_is_exported_can_be_imported_and_damage_is_named() {
     let from_ms = push::now_ms() / 1000 * 1000 - 60 * MINUTE;
     write(&kymo, "export_test", from_ms);
     write(&kymo, "other_test", from_ms);
-    stop(&mut kymo);
+    kymo.stop();
     let (data, file) = (kymo.folder().join("data"), kymo.folder().join("series.jsonl"));
     let (data, file) = (text(&data), text(&file));
     let said = tsdb_ok(&["export", data, file, "--match", "export_test"]);

@@ -1,10 +1,8 @@
 //! When counters began: scraped from OpenMetrics, kept, asked for, exported.
 
-use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
 use std::process::Command;
-use std::time::Duration;
 
+use kymo_tests::exporter::Exporter;
 use kymo_tests::server::{Kymo, write};
 use kymo_tests::{http, paths};
 
@@ -12,28 +10,12 @@ const ANSWER: &str = "# TYPE requests counter\nrequests_total{code=\"200\"} 17\n
                       # TYPE size histogram\nsize_bucket{le=\"1.0\"} 1\nsize_bucket{le=\"+Inf\"} 2\nsize_count 2\nsize_sum 3\n\
                       size_created 1700000001\n# TYPE level gauge\nlevel 4\n# EOF\n";
 
-fn answer(mut stream: TcpStream) {
-    let mut request = [0; 4096];
-    let _ = stream.set_read_timeout(Some(Duration::from_secs(10)));
-    if stream.read(&mut request).is_ok_and(|read| read > 0) {
-        let head = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Type: application/openmetrics-text; version=1.0.0";
-        let _ = write!(stream, "{head}\r\nContent-Length: {}\r\n\r\n{ANSWER}", ANSWER.len());
-    }
-}
-
-/// An exporter for as long as the test process lives.
-fn exporter() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let address = listener.local_addr().expect("bound").to_string();
-    std::thread::spawn(move || listener.incoming().flatten().for_each(answer));
-    address
-}
-
 #[test]
 fn counters_that_say_when_they_began_are_believed_from_scrape_to_export() {
     let folder = tempfile::tempdir().expect("temporary directory");
     let config = folder.path().join("kymo.yml");
-    let target = format!("[{{targets: ['{}']}}]", exporter());
+    let exporter = Exporter::start("application/openmetrics-text; version=1.0.0", ANSWER);
+    let target = format!("[{{targets: ['{}']}}]", exporter.address());
     write(
         &config,
         &format!("scrape_configs: [{{job_name: a, scrape_interval: 1s, static_configs: {target}}}]\n"),
@@ -47,7 +29,7 @@ fn counters_that_say_when_they_began_are_believed_from_scrape_to_export() {
             ("count(start_timestamp({__name__=~\"size_.*\"}) == 1700000001)", 4.0),
             ("requests_total > 0", 17.0),
         ] {
-            assert_eq!(kymo.wait_for_value(query), want, "{query}, round {round}");
+            kymo.wait_until(query, want);
         }
         let found = kymo.instant("{__name__=~\".*_created\"}");
         assert_eq!(found.as_array().map(Vec::len), Some(0), "{found}");
@@ -59,7 +41,7 @@ fn counters_that_say_when_they_began_are_believed_from_scrape_to_export() {
     let snapshot = {
         let answer = http::post(&format!("{}/api/v1/admin/tsdb/compact", kymo.url()), &[], b"");
         assert_eq!(answer.expect("answered").status, 200);
-        kymo.process().terminate(Duration::from_secs(60));
+        kymo.stop();
         kymo.folder().join("data")
     };
     let dumped = Command::new(paths::kymo_binary())

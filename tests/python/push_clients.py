@@ -52,8 +52,12 @@ def statsd(url, port):
     client.gauge("queue", 7)
     client.gauge("queue", -2, delta=True)
     client.timing("checkout", 250)
-    client.set("users", "ann")
-    client.set("users", "bob")
+    # Those of one interval are counted, and between two lines an interval may end: seldom often.
+    for _ in range(5):
+        with client.pipeline() as pipe:
+            pipe.set("users", "ann")
+            pipe.set("users", "bob")
+        time.sleep(0.05)
     tcp = TCPStatsClient("127.0.0.1", port)
     tcp.incr("by_tcp")
     tcp.close()

@@ -11,7 +11,8 @@ use tempfile::TempDir;
 
 use crate::peer::Peer;
 use crate::poll;
-use crate::process::{Process, free_port};
+use crate::ports::free_port;
+use crate::process::Process;
 use crate::server::write;
 use crate::{http, paths};
 

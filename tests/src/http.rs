@@ -1,9 +1,10 @@
 //! Requests, and Prometheus' answers.
 
 use std::io::Read;
-use std::time::Duration;
 
 use serde_json::Value;
+
+use crate::poll;
 
 /// A response, whatever its status.
 #[derive(Debug, Clone)]
@@ -36,7 +37,7 @@ impl Response {
 fn agent() -> ureq::Agent {
     ureq::Agent::config_builder()
         .http_status_as_error(false)
-        .timeout_global(Some(Duration::from_secs(60)))
+        .timeout_global(Some(poll::PATIENCE))
         .build()
         .into()
 }

@@ -1,17 +1,20 @@
 //! Black-box tests of Kymo: starts the real binary beside real peers and looks at it from outside.
 //!
-//! Map: [`server`] the binary under test · [`peer`] node_exporter and Prometheus · [`exporters`] other exporters and what they watch · [`http`] requests ·
+//! Map: [`server`] the binary under test · [`peer`] node_exporter and Prometheus · [`exporters`] other exporters and what they watch · [`exporter`] one
+//! of this process · [`http`] requests · [`ports`] ports for servers ·
 //! [`poll`] waiting with a deadline instead of sleeping · [`push`] a remote-write client · [`disk`] a small disk ·
 //! [`docs`] snippets of the documentation · [`paths`] where things are · [`random`] choices that a seed repeats.
 //! The suites themselves are in `it/`.
 
 pub mod disk;
 pub mod docs;
+pub mod exporter;
 pub mod exporters;
 pub mod http;
 pub mod paths;
 pub mod peer;
 pub mod poll;
+pub mod ports;
 pub mod process;
 pub mod push;
 pub mod random;

@@ -1,7 +1,6 @@
 //! Child processes that do not outlive their test.
 
 use std::fs::File;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
@@ -103,13 +102,4 @@ impl Drop for Process {
             self.kill();
         }
     }
-}
-
-/// A port that nobody listened on a moment ago.
-///
-/// # Panics
-/// If the machine has none.
-pub fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("bound").port()
 }

@@ -2,13 +2,13 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::disk::Disk;
-use crate::process::{Process, free_port};
+use crate::ports::free_port;
+use crate::process::Process;
 use crate::{http, paths, poll};
 
 /// A running Kymo with its own port and folder.
@@ -138,7 +138,13 @@ impl Kymo {
         self.wait_ready();
     }
 
-    /// Starts it again on the same data, after it was ended through [`Self::process`].
+    /// Asks it to stop, and checks that it does so with success.
+    pub fn stop(&mut self) {
+        let status = self.process.terminate(poll::PATIENCE);
+        assert!(status.success(), "a clean stop ends with success, not {status}");
+    }
+
+    /// Starts it again on the same data, after it was stopped, or ended through [`Self::process`].
     pub fn start_again(&mut self) {
         self.process = Self::spawn(self.folder.path(), self.port, &self.arguments);
         self.wait_ready();
@@ -146,8 +152,7 @@ impl Kymo {
 
     /// Asks it to stop, checks that it does so with success, and starts it again on the same data.
     pub fn restart(&mut self) {
-        let status = self.process.terminate(Duration::from_secs(60));
-        assert!(status.success(), "a clean stop ends with success, not {status}");
+        self.stop();
         self.process = Self::spawn(self.folder.path(), self.port, &self.arguments);
         self.wait_ready();
     }
@@ -162,6 +167,32 @@ impl Kymo {
     #[track_caller]
     pub fn wait_for_value(&self, query: &str) -> f64 {
         poll::until(query, || http::single_value(&self.url(), query))
+    }
+
+    /// Waits until an instant query gives exactly one sample of this value: where what is asked for changes until it is complete.
+    #[track_caller]
+    pub fn wait_until(&self, query: &str, want: f64) {
+        self.wait_for_result(query, &format!("one sample of {want}"), |result| match result.as_array() {
+            Some(samples) if samples.len() == 1 => {
+                samples[0]["value"][1].as_str().and_then(|value| value.parse().ok()) == Some(want)
+            }
+            _ => false,
+        });
+    }
+
+    /// Waits until an instant query finds nothing any more, or yet.
+    #[track_caller]
+    pub fn wait_for_nothing(&self, query: &str) {
+        self.wait_for_result(query, "nothing", |result| result.as_array().is_some_and(Vec::is_empty));
+    }
+
+    /// Waits until the result of an instant query is as it should be.
+    #[track_caller]
+    pub fn wait_for_result(&self, query: &str, what: &str, mut is_good: impl FnMut(&Value) -> bool) {
+        poll::until(&format!("{query} to give {what}"), || {
+            let result = http::instant(&self.url(), query)?;
+            if is_good(&result) { Ok(()) } else { Err(result.to_string()) }
+        });
     }
 }
 
