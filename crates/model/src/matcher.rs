@@ -189,14 +189,24 @@ pub fn compile_anchored(pattern: &str) -> Result<regex::Regex, RegexError> {
     build_anchored(pattern, &go_regex::translate(pattern)?)
 }
 
+/// Compiles an expression as Go's `regexp` does by itself: it may match anywhere, and dot matches no newline.
+///
+/// # Errors
+/// Says what is wrong with the expression, or that it is too large.
+pub fn compile_unanchored(pattern: &str) -> Result<regex::Regex, RegexError> {
+    build(pattern, &go_regex::translate(pattern)?)
+}
+
 fn build_anchored(pattern: &str, translated: &str) -> Result<regex::Regex, RegexError> {
+    build(pattern, &format!("^(?s:{translated})$"))
+}
+
+fn build(pattern: &str, translated: &str) -> Result<regex::Regex, RegexError> {
     let error = |message: String| RegexError { pattern: pattern.to_owned(), message };
-    regex::RegexBuilder::new(&format!("^(?s:{translated})$")).size_limit(REGEX_BYTES_MAX).build().map_err(
-        |e| match e {
-            regex::Error::CompiledTooBig(_) => error("expression too large".to_owned()),
-            other => error(other.to_string()),
-        },
-    )
+    regex::RegexBuilder::new(translated).size_limit(REGEX_BYTES_MAX).build().map_err(|e| match e {
+        regex::Error::CompiledTooBig(_) => error("expression too large".to_owned()),
+        other => error(other.to_string()),
+    })
 }
 
 /// How many alternatives are kept as literals; beyond, the automaton is the better way.

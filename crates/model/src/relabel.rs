@@ -15,6 +15,7 @@ use crate::matcher::{RegexError, compile_anchored};
 
 mod template;
 
+pub use template::Template as Expansion;
 use template::Template;
 
 const SEPARATOR: &str = ";";

@@ -5,8 +5,9 @@
 
 use regex::{Captures, Regex};
 
+/// A replacement for matches of one expression.
 #[derive(Debug, Clone)]
-pub(super) struct Template(Vec<Part>);
+pub struct Template(Vec<Part>);
 
 #[derive(Debug, Clone)]
 enum Part {
@@ -16,7 +17,7 @@ enum Part {
 
 impl Template {
     /// Reads a template for the groups of `regex`. Every text is one.
-    pub(super) fn new(text: &str, regex: &Regex) -> Self {
+    pub fn new(text: &str, regex: &Regex) -> Self {
         let mut parts = Vec::new();
         let mut literal = String::new();
         let mut rest = text;
@@ -44,15 +45,21 @@ impl Template {
         Self(parts)
     }
 
-    pub(super) fn expand(&self, captures: &Captures<'_>) -> String {
+    /// The replacement of one match.
+    pub fn expand(&self, captures: &Captures<'_>) -> String {
         let mut out = String::new();
-        for part in &self.0 {
-            match part {
-                Part::Literal(text) => out.push_str(text),
-                Part::Group(group) => out.push_str(captures.get(*group).map_or("", |found| found.as_str())),
-            }
-        }
+        self.expand_into(captures, &mut |part| out.push_str(part));
         out
+    }
+
+    /// The same, part by part, for whoever must not let it grow.
+    pub fn expand_into(&self, captures: &Captures<'_>, push: &mut dyn FnMut(&str)) {
+        for part in &self.0 {
+            push(match part {
+                Part::Literal(text) => text,
+                Part::Group(group) => captures.get(*group).map_or("", |found| found.as_str()),
+            });
+        }
     }
 }
 

@@ -1,0 +1,1 @@
+//! Verbs, as Go documents them.
