@@ -218,9 +218,36 @@ fn from_scaled(scaled: i64, power: u8) -> f64 {
 /// The value after `last`, from what stands for a decimal.
 #[inline]
 fn after_decimal(last: f64, code: u64) -> Result<f64, Corrupt> {
-    let power = code as u8 & 7;
-    let scaled = to_scaled(last, power).ok_or(Corrupt("a difference from no decimal"))?;
-    Ok(from_scaled(scaled.wrapping_add(unzigzag(code >> 3)), power))
+    Decimal::UNKNOWN.next(last, code).map(|next| next.value())
+}
+
+/// The last decimal that was decoded: its whole number need not be found again from its value, which takes as long as all
+/// else of a sample.
+#[derive(Clone, Copy)]
+struct Decimal {
+    scaled: i64,
+    /// A place in [`POWERS`], or [`NO_DECIMALS`] if the last value was something else.
+    power: u8,
+}
+
+impl Decimal {
+    const UNKNOWN: Self = Self { scaled: 0, power: NO_DECIMALS };
+
+    /// The decimal after `last`, from what stands for it.
+    #[inline]
+    fn next(self, last: f64, code: u64) -> Result<Self, Corrupt> {
+        let power = code as u8 & 7;
+        // Dividing and multiplying again is off by less than a quarter here, so that rounding gives the same number.
+        let is_known = self.power == power && self.scaled.unsigned_abs() <= DECIMAL_MAX as u64 / 2;
+        let before = if is_known { Some(self.scaled) } else { to_scaled(last, power) };
+        let before = before.ok_or(Corrupt("a difference from no decimal"))?;
+        Ok(Self { scaled: before.wrapping_add(unzigzag(code >> 3)), power })
+    }
+
+    #[inline]
+    fn value(self) -> f64 {
+        from_scaled(self.scaled, self.power)
+    }
 }
 
 /// A sample that is being written.
@@ -338,12 +365,14 @@ struct Cursor {
     last: f64,
     /// The last value as a whole number, once it was needed.
     whole: Option<i64>,
+    decimal: Decimal,
 }
 
 impl Cursor {
     fn start(reader: &mut Reader<'_>) -> Result<Self, Corrupt> {
         let last_ms = reader.i64()?;
-        Ok(Self { last_ms, last_delta_ms: 0, last: f64::from_bits(reader.fixed_u64()?), whole: None })
+        let last = f64::from_bits(reader.fixed_u64()?);
+        Ok(Self { last_ms, last_delta_ms: 0, last, whole: None, decimal: Decimal::UNKNOWN })
     }
 
     /// Reads one sample of any kind.
@@ -356,16 +385,17 @@ impl Cursor {
             WHOLE => {
                 let now = whole_before(self.whole, self.last)?.wrapping_add(reader.i64()?);
                 (self.whole, self.last) = (Some(now), now as f64);
+                self.decimal = Decimal::UNKNOWN;
                 Ok(())
             }
             XOR => {
                 self.last = f64::from_bits(self.last.to_bits() ^ read_xor(reader)?);
-                self.whole = None;
+                (self.whole, self.decimal) = (None, Decimal::UNKNOWN);
                 Ok(())
             }
             _ => {
-                self.last = after_decimal(self.last, reader.u64()?)?;
-                self.whole = None;
+                self.decimal = self.decimal.next(self.last, reader.u64()?)?;
+                (self.whole, self.last) = (None, self.decimal.value());
                 Ok(())
             }
         }
@@ -382,7 +412,7 @@ impl Cursor {
         block_ms: &mut [i64; BLOCK],
         block: &mut [f64; BLOCK],
     ) -> Result<usize, Corrupt> {
-        let Self { mut last_ms, mut last_delta_ms, mut last, mut whole } = *self;
+        let Self { mut last_ms, mut last_delta_ms, mut last, mut whole, mut decimal } = *self;
         let (mut at, mut count) = (0, *filled);
         while count < BLOCK {
             let Some(near) = bytes.get(at..).and_then(|rest| rest.first_chunk::<SAMPLE_BYTES_MAX>()) else {
@@ -400,7 +430,7 @@ impl Cursor {
                 WHOLE => {
                     let Some((difference, taken)) = near_varint(word >> 8) else { break };
                     let now = whole_before(whole, last)?.wrapping_add(unzigzag(difference));
-                    (whole, last) = (Some(now), now as f64);
+                    (whole, last, decimal) = (Some(now), now as f64, Decimal::UNKNOWN);
                     len += taken;
                 }
                 XOR => {
@@ -410,12 +440,13 @@ impl Cursor {
                     }
                     let xor = behind & u64::MAX.checked_shr(64 - 8 * significant).unwrap_or(0);
                     last = f64::from_bits(last.to_bits() ^ xor.checked_shl(8 * trailing).unwrap_or(0));
-                    whole = None;
+                    (whole, decimal) = (None, Decimal::UNKNOWN);
                     len += 1 + significant as usize;
                 }
                 _ => {
                     let Some((code, taken)) = near_varint(word >> 8) else { break };
-                    (whole, last) = (None, after_decimal(last, code)?);
+                    decimal = decimal.next(last, code)?;
+                    (whole, last) = (None, decimal.value());
                     len += taken;
                 }
             }
@@ -427,7 +458,7 @@ impl Cursor {
             (block_ms[count], block[count]) = (last_ms, last);
             count += 1;
         }
-        *self = Self { last_ms, last_delta_ms, last, whole };
+        *self = Self { last_ms, last_delta_ms, last, whole, decimal };
         *filled = count;
         Ok(at)
     }

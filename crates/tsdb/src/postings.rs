@@ -14,6 +14,8 @@ use storage::Error;
 pub(crate) trait LabelIndex {
     /// All series.
     fn all(&self) -> Result<RoaringBitmap, Error>;
+    /// How many series there are.
+    fn series_count(&self) -> u64;
     /// Series that have the label.
     fn with_name(&self, name: &str) -> Result<RoaringBitmap, Error>;
     /// How many values the label has.
@@ -147,10 +149,16 @@ pub(crate) fn resolve_mostly<'a>(
 ) -> Result<Found<'a>, Error> {
     // Looking a value up in a series' labels costs more than having it given.
     const LOOKUP_COST: u64 = 4;
+    // So many series are added to a union in the time of one value that is looked at.
+    const ADDED_PER_VALUE: u64 = 8;
     // Of so few, even when the label has few values: those may have many series each.
     const FEW: u64 = 1_000;
     find(index, matchers, |matcher, found| {
-        Ok(found.len() <= FEW || found.len() * LOOKUP_COST < index.value_count(matcher.name())? as u64)
+        if found.len() <= FEW {
+            return Ok(true);
+        }
+        let index_cost = index.value_count(matcher.name())? as u64 + index.series_count() / ADDED_PER_VALUE;
+        Ok(found.len() * LOOKUP_COST < index_cost)
     })
 }
 

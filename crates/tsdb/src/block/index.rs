@@ -165,6 +165,10 @@ impl LabelIndex for Block {
         Ok(all)
     }
 
+    fn series_count(&self) -> u64 {
+        self.meta().series_count
+    }
+
     fn with_name(&self, name: &str) -> Result<RoaringBitmap, Error> {
         let mut found = Union::default();
         self.visit_values(name, "", &mut |_, postings| postings.add_to(&mut found).map(|()| true))?;

@@ -332,6 +332,10 @@ impl LabelIndex for HeadIndex {
         Ok(self.all.clone())
     }
 
+    fn series_count(&self) -> u64 {
+        self.all.len()
+    }
+
     fn with_name(&self, name: &str) -> Result<RoaringBitmap, Error> {
         Ok(self.names.get(name).map(|index| index.any.clone()).unwrap_or_default())
     }
