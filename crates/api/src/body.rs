@@ -53,10 +53,11 @@ pub(crate) async fn read_body_with(
         let Some(frame) = frame else { return Ok(Bytes::from(collected)) };
         let frame = frame.map_err(|e| ApiError::bad_data(format!("cannot read the body: {e}")))?;
         let Ok(data) = frame.into_data() else { continue };
-        if collected.len() + data.len() > bytes_max {
-            return Err(too_large());
+        let room = if collected.len() + data.len() > bytes_max { Err(too_large()) } else { grow(data.len()) };
+        if let Err(refused) = room {
+            discard(body, settings).await;
+            return Err(refused);
         }
-        grow(data.len())?;
         collected.extend_from_slice(&data);
     }
 }

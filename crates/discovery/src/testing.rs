@@ -19,7 +19,7 @@ use crate::settings::Section;
 use crate::{Discovery, Snapshot, start};
 
 /// The longest wait for what must happen.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A request as it came.
 #[derive(Debug, Clone, Default)]

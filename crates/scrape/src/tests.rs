@@ -23,7 +23,7 @@ use storage::{Querier, QueryContext, SelectHints, SelectRequest, SeriesSamples};
 use crate::settings::{Global, Job, ScrapeConfig};
 
 /// More than anything here takes, on the slowest machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A job named `j` with one fixed target and everything else at its default, then changed.
 fn job(address: &str, change: impl FnOnce(&mut Job)) -> Job {

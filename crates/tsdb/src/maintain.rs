@@ -73,8 +73,8 @@ impl Schedule {
         self.state.lock().stopping
     }
 
-    /// Waits until somebody asks or time is up. `None` once stopped; else whether a flush was asked for.
-    fn wait(&self, timeout: Duration, minimum: Duration) -> Option<bool> {
+    /// Waits until somebody asks or time is up. `None` once stopped.
+    fn wait(&self, timeout: Duration, minimum: Duration) -> Option<Turn> {
         let mut state = self.state.lock();
         let start = std::time::Instant::now();
         while !state.stopping && start.elapsed() < timeout {
@@ -85,8 +85,32 @@ impl Schedule {
             let until = if asked { minimum } else { timeout };
             self.wake.wait_for(&mut state, until.saturating_sub(start.elapsed()));
         }
-        state.woken = false;
-        (!state.stopping).then(|| std::mem::take(&mut state.flush_requested))
+        let (woken, flush) = (std::mem::take(&mut state.woken), std::mem::take(&mut state.flush_requested));
+        let turn = if woken || flush { Turn::Asked { flush } } else { Turn::TimeIsUp };
+        (!state.stopping).then_some(turn)
+    }
+}
+
+/// Why a thread looks around.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    /// It has waited for so long as it wanted to.
+    TimeIsUp,
+    /// Somebody wants it.
+    Asked { flush: bool },
+}
+
+/// When the next turn for which nobody asks is due, by the clock that the engine was given. The threads wait in real time, and
+/// where that clock stands still (in tests), nothing must happen by itself, however slow the machine is.
+struct Due(Duration);
+
+impl Due {
+    fn after(tsdb: &Tsdb, timeout: Duration) -> Self {
+        Self(tsdb.deps.clock.monotonic() + timeout)
+    }
+
+    fn is_now(&self, tsdb: &Tsdb, turn: Turn) -> bool {
+        turn != Turn::TimeIsUp || tsdb.deps.clock.monotonic() >= self.0
     }
 }
 
@@ -105,11 +129,13 @@ impl Tsdb {
         };
         let window = closed_window(self.deps.clock.now_ms(), self.settings.block_span_ms);
         let (weak, schedule) = (Arc::downgrade(self), Arc::clone(&self.flushing));
-        self.threads
-            .lock()
-            .push(spawn("tsdb-flush", Box::new(move || run_flushes(&weak, &schedule, window)))?);
+        let due = Due::after(self, PERIOD);
+        let flushes = Box::new(move || run_flushes(&weak, &schedule, window, due));
+        self.threads.lock().push(spawn("tsdb-flush", flushes)?);
         let (weak, schedule) = (Arc::downgrade(self), Arc::clone(&self.compacting));
-        self.threads.lock().push(spawn("tsdb-compact", Box::new(move || run_compactions(&weak, &schedule)))?);
+        let due = Due::after(self, PERIOD);
+        let compactions = Box::new(move || run_compactions(&weak, &schedule, due));
+        self.threads.lock().push(spawn("tsdb-compact", compactions)?);
         Ok(())
     }
 
@@ -140,11 +166,16 @@ impl Tsdb {
     }
 }
 
-fn run_flushes(weak: &Weak<Tsdb>, schedule: &Schedule, mut window: i64) {
+fn run_flushes(weak: &Weak<Tsdb>, schedule: &Schedule, mut window: i64, mut due: Due) {
     let (mut timeout, mut minimum) = (PERIOD, Duration::ZERO);
     let mut looked_at = None;
-    while let Some(requested) = schedule.wait(timeout, minimum) {
+    while let Some(turn) = schedule.wait(timeout, minimum) {
         let Some(tsdb) = weak.upgrade() else { return };
+        if !due.is_now(&tsdb, turn) {
+            timeout = PERIOD;
+            continue;
+        }
+        let requested = turn == Turn::Asked { flush: true };
         let now = closed_window(tsdb.deps.clock.now_ms(), tsdb.settings.block_span_ms);
         let journal_full = tsdb.journal.bytes() > tsdb.settings.wal_bytes_max;
         (timeout, minimum) = (PERIOD.min(tsdb.until_next_window()), Duration::ZERO);
@@ -170,15 +201,20 @@ fn run_flushes(weak: &Weak<Tsdb>, schedule: &Schedule, mut window: i64) {
                 tracing::error!(%error, "series that stopped cannot be released; this will be tried again");
             }
         }
+        due = Due::after(&tsdb, timeout);
         drop(tsdb);
         stdx::memory::give_back_free();
     }
 }
 
-fn run_compactions(weak: &Weak<Tsdb>, schedule: &Schedule) {
+fn run_compactions(weak: &Weak<Tsdb>, schedule: &Schedule, mut due: Due) {
     let (mut timeout, mut minimum) = (PERIOD, Duration::ZERO);
-    while schedule.wait(timeout, minimum).is_some() {
+    while let Some(turn) = schedule.wait(timeout, minimum) {
         let Some(tsdb) = weak.upgrade() else { return };
+        if !due.is_now(&tsdb, turn) {
+            timeout = PERIOD;
+            continue;
+        }
         (timeout, minimum) = (PERIOD, Duration::ZERO);
         if let Err(error) = tsdb.maintain_blocks()
             && !schedule.is_stopping()
@@ -186,6 +222,7 @@ fn run_compactions(weak: &Weak<Tsdb>, schedule: &Schedule) {
             tracing::error!(%error, "the compaction failed and will be tried again");
             (timeout, minimum) = (RETRY, RETRY);
         }
+        due = Due::after(&tsdb, timeout);
     }
 }
 
@@ -205,9 +242,13 @@ mod tests {
     fn a_request_wakes_the_thread_and_stopping_ends_it() {
         let schedule = Schedule::default();
         schedule.request_flush();
-        assert_eq!(schedule.wait(Duration::from_secs(60), Duration::ZERO), Some(true));
+        assert_eq!(schedule.wait(Duration::from_secs(60), Duration::ZERO), Some(Turn::Asked { flush: true }));
         schedule.wake();
-        assert_eq!(schedule.wait(Duration::from_secs(60), Duration::ZERO), Some(false));
+        assert_eq!(
+            schedule.wait(Duration::from_secs(60), Duration::ZERO),
+            Some(Turn::Asked { flush: false })
+        );
+        assert_eq!(schedule.wait(Duration::ZERO, Duration::ZERO), Some(Turn::TimeIsUp));
         schedule.stop();
         assert_eq!(schedule.wait(Duration::from_secs(60), Duration::ZERO), None);
     }

@@ -1,7 +1,10 @@
 //! What is wrong with a request is said in Prometheus' words.
 
+use std::io::Write;
+
 use api::Settings;
 
+use crate::client::{parse, until_closed};
 use crate::server::{TestServer, settings};
 
 #[track_caller]
@@ -142,6 +145,24 @@ fn paths_and_methods() {
 fn a_large_form_is_refused() {
     let server = TestServer::start_with(Settings { form_bytes_max: 100, ..settings() });
     let answer = server.client.post_form("/api/v1/query", &format!("query={}", "1".repeat(200)));
+    assert_eq!(answer.status, 413, "{}", answer.text());
+    assert!(answer.text().contains("larger than the limit of 100 bytes"), "{}", answer.text());
+}
+
+#[test]
+fn who_sends_too_much_in_chunks_may_end_and_reads_why() {
+    let server = TestServer::start_with(Settings { form_bytes_max: 100, ..settings() });
+    let mut socket = server.client.connect();
+    let head = "POST /api/v1/query HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\
+                content-type: application/x-www-form-urlencoded\r\ntransfer-encoding: chunked\r\n\r\n";
+    socket.write_all(head.as_bytes()).expect("sent");
+    let chunk = format!("{:x}\r\n{}\r\n", 1 << 16, "1".repeat(1 << 16));
+    // More than fits the buffers of a connection that nobody reads.
+    for _ in 0..60 {
+        socket.write_all(chunk.as_bytes()).expect("the server reads on");
+    }
+    socket.write_all(b"0\r\n\r\n").expect("the server reads on");
+    let answer = parse(&until_closed(&mut socket));
     assert_eq!(answer.status, 413, "{}", answer.text());
     assert!(answer.text().contains("larger than the limit of 100 bytes"), "{}", answer.text());
 }

@@ -1,20 +1,16 @@
 //! Listeners of StatsD, Graphite and OpenTSDB lines, and text pushes: real sockets, the in-memory storage.
 
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::net::{TcpStream, UdpSocket};
 use std::os::unix::net::UnixDatagram;
 use std::time::{Duration, Instant};
 
 use api::{LineSettings, PushSettings, Settings, StatsdSettings};
+use kymo_tests::ports::free_port;
 use model::TenantId;
 
 use crate::client::PATIENCE;
 use crate::server::{TestServer, settings};
-
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("an address").port()
-}
 
 fn with_push(push: PushSettings) -> TestServer {
     TestServer::start_with(Settings { push, ..settings() })

@@ -2,11 +2,10 @@
 
 use super::*;
 use crate::settings::{Settings, StaticGroup};
+use crate::testing::PATIENCE;
 use crate::{Discovery, start};
 use model::time::DurationMs;
 use tempfile::TempDir;
-
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Addresses and labels of a group.
 type Want<'a> = (&'a [&'a str], &'a [(&'a str, &'a str)]);

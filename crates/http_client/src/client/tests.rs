@@ -232,9 +232,10 @@ async fn requests_go_through_the_proxy_but_for_the_hosts_that_do_not() {
 
 #[tokio::test]
 async fn a_peer_that_is_not_there_is_named_plainly() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let url = Url::parse(&format!("http://{}/", listener.local_addr().expect("an address"))).expect("a URL");
-    drop(listener);
+    // Held, so that nobody else gets it, but nobody listens there.
+    let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
+    socket.bind("127.0.0.1:0".parse().expect("an address")).expect("a port");
+    let url = Url::parse(&format!("http://{}/", socket.local_addr().expect("bound"))).expect("a URL");
     let error = get(&Client::new(settings("{}")).expect("a client"), url).await.expect_err("nobody listens");
     assert!(error.to_string().contains("Connection refused"), "{error}");
 }

@@ -7,7 +7,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 /// How long tests wait for what should happen soon.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 pub(crate) fn kymo(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_kymo"));
@@ -87,7 +87,9 @@ impl Server {
             }
             let said = server.said("stdout");
             let after = said.split("is ready: http://").nth(1).ok_or_else(|| server.said("stderr"))?;
-            Ok(after.lines().next().unwrap_or_default().replace("localhost", "127.0.0.1"))
+            // The line may be half written.
+            let (address, _) = after.split_once('\n').ok_or("half a line")?;
+            Ok(address.replace("localhost", "127.0.0.1"))
         });
         server
     }

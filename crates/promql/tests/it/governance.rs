@@ -105,7 +105,7 @@ fn a_result_holds_its_memory_until_it_is_dropped() {
 }
 
 fn poll<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let end = Instant::now() + Duration::from_secs(20);
+    let end = Instant::now() + Duration::from_secs(120);
     loop {
         if let Some(found) = look() {
             return found;

@@ -233,7 +233,7 @@ fn check_healed(run: &mut Run, number: u64, case: &str) {
     run.bench.fs.heal();
     run.bench.fs.limit_space(None);
     // The first refused write makes the journal try again, in the background.
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(120);
     while let Err(error) = run.bench.write() {
         assert!(std::time::Instant::now() < deadline, "{case}: still refused: {error}");
         std::thread::yield_now();

@@ -14,7 +14,7 @@ fn enter_elsewhere(gate: &Arc<Gate>, class: Class) -> Receiver<Result<(), QueryE
     let (told, tell) = channel();
     let (there, before) = (Arc::clone(gate), gate.waiting(class));
     std::thread::spawn(move || told.send(there.enter(class, &Cancel::never(), None).map(drop)));
-    let end = Instant::now() + Duration::from_secs(20);
+    let end = Instant::now() + Duration::from_secs(120);
     while gate.waiting(class) == before {
         assert!(Instant::now() < end, "it did not begin to wait");
         std::thread::yield_now();
@@ -23,7 +23,7 @@ fn enter_elsewhere(gate: &Arc<Gate>, class: Class) -> Receiver<Result<(), QueryE
 }
 
 fn enter(gate: &Gate, class: Class) -> Slot<'_> {
-    gate.enter(class, &Cancel::after(Duration::from_secs(20)), None).expect("a slot")
+    gate.enter(class, &Cancel::after(Duration::from_secs(120)), None).expect("a slot")
 }
 
 const AT_ONCE: Duration = Duration::ZERO;
