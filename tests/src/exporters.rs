@@ -4,7 +4,6 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::Command;
-use std::time::Duration;
 
 use rustix::process::Signal;
 use tempfile::TempDir;
@@ -89,7 +88,7 @@ impl Redis {
 
 fn command_of_redis(port: u16, line: &str) -> Result<(), String> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).map_err(|e| e.to_string())?;
-    stream.set_read_timeout(Some(Duration::from_secs(5))).map_err(|e| e.to_string())?;
+    stream.set_read_timeout(Some(poll::PATIENCE)).map_err(|e| e.to_string())?;
     stream.write_all(format!("{line}\r\n").as_bytes()).map_err(|e| e.to_string())?;
     let mut answer = [0; 64];
     let len = stream.read(&mut answer).map_err(|e| e.to_string())?;

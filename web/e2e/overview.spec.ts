@@ -46,8 +46,14 @@ test.describe('Overview', () => {
     await page.goto('/overview?range=5m&refresh=1s');
     await expect(page.getByTestId('panel-memory').locator('canvas')).toBeVisible();
     await page.mouse.wheel(0, 300);
-    await expect.poll(() => page.evaluate(() => window.scrollY)).toBeGreaterThan(200);
-    const before = await page.evaluate(() => window.scrollY);
+    // Scrolling may be smooth: where it is has to be the same twice.
+    let before = -1;
+    const settled = async () => {
+      const last = before;
+      before = await page.evaluate(() => window.scrollY);
+      return before > 200 && before === last;
+    };
+    await expect.poll(settled).toBe(true);
     for (let i = 0; i < 2; i += 1)
       await page.waitForResponse((r) => r.url().includes('/query_range') && r.ok());
     expect(await page.evaluate(() => window.scrollY)).toBe(before);

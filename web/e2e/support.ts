@@ -50,7 +50,7 @@ export async function waitForData(request: APIRequestContext, query: string): Pr
         (await api<{ result: unknown[] }>(request, `/query?query=${encodeURIComponent(query)}`)).result
           .length,
       {
-        timeout: 30_000,
+        timeout: 120_000,
       },
     )
     .toBeGreaterThan(0);
