@@ -10,11 +10,7 @@ use kymo_tests::server::Kymo;
 #[test]
 fn every_page_works_in_a_real_browser() {
     let exporter = Peer::node_exporter();
-    let kymo = Kymo::start_configured(&format!(
-        "push: {{statsd: {{listen_tcp: '127.0.0.1:{}', flush_interval: 1s}}}}\nglobal: {{scrape_interval: 1s}}\nhost_collector: {{enabled: true}}\nscrape_configs:\n  - job_name: kymo\n    static_configs: [{{targets: ['127.0.0.1:{{port}}']}}]\n  - job_name: exporter\n    static_configs: [{{targets: ['{}', 'left-out:1', 'nameless:1']}}]\n    relabel_configs:\n      - {{source_labels: [__address__], regex: 'left-out:1', action: drop}}\n      - {{source_labels: [__address__], regex: 'nameless:1', target_label: __address__, replacement: ''}}\n      - {{target_label: zone, replacement: test}}\n  - job_name: broken\n    static_configs: [{{targets: ['127.0.0.1:1']}}]\n",
-        free_port(),
-        exporter.address()
-    ));
+    let kymo = Kymo::start_configured(&configuration(free_port(), &exporter.address()));
     // Enough that a graph of five minutes shows a line and not a dot.
     for job in ["node", "exporter"] {
         kymo.wait_for_value(&format!("count_over_time(node_load1{{job=\"{job}\"}}[1m]) >= 20"));
@@ -34,4 +30,32 @@ fn every_page_works_in_a_real_browser() {
     }
     assert!(output.status.success(), "the browser tests failed:\n{said}");
     assert!(said.contains("passed"), "no browser test ran:\n{said}");
+}
+
+/// What the specifications want to see: targets that are up, down, dropped and invalid, and pools without any. `{port}`
+/// is the server's own.
+fn configuration(statsd_port: u16, exporter: &str) -> String {
+    format!(
+        "
+push: {{statsd: {{listen_tcp: '127.0.0.1:{statsd_port}', flush_interval: 1s}}}}
+global: {{scrape_interval: 1s}}
+host_collector: {{enabled: true}}
+scrape_configs:
+  - job_name: kymo
+    static_configs: [{{targets: ['127.0.0.1:{{port}}']}}]
+  - job_name: exporter
+    static_configs: [{{targets: ['{exporter}', 'left-out:1', 'nameless:1']}}]
+    relabel_configs:
+      - {{source_labels: [__address__], regex: 'left-out:1', action: drop}}
+      - {{source_labels: [__address__], regex: 'nameless:1', target_label: __address__, replacement: ''}}
+      - {{target_label: zone, replacement: test}}
+  - job_name: broken
+    static_configs: [{{targets: ['127.0.0.1:1']}}]
+  - job_name: all-left-out
+    static_configs: [{{targets: ['unwanted:1', 'unwanted:2']}}]
+    relabel_configs: [{{action: drop}}]
+  - job_name: found-nothing
+    file_sd_configs: [{{files: ['no-such-*.json']}}]
+"
+    )
 }

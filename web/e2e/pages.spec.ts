@@ -1,4 +1,13 @@
-import { api, editor, expect, expectNoSideScroll, poorContrast, test, waitForData } from './support';
+import {
+  api,
+  axeFaults,
+  editor,
+  expect,
+  expectNoSideScroll,
+  poorContrast,
+  test,
+  waitForData,
+} from './support';
 
 interface Targets {
   activeTargets: {
@@ -49,8 +58,9 @@ test.describe('Targets', () => {
   test('shows labels before relabelling', async ({ page }) => {
     await page.goto('/targets');
     await page.getByRole('button', { name: /^Details of/ }).first().click(); // prettier-ignore
-    await expect(page.getByText('Labels before relabelling')).toBeVisible();
-    await expect(page.getByText('__address__')).toBeVisible();
+    await expect(page.getByRole('columnheader', { name: 'Before relabelling' })).toBeVisible();
+    await expect(page.getByRole('rowheader', { name: '__address__' })).toBeVisible();
+    await expect(page.getByRole('row').filter({ hasText: 'job' })).toContainText(/job.+/);
   });
 
   test('says how many samples a target gave, and when', async ({ page, request }) => {
@@ -78,7 +88,7 @@ test.describe('Targets', () => {
       route.fulfill({ json: { status: 'success', data: { activeTargets, droppedTargets: [] } } }),
     );
     await page.goto('/targets');
-    await expect(page.getByText('All 10000')).toBeVisible();
+    await expect(page.getByText('All 10,000')).toBeVisible();
     await expect(page.getByRole('listitem').first()).toBeVisible();
     expect(await page.getByRole('listitem').count()).toBeLessThan(100);
     await page.evaluate(() => window.scrollTo(0, document.documentElement.scrollHeight / 2));
@@ -124,20 +134,124 @@ test.describe('relabelling', () => {
     await page.getByText(/^Invalid \d+/).click();
     await expect(page).toHaveURL(/fate=invalid/);
     await expect(found.locator('.found-row')).toHaveCount(1);
-    await page.getByText('All', { exact: true }).click();
+    await page.getByText(/^All \d+/).click();
     await page.getByRole('textbox', { name: 'Filter what was discovered' }).fill('zone=test');
     await expect(found.locator('.found-row')).toHaveCount(1);
     await page.getByRole('textbox', { name: 'Filter what was discovered' }).fill('nothing like it');
     await expect(page.getByText('Nothing matches.')).toBeVisible();
+    await page.getByRole('button', { name: 'Show all' }).click();
+    await expect(page.getByRole('textbox', { name: 'Filter what was discovered' })).toHaveValue('');
+    await expect(found.getByRole('heading', { name: 'kymo', exact: true })).toBeVisible();
+    await expect(page).toHaveURL(/\/discovery$/);
+  });
+
+  test('what is counted is what the chosen pool and text would show', async ({ page, request }) => {
+    await waitForData(request, 'up{job="exporter"}');
+    await page.goto('/discovery');
+    await page.getByRole('combobox', { name: 'Pool' }).click();
+    await page.getByRole('option', { name: 'exporter', exact: true }).click();
+    await expect(page).toHaveURL(/pool=exporter/);
+    const states = page.getByRole('radiogroup', { name: 'What became of them' });
+    await expect(states).toHaveText('All 3Scraped 1Dropped 1Invalid 1');
+    await page.getByRole('textbox', { name: 'Filter what was discovered' }).fill('left-out');
+    await expect(states).toHaveText('All 1Scraped 0Dropped 1Invalid 0');
+    await page.goto('/targets?pool=exporter');
+    const targets = page.getByRole('radiogroup', { name: 'State' });
+    await expect(targets).toHaveText('All 1Up 1Down 0Not yet 0Dropped 1');
+  });
+
+  test('pools without targets are there, and say why', async ({ page, request }) => {
+    await waitForData(request, 'up{job="exporter"}');
+    for (const [path, list] of [
+      ['/targets', 'Targets'],
+      ['/discovery', 'Discovered'],
+    ] as const) {
+      await page.goto(path);
+      const shown = page.getByRole('list', { name: list });
+      await expect(shown.getByRole('heading', { name: 'found-nothing' })).toBeVisible();
+      await expect(shown).toContainText('Discovery works, and names no target.');
+      await expect(shown.getByRole('heading', { name: 'all-left-out' })).toBeVisible();
+    }
+    await page.goto('/targets?pool=all-left-out');
+    await expect(page.getByText('relabelling dropped all 2 found')).toBeVisible();
+    await page.getByRole('link', { name: 'What each rule did' }).click();
+    await expect(page).toHaveURL(/\/discovery\?pool=all-left-out/);
+    await expect(page.getByRole('list', { name: 'Discovered' }).locator('.found-row')).toHaveCount(2);
+  });
+
+  test('an ordinary drop is no alarm, and an invalid target is one', async ({ page, request }) => {
+    await waitForData(request, 'up{job="exporter"}');
+    await page.goto('/discovery?pool=exporter');
+    await page.getByRole('button', { name: 'What relabelling did to left-out:1' }).click();
+    const colourOf = (text: string) =>
+      page.getByText(text, { exact: true }).evaluate((element) => {
+        const probe = document.createElement('span');
+        probe.style.color = 'var(--kymo-bad)';
+        document.body.append(probe);
+        const bad = getComputedStyle(probe).color;
+        probe.remove();
+        return getComputedStyle(element).color === bad ? 'alarming' : 'calm';
+      });
+    expect(await colourOf('drops the target')).toBe('calm');
+    expect(await colourOf('no address')).toBe('alarming');
+  });
+
+  test('pools fold, by keyboard too, and the URL carries it', async ({ page, request }) => {
+    await waitForData(request, 'up{job="exporter"}');
+    await page.goto('/discovery');
+    const found = page.getByRole('list', { name: 'Discovered' });
+    const fold = found.getByRole('button', { name: 'Pool exporter' });
+    await expect(fold).toHaveAttribute('aria-expanded', 'true');
+    await fold.focus();
+    await page.keyboard.press('Enter');
+    await expect(fold).toHaveAttribute('aria-expanded', 'false');
+    await expect(fold).toBeFocused();
+    await expect(page).toHaveURL(/but=exporter/);
+    await expect(found).not.toContainText('left-out:1');
+    await page.getByRole('button', { name: 'Fold all' }).click();
+    await expect(page).toHaveURL(/fold=all/);
+    await expect(found.locator('.found-row')).toHaveCount(0);
+    await page.reload();
+    await fold.click();
+    await expect(found.locator('.found-row')).toHaveCount(3);
+  });
+
+  test('a discovery that fails is told at its pool', async ({ page }) => {
+    await page.route('**/api/v1/targets', (route) =>
+      route.fulfill({
+        json: {
+          status: 'success',
+          data: { activeTargets: [], droppedTargets: [], droppedTargetCounts: { shop: 0 } },
+          warnings: ['shop: consul: connection refused'],
+        },
+      }),
+    );
+    for (const path of ['/targets', '/discovery']) {
+      await page.goto(path);
+      await expect(page.getByRole('note')).toHaveText('Discovery: consul: connection refused');
+      await expect(page.getByText('Nothing was found, for discovery fails.')).toBeVisible();
+    }
+  });
+
+  test('a server without pools says how to make one', async ({ page }) => {
+    await page.route('**/api/v1/targets', (route) =>
+      route.fulfill({
+        json: { status: 'success', data: { activeTargets: [], droppedTargets: [], droppedTargetCounts: {} } },
+      }),
+    );
+    for (const path of ['/targets', '/discovery']) {
+      await page.goto(path);
+      await expect(page.getByText('scrape_configs:')).toBeVisible();
+    }
   });
 
   test('a dropped target leads to its rules', async ({ page, request }) => {
     await waitForData(request, 'up{job="exporter"}');
     await page.goto('/targets?state=dropped');
-    await expect(page.getByText(/Dropped by rule 1 of relabel_configs/)).toBeVisible();
-    await page.getByRole('link', { name: 'What each rule did to it' }).click();
-    await expect(page).toHaveURL(/\/discovery\?/);
-    await expect(page.getByRole('list', { name: 'Discovered' })).toContainText('left-out:1');
+    await expect(page.getByText('rule 1: drop if __address__ matches left-out:1')).toBeVisible();
+    await page.getByRole('button', { name: 'What relabelling did to left-out:1' }).click();
+    const rules = page.getByRole('list', { name: 'Relabelling rules' });
+    await expect(rules).toContainText('drops the target');
   });
 
   test('a series limit is told where it bites', async ({ page }) => {
@@ -260,6 +374,7 @@ test.describe('shell', () => {
   });
 
   test('text has contrast in both themes', async ({ page }) => {
+    test.slow();
     for (const colorScheme of ['light', 'dark'] as const) {
       await page.emulateMedia({ colorScheme });
       for (const path of ['/status', '/targets', '/discovery', '/overview', '/explore?q=up']) {
@@ -270,6 +385,26 @@ test.describe('shell', () => {
       }
     }
   });
+
+  for (const colorScheme of ['light', 'dark'] as const) {
+    test(`nothing is out of reach for those who cannot see it (${colorScheme})`, async ({
+      page,
+      request,
+    }) => {
+      test.slow();
+      await waitForData(request, 'up{job="exporter"}');
+      await page.emulateMedia({ colorScheme });
+      for (const path of ['/status', '/targets', '/discovery', '/push', '/overview']) {
+        await page.goto(path);
+        await expect(page.locator('.panel').first()).toBeVisible();
+        await expect(page.locator('[aria-busy=true], .mantine-Skeleton-root')).toHaveCount(0);
+        const details = page.locator('.list-row .row-open').first();
+        if ((await details.count()) > 0) await details.click();
+        await expect(page.locator('.mantine-Skeleton-root')).toHaveCount(0);
+        expect(await axeFaults(page), `${path} ${colorScheme}`).toEqual([]);
+      }
+    });
+  }
 
   test('keys lead to pages, to search and to the list of keys', async ({ page }) => {
     await page.goto('/status');

@@ -1,4 +1,7 @@
 // What the specifications share: waiting for real data, and watching that a page stays clean.
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+
 import { expect, test as base, type APIRequestContext, type Page } from '@playwright/test';
 
 interface Watch {
@@ -139,5 +142,21 @@ export function poorContrast(page: Page): Promise<string[]> {
       if (ratio < (large ? 3 : 4.5)) poor.push(`${ratio.toFixed(2)} ${words.slice(0, 40)}`);
     }
     return [...new Set(poor)];
+  });
+}
+
+const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+
+/** What axe finds that keeps people from using the page: one line a fault. */
+export async function axeFaults(page: Page): Promise<string[]> {
+  await page.evaluate(AXE);
+  return page.evaluate(async () => {
+    const { axe } = window as unknown as {
+      axe: {
+        run: (what: Document) => Promise<{ violations: { id: string; nodes: { html: string }[] }[] }>;
+      };
+    };
+    const { violations } = await axe.run(document);
+    return violations.flatMap(({ id, nodes }) => nodes.map(({ html }) => `${id}: ${html.slice(0, 200)}`));
   });
 }

@@ -1,29 +1,20 @@
 // Push: who sends samples here, how much, and what was wrong with it.
-import {
-  Button,
-  Group,
-  Modal,
-  NativeSelect,
-  SegmentedControl,
-  Select,
-  Skeleton,
-  Stack,
-  Switch,
-  Text,
-  TextInput,
-} from '@mantine/core';
+import { Button, Group, Modal, NativeSelect, Stack, Switch, Text } from '@mantine/core';
 import { useDisclosure } from '@mantine/hooks';
-import { useMemo, useState } from 'react';
+import { useMemo } from 'react';
 
-import { useFlags, useKept } from '../../api/hooks';
+import { useFlags } from '../../api/hooks';
 import { SOURCES_MAX, usePushSources, type PushSources } from '../../api/push';
-import { CopyButton, download, ErrorNote, StateDot } from '../../app/parts';
+import { Answered } from '../../app/Answered';
+import { CopyButton, download, StateDot } from '../../app/parts';
 import { useTime } from '../../app/timeControl';
-import { useUrlParams } from '../../app/useUrlParams';
 import { toCsv } from '../../lib/csv';
 import { formatValue, fullValue } from '../../lib/units';
+import { ChoiceSelect, FilterBar, NothingMatches } from '../../list/FilterBar';
+import { choiceField, flagField, textField, useUrlFields, type Fields } from '../../list/useUrlFields';
 import { HowToPush } from './HowToPush';
 import {
+  countStates,
   CSV_HEADER,
   csvRow,
   DEFAULT_SORT,
@@ -40,7 +31,6 @@ import {
   type SourceColumn,
   type SourceFilter,
   type SourceSort,
-  type SourceState,
 } from './pushData';
 import { SourceTable } from './SourceTable';
 import './push.css';
@@ -50,71 +40,36 @@ interface Shown extends SourceFilter {
   allTenants: boolean;
 }
 
+const FIELDS: Fields<Shown> = {
+  text: textField('find'),
+  protocol: textField('protocol'),
+  state: choiceField('state', [...SOURCE_STATES, 'all'], 'all'),
+  sort: {
+    param: 'sort',
+    read: sortFrom,
+    write: (sort) => (sortText(sort) === sortText(DEFAULT_SORT) ? '' : sortText(sort)),
+  },
+  allTenants: flagField('tenants', 'all'),
+};
+
 export default function Push() {
   const { refreshMs } = useTime();
-  const [shown, change] = useShown();
+  const [shown, change] = useUrlFields(FIELDS);
   const loaded = usePushSources(refreshMs, shown.allTenants);
-  const { data, stale, error } = useKept(loaded);
   return (
-    <Stack gap="sm">
-      {error ? (
-        <ErrorNote
-          title="Push sources could not be asked for"
-          error={error}
-          kept={stale}
-          onRetry={() => void loaded.refetch()}
-        />
-      ) : null}
-      {data ? (
-        <div className={stale ? 'stale' : undefined}>
-          <Loaded data={data} shown={shown} change={change} />
-        </div>
-      ) : error ? (
-        <TenantSwitch shown={shown} change={change} />
-      ) : (
-        <Skeleton height={420} radius="sm" aria-label="Asking for push sources" />
-      )}
-    </Stack>
+    <Answered loaded={loaded} what="push sources" without={<TenantSwitch shown={shown} change={change} />}>
+      {(data) => <Loaded data={data} shown={shown} change={change} />}
+    </Answered>
   );
 }
 
 type Change = (part: Partial<Shown>) => void;
 
-function useShown(): [Shown, Change] {
-  const [params, setParams] = useUrlParams();
-  const state = params.get('state') ?? 'all';
-  const shown: Shown = {
-    text: params.get('find') ?? '',
-    protocol: params.get('protocol') ?? '',
-    state: (SOURCE_STATES as readonly string[]).includes(state) ? (state as SourceState) : 'all',
-    sort: sortFrom(params.get('sort') ?? ''),
-    allTenants: params.get('tenants') === 'all',
-  };
-  const change = (part: Partial<Shown>) =>
-    setParams(
-      (old) => {
-        const next = new URLSearchParams(old);
-        const set = (key: string, value: string) => (value === '' ? next.delete(key) : next.set(key, value));
-        if (part.text !== undefined) set('find', part.text);
-        if (part.protocol !== undefined) set('protocol', part.protocol);
-        if (part.state !== undefined) set('state', part.state === 'all' ? '' : part.state);
-        if (part.sort !== undefined) {
-          const text = sortText(part.sort);
-          set('sort', text === sortText(DEFAULT_SORT) ? '' : text);
-        }
-        if (part.allTenants !== undefined) set('tenants', part.allTenants ? 'all' : '');
-        return next;
-      },
-      { replace: true },
-    );
-  return [shown, change];
-}
-
 function Loaded({ data, shown, change }: { data: PushSources; shown: Shown; change: Change }) {
-  const [text, setText] = useState(shown.text);
   const all = useMemo(() => data.sources.map((source) => readSource(source, data.askedMs)), [data]);
   const totals = useMemo(() => totalsOf(all), [all]);
-  const { protocol, state } = shown;
+  const { text, protocol, state } = shown;
+  const counts = useMemo(() => countStates(all, { text, protocol }), [all, text, protocol]);
   const { column, falling } = shown.sort;
   const rows = useMemo(
     () => sortSources(filterSources(all, { text, protocol, state }), { column, falling }, data.askedMs),
@@ -122,51 +77,34 @@ function Loaded({ data, shown, change }: { data: PushSources; shown: Shown; chan
   );
 
   if (all.length === 0) return <Nothing shown={shown} change={change} />;
-  // What a link asks for is offered even if nobody pushes so now.
-  const protocols =
-    protocol === '' || totals.protocols.includes(protocol)
-      ? totals.protocols
-      : [...totals.protocols, protocol];
   return (
     <Stack gap="sm">
-      <div className="push-bar">
-        <SegmentedControl
-          size="xs"
-          aria-label="State"
-          value={state}
-          onChange={(value) => change({ state: value })}
-          data={[
-            { value: 'all', label: `All ${all.length}` },
-            { value: 'failing', label: `Failing ${totals.states.failing}` },
-            { value: 'pushing', label: `Pushing ${totals.states.pushing}` },
-            { value: 'silent', label: `Silent ${totals.states.silent}` },
-          ]}
-        />
-        <TextInput
-          size="xs"
-          className="push-find"
-          placeholder="Filter by client, address or error"
-          aria-label="Filter sources"
-          value={text}
-          onChange={(event) => {
-            setText(event.currentTarget.value);
-            change({ text: event.currentTarget.value });
-          }}
-        />
-        <Select
-          size="xs"
-          aria-label="Protocol"
-          placeholder={
-            totals.protocols.length === 1 ? '1 protocol' : `All ${totals.protocols.length} protocols`
-          }
-          data={protocols.map((value) => ({ value, label: protocolWords(value) }))}
-          value={protocol === '' ? null : protocol}
-          onChange={(value) => change({ protocol: value ?? '' })}
-          clearable
-          comboboxProps={{ transitionProps: { duration: 0 } }}
+      <FilterBar
+        stateLabel="State"
+        state={state}
+        states={[
+          { value: 'all', label: 'All', count: counts.all },
+          { value: 'failing', label: 'Failing', count: counts.failing },
+          { value: 'pushing', label: 'Pushing', count: counts.pushing },
+          { value: 'silent', label: 'Silent', count: counts.silent },
+        ]}
+        onState={(value) => change({ state: value })}
+        findLabel="Filter sources"
+        placeholder="Filter by client, address or error"
+        find={text}
+        onFind={(value) => change({ text: value })}
+      >
+        <ChoiceSelect
+          label="Protocol"
+          all={totals.protocols.length === 1 ? '1 protocol' : `All ${totals.protocols.length} protocols`}
+          value={protocol}
+          options={[...new Set([...totals.protocols, protocol])]
+            .filter((value) => value !== '')
+            .map((value) => ({ value, label: protocolWords(value) }))}
+          onChange={(value) => change({ protocol: value })}
         />
         <SortSelect sort={shown.sort} onSort={(sort) => change({ sort })} />
-      </div>
+      </FilterBar>
       <Summary
         rows={rows}
         all={all}
@@ -182,24 +120,14 @@ function Loaded({ data, shown, change }: { data: PushSources; shown: Shown; chan
           onSort={(sort) => change({ sort })}
         />
       ) : (
-        <div className="panel banner" role="status">
-          <Text size="sm">
-            {state === 'failing' && text === '' && protocol === ''
+        <NothingMatches
+          words={
+            state === 'failing' && text === '' && protocol === ''
               ? 'No source is failing.'
-              : 'No source matches.'}
-          </Text>
-          <Button
-            size="compact-xs"
-            variant="default"
-            mt={6}
-            onClick={() => {
-              setText('');
-              change({ text: '', protocol: '', state: 'all' });
-            }}
-          >
-            Show all
-          </Button>
-        </div>
+              : 'No source matches.'
+          }
+          onShowAll={() => change({ text: '', protocol: '', state: 'all' })}
+        />
       )}
       {all.length >= SOURCES_MAX ? (
         <Text size="xs" c="dimmed">

@@ -1,13 +1,12 @@
 // The table of sources; only what is in sight is in the page. Narrow screens show each as a card.
 import { Anchor, Text, UnstyledButton } from '@mantine/core';
-import { useWindowVirtualizer } from '@tanstack/react-virtual';
-import { useLayoutEffect, useRef, useState, type ReactNode } from 'react';
+import type { ReactNode } from 'react';
 import { Link } from 'react-router';
 
-import { IconDown, IconRight } from '../../app/icons';
 import { StateDot, When } from '../../app/parts';
 import { formatValue, fullValue, type Unit } from '../../lib/units';
 import { exploreLink } from '../../lib/urlState';
+import { OpenButton, RowList, useOpenRows } from '../../list/RowList';
 import {
   isOwn,
   many,
@@ -31,67 +30,38 @@ export function SourceTable({
   sort: SourceSort;
   onSort: (sort: SourceSort) => void;
 }) {
-  const host = useRef<HTMLDivElement>(null);
-  const [offset, setOffset] = useState(0);
-  const [open, setOpen] = useState<ReadonlySet<string>>(new Set());
-  useLayoutEffect(() => {
-    const top = host.current?.getBoundingClientRect().top ?? 0;
-    setOffset(top + window.scrollY);
-  }, []);
-  const virtual = useWindowVirtualizer({
-    count: sources.length,
-    estimateSize: () => 45,
-    overscan: 12,
-    scrollMargin: offset,
-    getItemKey: (i) => sources[i]?.key ?? i,
-  });
-  const toggle = (key: string) =>
-    setOpen((old) => {
-      const next = new Set(old);
-      if (!next.delete(key)) next.add(key);
-      return next;
-    });
+  const { isOpen, toggle } = useOpenRows();
   const head = (column: SourceColumn) => <HeadCell column={column} sort={sort} onSort={onSort} />;
   return (
-    <div className="panel" role="table" aria-label="Push sources" aria-rowcount={sources.length + 1}>
-      <div className="push-line push-head" role="row">
-        <span role="columnheader">
-          <span className="visually-hidden">Details</span>
-        </span>
-        <span role="columnheader">State</span>
-        {head('client')}
-        {head('protocol')}
-        {head('samples')}
-        {head('rate')}
-        {head('refused')}
-        {head('errors')}
-        {head('seen')}
-      </div>
-      <div ref={host} style={{ height: virtual.getTotalSize(), position: 'relative' }} role="rowgroup">
-        {virtual.getVirtualItems().map((item) => {
-          const source = sources[item.index];
-          if (!source) return null;
-          return (
-            <div
-              key={item.key}
-              ref={virtual.measureElement}
-              data-index={item.index}
-              aria-rowindex={item.index + 2}
-              role="row"
-              className="push-item"
-              style={{ transform: `translateY(${item.start - offset}px)` }}
-            >
-              <SourceRow
-                source={source}
-                withTenant={withTenants}
-                open={open.has(source.key)}
-                onToggle={() => toggle(source.key)}
-              />
-            </div>
-          );
-        })}
-      </div>
-    </div>
+    <RowList
+      rows={sources}
+      label="Push sources"
+      rowPx={45}
+      head={
+        <div className="push-line push-head" role="row">
+          <span role="columnheader">
+            <span className="visually-hidden">Details</span>
+          </span>
+          <span role="columnheader">State</span>
+          {head('client')}
+          {head('protocol')}
+          {head('samples')}
+          {head('rate')}
+          {head('refused')}
+          {head('errors')}
+          {head('seen')}
+        </div>
+      }
+    >
+      {(source) => (
+        <SourceRow
+          source={source}
+          withTenant={withTenants}
+          open={isOpen(source.key)}
+          onToggle={() => toggle(source.key)}
+        />
+      )}
+    </RowList>
   );
 }
 
@@ -138,19 +108,12 @@ function SourceRow({
 }) {
   const name = nameOf(source);
   return (
-    <>
+    <div className="list-row" role="presentation">
       <div className="push-line">
         <span role="cell">
-          <UnstyledButton
-            className="push-open"
-            aria-expanded={open}
-            aria-label={`Details of ${name}`}
-            onClick={onToggle}
-          >
-            {open ? <IconDown size={14} /> : <IconRight size={14} />}
-          </UnstyledButton>
+          <OpenButton open={open} label={`Details of ${name}`} onToggle={onToggle} />
         </span>
-        <span role="cell" className="push-state">
+        <span role="cell" className="row-state">
           <StateDot state={STATE_DOTS[source.state]} />
           {source.state}
         </span>
@@ -195,7 +158,7 @@ function SourceRow({
         </div>
       )}
       {open ? <Details source={source} /> : null}
-    </>
+    </div>
   );
 }
 

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import type { PushSource } from '../../api/push';
 import { toCsv } from '../../lib/csv';
 import {
+  countStates,
   CSV_HEADER,
   csvRow,
   DEFAULT_SORT,
@@ -138,10 +139,17 @@ describe('which sources are shown', () => {
     expect(names({ state: 'silent', protocol: 'influx' })).toEqual([]);
   });
 
+  it('is counted for the text and the protocol chosen', () => {
+    const check = (text: string, protocol: string, all: number) =>
+      expect(countStates(sources, { text, protocol }).all).toBe(all);
+    expect(countStates(sources, { text: '', protocol: '' })).toEqual({ all: 4, failing: 1, pushing: 2, silent: 1 }); // prettier-ignore
+    check('', 'influx', filterSources(sources, { text: '', protocol: 'influx', state: 'all' }).length);
+    check('no such client', '', 0);
+  });
+
   it('is summed up', () => {
     expect(totalsOf(sources)).toEqual({
       samplesPerSecond: 4,
-      states: { failing: 1, pushing: 2, silent: 1 },
       protocols: ['influx', 'json', 'remote_write'],
       tenants: 2,
     });

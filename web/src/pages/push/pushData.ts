@@ -1,6 +1,6 @@
 // Sources of pushes: how each is, what it is called, and which are shown in what order.
 import type { PushSource } from '../../api/push';
-import { matchesText } from '../targets/targetData';
+import { matchesText, wordsOf } from '../../list/match';
 
 export type SourceState = 'failing' | 'pushing' | 'silent';
 export const SOURCE_STATES: readonly SourceState[] = ['failing', 'pushing', 'silent'];
@@ -130,10 +130,7 @@ export function sortFrom(text: string): SourceSort {
 }
 
 export function filterSources(sources: readonly Source[], filter: SourceFilter): Source[] {
-  const words = filter.text
-    .toLowerCase()
-    .split(/\s+/)
-    .filter((word) => word !== '');
+  const words = wordsOf(filter.text);
   return sources.filter(
     (source) =>
       (filter.protocol === '' || source.protocol === filter.protocol) &&
@@ -147,6 +144,19 @@ export function filterSources(sources: readonly Source[], filter: SourceFilter):
         source.lastError ?? '',
       ]),
   );
+}
+
+/** How many each state would show beside the text and the protocol chosen. */
+export function countStates(
+  sources: readonly Source[],
+  filter: Omit<SourceFilter, 'state'>,
+): Record<SourceState | 'all', number> {
+  const counts = { all: 0, failing: 0, pushing: 0, silent: 0 };
+  for (const source of filterSources(sources, { ...filter, state: 'all' })) {
+    counts[source.state] += 1;
+    counts.all += 1;
+  }
+  return counts;
 }
 
 const collator = new Intl.Collator('en', { numeric: true });
@@ -189,24 +199,20 @@ function tie(a: Source, b: Source): number {
 
 export interface Totals {
   samplesPerSecond: number;
-  states: Record<SourceState, number>;
   /** By their words, each once. */
   protocols: string[];
   tenants: number;
 }
 
 export function totalsOf(sources: readonly Source[]): Totals {
-  const states = { failing: 0, pushing: 0, silent: 0 };
   let samplesPerSecond = 0;
   for (const source of sources) {
-    states[source.state] += 1;
     samplesPerSecond += source.samplesPerSecond;
   }
   const protocols = [...new Set(sources.map((source) => source.protocol))];
   protocols.sort((a, b) => collator.compare(protocolWords(a), protocolWords(b)));
   return {
     samplesPerSecond,
-    states,
     protocols,
     tenants: new Set(sources.map((source) => source.tenant)).size,
   };

@@ -7,6 +7,17 @@ import type { Labels } from '../../lib/labels';
 import { changesOf, isUnseen, ruleText } from './relabelData';
 
 export function RelabelSteps({ pool, labels }: { pool: string; labels: Labels }) {
+  return (
+    <section aria-label="What relabelling did">
+      <Text size="xs" fw={600} c="dimmed">
+        What relabelling did
+      </Text>
+      <Steps pool={pool} labels={labels} />
+    </section>
+  );
+}
+
+function Steps({ pool, labels }: { pool: string; labels: Labels }) {
   const { data: steps, error, refetch } = useRelabelSteps(pool, labels);
   if (error && !steps)
     return (
@@ -18,12 +29,7 @@ export function RelabelSteps({ pool, labels }: { pool: string; labels: Labels })
       />
     );
   if (!steps) return <Skeleton height={40} aria-label="Asking for the rules" />;
-  if (steps.length === 0)
-    return (
-      <Text size="xs" c="dimmed">
-        This job has no relabel_configs.
-      </Text>
-    );
+  if (steps.length === 0) return <Text size="sm">This job has no relabel_configs.</Text>;
   return (
     <ol className="relabel-steps" aria-label="Relabelling rules">
       {steps.map((step, at) => {
@@ -35,10 +41,10 @@ export function RelabelSteps({ pool, labels }: { pool: string; labels: Labels })
             <div>
               <div className="mono wrap-anywhere">{ruleText(step.rule)}</div>
               {unseen ? (
-                <div className="relabel-change unchanged">is not reached</div>
+                <div className="relabel-change">is not reached</div>
               ) : (
                 changesOf(before, step).map((change) => (
-                  <div key={change.text} className={`relabel-change mono ${change.kind}`}>
+                  <div key={change.text} className={`relabel-change ${change.kind}`}>
                     {change.text}
                   </div>
                 ))

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 
 import type { Target, TargetsResult } from '../../api/types';
-import { countPools, rowsOf, scrapedAtMs, selectorOf } from './targetData';
+import { countPools } from './pools';
+import { countStates, itemsOf, scrapedAtMs, selectorOf, type TargetFilter } from './targetData';
 
 function target(pool: string, instance: string, health: Target['health'], lastError = ''): Target {
   return {
@@ -27,44 +28,37 @@ const result: TargetsResult = {
   ],
   droppedTargets: [{ discoveredLabels: { __address__: 'd:1', job: 'gone' } }],
 };
-const all = { text: '', state: 'all', pool: '' } as const;
-const names = (rows: ReturnType<typeof rowsOf>) =>
-  rows.map((row) =>
-    row.kind === 'pool'
-      ? `# ${row.counts.pool}`
-      : row.kind === 'target'
-        ? row.target.labels['instance']
-        : 'dropped',
+const all: TargetFilter = { text: '', state: 'all', pool: '' };
+const names = (part: Partial<TargetFilter>) =>
+  itemsOf(result, { ...all, ...part }).map((item) =>
+    item.kind === 'target' ? item.target.labels['instance'] : item.found.discovered['__address__'],
   );
 
-describe('pools', () => {
-  it('are counted by state, those in trouble first', () => {
-    expect(countPools(result)).toEqual([
-      { pool: 'node', up: 1, down: 1, unknown: 1, dropped: 0 },
-      { pool: 'api', up: 1, down: 0, unknown: 0, dropped: 0 },
-      { pool: 'gone', up: 0, down: 0, unknown: 0, dropped: 1 },
-    ]);
-  });
-  it('believe the server’s count of dropped targets over what it kept', () => {
-    expect(
-      countPools({ ...result, droppedTargetCounts: { node: 7 } }).find((p) => p.pool === 'node')?.dropped,
-    ).toBe(7);
-  });
-});
-
 describe('the list', () => {
-  it('puts trouble first within each pool', () => {
-    expect(names(rowsOf(result, all))).toEqual(['# node', 'n:2', 'n:3', 'n:1', '# api', 'a:1']);
+  it('puts trouble first', () => {
+    expect(names({})).toEqual(['n:2', 'n:3', 'a:1', 'n:1']);
   });
   it('filters by state, pool, label and error', () => {
-    expect(names(rowsOf(result, { ...all, state: 'down' }))).toEqual(['# node', 'n:2']);
-    expect(names(rowsOf(result, { ...all, pool: 'api' }))).toEqual(['# api', 'a:1']);
-    expect(names(rowsOf(result, { ...all, text: 'REFUSED node' }))).toEqual(['# node', 'n:2']);
-    expect(names(rowsOf(result, { ...all, text: 'instance="n:1"' }))).toEqual(['# node', 'n:1']);
-    expect(rowsOf(result, { ...all, text: 'kafka' })).toEqual([]);
+    expect(names({ state: 'down' })).toEqual(['n:2']);
+    expect(names({ pool: 'api' })).toEqual(['a:1']);
+    expect(names({ text: 'REFUSED node' })).toEqual(['n:2']);
+    expect(names({ text: 'instance="n:1"' })).toEqual(['n:1']);
+    expect(names({ text: 'kafka' })).toEqual([]);
   });
   it('shows what relabelling dropped', () => {
-    expect(names(rowsOf(result, { ...all, state: 'dropped' }))).toEqual(['# gone', 'dropped']);
+    expect(names({ state: 'dropped' })).toEqual(['d:1']);
+  });
+  it('is counted for the pool and the text chosen', () => {
+    const pools = countPools({ ...result, droppedTargetCounts: { gone: 3 } });
+    const check = (text: string, pool: string, counts: number[]) => {
+      const { all: every, up, down, unknown, dropped } = countStates(result, pools, { text, pool });
+      expect([every, up, down, unknown, dropped]).toEqual(counts);
+    };
+    check('', '', [4, 2, 1, 1, 3]);
+    check('', 'node', [3, 1, 1, 1, 0]);
+    check('', 'gone', [0, 0, 0, 0, 3]);
+    check('d:1', '', [0, 0, 0, 0, 1]);
+    check('n:', '', [3, 1, 1, 1, 0]);
   });
 });
 

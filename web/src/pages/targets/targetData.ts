@@ -1,45 +1,12 @@
-// Targets, counted, filtered and ordered: trouble first.
-import type { DroppedTarget, Target, TargetsResult } from '../../api/types';
+// Targets that are scraped: filtered, counted and ordered, trouble first.
+import type { Target, TargetsResult } from '../../api/types';
 import type { Labels } from '../../lib/labels';
+import { matchesText, textOfLabels, wordsOf } from '../../list/match';
+import { countFates, droppedOnes, filterFound, type Found } from './found';
+import type { PoolCounts } from './pools';
 
 export type StateFilter = 'all' | 'up' | 'down' | 'unknown' | 'dropped';
 export const STATES: readonly StateFilter[] = ['all', 'up', 'down', 'unknown', 'dropped'];
-
-export interface PoolCounts {
-  pool: string;
-  up: number;
-  down: number;
-  unknown: number;
-  dropped: number;
-}
-
-/** Pools with trouble first, then by name. Pools that dropped everything are pools, too. */
-export function countPools(result: TargetsResult): PoolCounts[] {
-  const pools = new Map<string, PoolCounts>();
-  const at = (pool: string) => {
-    const found = pools.get(pool) ?? { pool, up: 0, down: 0, unknown: 0, dropped: 0 };
-    pools.set(pool, found);
-    return found;
-  };
-  for (const target of result.activeTargets) at(target.scrapePool)[target.health] += 1;
-  const counts = result.droppedTargetCounts;
-  if (counts) for (const [pool, count] of Object.entries(counts)) at(pool).dropped = count;
-  else for (const target of result.droppedTargets) at(poolOfDropped(target)).dropped += 1;
-  return [...pools.values()].sort(
-    (a, b) => Number(b.down > 0) - Number(a.down > 0) || a.pool.localeCompare(b.pool),
-  );
-}
-
-export function poolOfDropped(target: DroppedTarget): string {
-  return target.scrapePool ?? target.discoveredLabels['job'] ?? '';
-}
-
-export type Row =
-  | { kind: 'pool'; key: string; counts: PoolCounts }
-  | { kind: 'target'; key: string; target: Target }
-  | { kind: 'dropped'; key: string; target: DroppedTarget };
-
-const RANK = { down: 0, unknown: 1, up: 2 } as const;
 
 export interface TargetFilter {
   text: string;
@@ -48,58 +15,60 @@ export interface TargetFilter {
   pool: string;
 }
 
-function textOfLabels(labels: Labels): string {
-  return Object.entries(labels)
-    .map(([name, value]) => `${name}="${value}" ${name}=${value}`)
-    .join(' ');
+export type Item =
+  { kind: 'target'; key: string; target: Target } | { kind: 'dropped'; key: string; found: Found };
+
+export function poolOfItem(item: Item): string {
+  return item.kind === 'target' ? item.target.scrapePool : item.found.pool;
 }
 
-/** Whether all words occur in what a target is called, carries or complains of. */
-export function matchesText(words: readonly string[], parts: readonly string[]): boolean {
-  if (words.length === 0) return true;
-  const text = parts.join(' ').toLowerCase();
-  return words.every((word) => text.includes(word));
+const RANK = { down: 0, unknown: 1, up: 2 } as const;
+
+function matching(result: TargetsResult, filter: Omit<TargetFilter, 'state'>): Target[] {
+  const words = wordsOf(filter.text);
+  return result.activeTargets.filter(
+    (target) =>
+      (filter.pool === '' || target.scrapePool === filter.pool) &&
+      matchesText(words, [
+        target.scrapePool,
+        target.scrapeUrl,
+        target.lastError,
+        textOfLabels(target.labels),
+      ]),
+  );
 }
 
-/** The page as a flat list, so that ten thousand targets scroll as well as ten. */
-export function rowsOf(result: TargetsResult, filter: TargetFilter): Row[] {
-  const words = filter.text
-    .toLowerCase()
-    .split(/\s+/)
-    .filter((word) => word !== '');
-  const byPool = new Map<string, Row[]>();
-  const add = (pool: string, row: Row) => {
-    const rows = byPool.get(pool);
-    if (rows) rows.push(row);
-    else byPool.set(pool, [row]);
-  };
+/** What the filter leaves. Dropped ones are shown only if asked for: they are no targets any more. */
+export function itemsOf(result: TargetsResult, filter: TargetFilter): Item[] {
   if (filter.state === 'dropped') {
-    result.droppedTargets.forEach((target, i) => {
-      const pool = poolOfDropped(target);
-      if (matchesText(words, [textOfLabels(target.discoveredLabels)])) {
-        add(pool, { kind: 'dropped', key: `dropped-${i}`, target });
-      }
-    });
-  } else {
-    const chosen = result.activeTargets
-      .filter((target) => filter.state === 'all' || target.health === filter.state)
-      .filter((target) =>
-        matchesText(words, [target.scrapeUrl, target.lastError, textOfLabels(target.labels)]),
-      )
-      .sort((a, b) => RANK[a.health] - RANK[b.health]);
-    for (const target of chosen) add(target.scrapePool, { kind: 'target', key: targetKey(target), target });
+    return filterFound(droppedOnes(result), { ...filter, state: 'all' }).map((found) => ({
+      kind: 'dropped',
+      key: found.key,
+      found,
+    }));
   }
-  const rows: Row[] = [];
-  for (const counts of countPools(result)) {
-    if (filter.pool !== '' && counts.pool !== filter.pool) continue;
-    const own = byPool.get(counts.pool);
-    if (!own) continue;
-    rows.push({ kind: 'pool', key: `pool-${counts.pool}`, counts }, ...own);
-  }
-  return rows;
+  return matching(result, filter)
+    .filter((target) => filter.state === 'all' || target.health === filter.state)
+    .sort((a, b) => RANK[a.health] - RANK[b.health])
+    .map((target) => ({ kind: 'target', key: targetKey(target), target }));
 }
 
-export function targetKey(target: Target): string {
+/** How many each state would show beside the pool and the text chosen. */
+export function countStates(
+  result: TargetsResult,
+  pools: readonly PoolCounts[],
+  filter: Omit<TargetFilter, 'state'>,
+): Record<StateFilter, number> {
+  const { dropped } = countFates(droppedOnes(result), pools, filter);
+  const counts = { all: 0, up: 0, down: 0, unknown: 0, dropped };
+  for (const target of matching(result, filter)) {
+    counts[target.health] += 1;
+    counts.all += 1;
+  }
+  return counts;
+}
+
+function targetKey(target: Target): string {
   return `${target.scrapePool}\u0001${target.scrapeUrl}\u0001${JSON.stringify(target.labels)}`;
 }
 
