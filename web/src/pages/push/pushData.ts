@@ -1,5 +1,6 @@
 // Sources of pushes: how each is, what it is called, and which are shown in what order.
 import type { PushSource } from '../../api/push';
+import { goTimeMs } from '../../lib/goTime';
 import { matchesText, wordsOf } from '../../list/match';
 
 export type SourceState = 'failing' | 'pushing' | 'silent';
@@ -23,9 +24,9 @@ export interface Source extends PushSource {
 }
 
 export function readSource(source: PushSource, nowMs: number): Source {
-  const firstSeenMs = timeOf(source.firstSeen) ?? nowMs;
-  const lastSeenMs = timeOf(source.lastSeen) ?? nowMs;
-  const lastErrorMs = timeOf(source.lastErrorTime ?? '');
+  const firstSeenMs = goTimeMs(source.firstSeen) ?? nowMs;
+  const lastSeenMs = goTimeMs(source.lastSeen) ?? nowMs;
+  const lastErrorMs = goTimeMs(source.lastErrorTime);
   const gapMs = source.requests > 1 ? (lastSeenMs - firstSeenMs) / (source.requests - 1) : 0;
   const failing = lastErrorMs !== null && lastSeenMs - lastErrorMs <= FAILING_MS;
   const silent = nowMs - lastSeenMs > Math.max(SILENT_MS, SILENT_GAPS * gapMs);
@@ -37,11 +38,6 @@ export function readSource(source: PushSource, nowMs: number): Source {
     lastSeenMs,
     lastErrorMs,
   };
-}
-
-function timeOf(text: string): number | null {
-  const ms = Date.parse(text);
-  return Number.isNaN(ms) || ms <= 0 ? null : ms;
 }
 
 const PROTOCOL_WORDS: Record<string, string> = {

@@ -3,10 +3,12 @@ import { Group, Text } from '@mantine/core';
 import type { ReactNode } from 'react';
 
 import { ChoiceSelect, FilterBar, NothingMatches, type StateChoice } from '../../list/FilterBar';
+import { FoldAll } from '../../list/GroupHead';
+import { groupRows } from '../../list/groups';
 import { RowList, useOpenRows } from '../../list/RowList';
 import { useFolds } from '../../list/useFolds';
-import { FoldAll, NoPools, PoolHead, PoolNone } from './PoolParts';
-import { poolRows, type PoolCounts } from './pools';
+import { NoPools, PoolHead, PoolNone } from './PoolParts';
+import type { PoolCounts } from './pools';
 import './targets.css';
 
 export interface PoolListFilter<S extends string> {
@@ -55,11 +57,14 @@ export function PoolList<S extends string, R extends { key: string }>({
   const control = useFolds();
   const { isOpen, toggle } = useOpenRows();
   const { text, pool, state } = filter;
-  const rows = poolRows(pools, items, poolOf, {
-    pool,
-    folds: control.folds,
-    withEmpty: text === '' && state === 'all',
-  });
+  const rows = groupRows(
+    pools.filter((one) => pool === '' || one.pool === pool),
+    (one) => one.pool,
+    items,
+    poolOf,
+    control.folds,
+    text === '' && state === 'all',
+  );
   if (pools.length === 0) return <NoPools />;
   return (
     <div className="list-page">
@@ -87,19 +92,19 @@ export function PoolList<S extends string, R extends { key: string }>({
             ? `${unkept.toLocaleString('en-US')} more were dropped and not kept to show (keep_dropped_targets).`
             : ''}
         </Text>
-        <FoldAll pools={rows.filter((row) => row.kind === 'pool').length} control={control} />
+        <FoldAll groups={rows.filter((row) => row.kind === 'group').length} control={control} />
       </Group>
       {rows.length > 0 ? (
         <RowList rows={rows} label={label} rowPx={45}>
           {(row) =>
-            row.kind === 'pool' ? (
+            row.kind === 'group' ? (
               <PoolHead
-                counts={row.counts}
+                counts={row.group}
                 folded={row.folded}
-                onToggle={() => control.toggle(row.counts.pool)}
+                onToggle={() => control.toggle(row.group.pool)}
               />
             ) : row.kind === 'none' ? (
-              <PoolNone counts={row.counts} withLink={withLink} />
+              <PoolNone counts={row.group} withLink={withLink} />
             ) : (
               children(row.item, isOpen(row.key), () => toggle(row.key))
             )

@@ -1,11 +1,10 @@
-// Parts of lists by pool: the heading that folds, what stands for a pool without rows, and the page of a server without pools.
-import { Anchor, Button, Text } from '@mantine/core';
+// Parts of lists by pool: the heading, what stands for a pool without rows, and the page of a server without pools.
+import { Anchor, Text } from '@mantine/core';
 import { Link } from 'react-router';
 
 import { IconWarning } from '../../app/icons';
 import { StateDot } from '../../app/parts';
-import type { FoldControl } from '../../list/useFolds';
-import { OpenButton } from '../../list/RowList';
+import { GroupHead } from '../../list/GroupHead';
 import { scrapedOf, whyNone, type PoolCounts } from './pools';
 
 export function PoolHead({
@@ -22,10 +21,13 @@ export function PoolHead({
   const n = (count: number) => count.toLocaleString('en-US');
   const bad = down > 0 || invalid > 0;
   return (
-    <div className="pool-head">
-      <OpenButton open={!folded} label={`Pool ${pool}`} onToggle={onToggle} />
-      <StateDot state={bad ? 'bad' : failures.length > 0 ? 'warn' : up > 0 ? 'ok' : 'none'} />
-      <h2 className="wrap-anywhere">{pool}</h2>
+    <GroupHead
+      title={pool}
+      label={`Pool ${pool}`}
+      dot={bad ? 'bad' : failures.length > 0 ? 'warn' : up > 0 ? 'ok' : 'none'}
+      folded={folded}
+      onToggle={onToggle}
+    >
       <Text size="xs" c="dimmed" className="tabular">
         {total === 0 ? 'none scraped' : `${n(up)} of ${n(total)} up`}
         {down > 0 ? <Bad>{`, ${n(down)} down`}</Bad> : null}
@@ -39,7 +41,7 @@ export function PoolHead({
           <span className="wrap-anywhere">{`Discovery: ${failure}`}</span>
         </div>
       ))}
-    </div>
+    </GroupHead>
   );
 }
 
@@ -66,17 +68,6 @@ export function PoolNone({ counts, withLink }: { counts: PoolCounts; withLink: b
         </Anchor>
       ) : null}
     </div>
-  );
-}
-
-/** Only where there is something to fold. */
-export function FoldAll({ pools, control }: { pools: number; control: FoldControl }) {
-  if (pools < 2) return null;
-  const fold = !control.folds.all;
-  return (
-    <Button size="compact-xs" variant="default" onClick={() => control.foldAll(fold)}>
-      {fold ? 'Fold all' : 'Unfold all'}
-    </Button>
   );
 }
 

@@ -1,16 +1,17 @@
 // One target: how it is, and on wish where it comes from and what relabelling did to it.
-import { Anchor, Badge, Group, Text, Tooltip } from '@mantine/core';
+import { Anchor, Text } from '@mantine/core';
 import { Link } from 'react-router';
 
 import type { Target } from '../../api/types';
 import { StateDot, When } from '../../app/parts';
-import type { Labels } from '../../lib/labels';
+import { goTimeMs } from '../../lib/goTime';
 import { exploreLink } from '../../lib/urlState';
 import { formatValue, fullValue } from '../../lib/units';
+import { LabelChips } from '../../list/LabelChips';
 import { OpenButton } from '../../list/RowList';
 import { LabelTable } from './LabelTable';
 import { RelabelSteps } from './RelabelSteps';
-import { scrapedAtMs, selectorOf } from './targetData';
+import { selectorOf } from './targetData';
 
 const STATE_WORDS = { up: 'up', down: 'down', unknown: 'not yet' } as const;
 const STATE_DOTS = { up: 'ok', down: 'bad', unknown: 'none' } as const;
@@ -26,7 +27,7 @@ export function TargetRow({
   open: boolean;
   onToggle: () => void;
 }) {
-  const scrapedMs = scrapedAtMs(target);
+  const scrapedMs = goTimeMs(target.lastScrape);
   return (
     <div className="list-row target-row">
       <div className="target-line">
@@ -78,35 +79,5 @@ function Details({ target }: { target: Target }) {
         <LabelTable before={target.discoveredLabels} after={target.labels} />
       </div>
     </>
-  );
-}
-
-const CHIPS_MAX = 4;
-
-function LabelChips({ labels, without }: { labels: Labels; without: readonly string[] }) {
-  const names = Object.keys(labels)
-    .filter((name) => !without.includes(name))
-    .sort();
-  if (names.length === 0) return null;
-  return (
-    <Group gap={4} component="span">
-      {names.slice(0, CHIPS_MAX).map((name) => (
-        <Badge key={name} component="span" size="sm" variant="default" radius="sm" tt="none" fw={400}>
-          {name}={labels[name]}
-        </Badge>
-      ))}
-      {names.length > CHIPS_MAX ? (
-        <Tooltip
-          label={names
-            .slice(CHIPS_MAX)
-            .map((name) => `${name}=${labels[name] ?? ''}`)
-            .join(', ')}
-        >
-          <Text size="xs" c="dimmed" span>
-            +{names.length - CHIPS_MAX}
-          </Text>
-        </Tooltip>
-      ) : null}
-    </Group>
   );
 }

@@ -1,8 +1,7 @@
 import { describe, expect, it } from 'vitest';
 
 import type { Target, TargetsResult } from '../../api/types';
-import { foldsFrom } from '../../list/folds';
-import { countPools, emptyPool, poolRows, scrapedOf, splitFailures, whyNone, type PoolCounts } from './pools';
+import { countPools, emptyPool, scrapedOf, splitFailures, whyNone, type PoolCounts } from './pools';
 
 function target(pool: string, health: Target['health']): Target {
   return {
@@ -61,25 +60,4 @@ describe('pools', () => {
     check({ invalid: 2 }, '2 found, none of which can be');
     check({ dropped: 2, invalid: 1 }, 'of 3 found, relabelling dropped 2, and 1 cannot');
   });
-});
-
-it('a list has its pools as headings, which fold', () => {
-  const pools = [
-    { ...none, pool: 'a' },
-    { ...none, pool: 'b' },
-  ];
-  const items = [
-    { key: '1', pool: 'a' },
-    { key: '2', pool: 'a' },
-  ];
-  const check = (pool: string, search: string, withEmpty: boolean, keys: string[]) => {
-    const folds = foldsFrom(new URLSearchParams(search));
-    const rows = poolRows(pools, items, (item) => item.pool, { pool, folds, withEmpty });
-    expect(rows.map((row) => row.key)).toEqual(keys);
-  };
-  check('', '', true, ['pool-a', '1', '2', 'pool-b', 'none-b']);
-  check('', '', false, ['pool-a', '1', '2']);
-  check('b', '', true, ['pool-b', 'none-b']);
-  check('', 'but=a', true, ['pool-a', 'pool-b', 'none-b']);
-  check('', 'fold=all', true, ['pool-a', 'pool-b']);
 });

@@ -1,6 +1,5 @@
-// Pools: how their targets are, why one has none, and lists that have pools as headings.
+// Pools: how their targets are, and why one has none.
 import type { TargetsResult } from '../../api/types';
-import { isFolded, type Folds } from '../../list/folds';
 import { poolOfDropped } from './found';
 
 export interface PoolCounts {
@@ -81,43 +80,4 @@ export function whyNone(counts: PoolCounts): string {
   if (invalid > 0) return `Nothing is scraped: ${many(invalid)} found, none of which can be.`;
   if (failures.length > 0) return 'Nothing was found, for discovery fails.';
   return 'Nothing was found. Discovery works, and names no target.';
-}
-
-export type PoolRow<R> =
-  | { kind: 'pool'; key: string; counts: PoolCounts; folded: boolean }
-  /** Stands for the rows of a pool that has none. */
-  | { kind: 'none'; key: string; counts: PoolCounts }
-  | { kind: 'item'; key: string; item: R };
-
-/** A flat list with pools as headings, so that ten thousand rows scroll as well as ten. */
-export function poolRows<R extends { key: string }>(
-  pools: readonly PoolCounts[],
-  items: readonly R[],
-  poolOf: (item: R) => string,
-  options: {
-    /** Empty means all. */
-    pool: string;
-    folds: Folds;
-    /** Whether a pool of which nothing is shown is named all the same. */
-    withEmpty: boolean;
-  },
-): PoolRow<R>[] {
-  const byPool = new Map<string, R[]>();
-  for (const item of items) {
-    const own = byPool.get(poolOf(item));
-    if (own) own.push(item);
-    else byPool.set(poolOf(item), [item]);
-  }
-  const rows: PoolRow<R>[] = [];
-  for (const counts of pools) {
-    if (options.pool !== '' && counts.pool !== options.pool) continue;
-    const own = byPool.get(counts.pool);
-    if (!own && !options.withEmpty) continue;
-    const folded = isFolded(options.folds, counts.pool);
-    rows.push({ kind: 'pool', key: `pool-${counts.pool}`, counts, folded });
-    if (folded) continue;
-    for (const item of own ?? []) rows.push({ kind: 'item', key: item.key, item });
-    if (!own) rows.push({ kind: 'none', key: `none-${counts.pool}`, counts });
-  }
-  return rows;
 }

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 
 import type { Target, TargetsResult } from '../../api/types';
 import { countPools } from './pools';
-import { countStates, itemsOf, scrapedAtMs, selectorOf, type TargetFilter } from './targetData';
+import { countStates, itemsOf, selectorOf, type TargetFilter } from './targetData';
 
 function target(pool: string, instance: string, health: Target['health'], lastError = ''): Target {
   return {
@@ -60,11 +60,6 @@ describe('the list', () => {
     check('d:1', '', [0, 0, 0, 0, 1]);
     check('n:', '', [3, 1, 1, 1, 0]);
   });
-});
-
-it('knows a target that was never scraped', () => {
-  expect(scrapedAtMs({ ...target('a', 'a', 'unknown'), lastScrape: '0001-01-01T00:00:00Z' })).toBeNull();
-  expect(scrapedAtMs(target('a', 'a', 'up'))).toBe(Date.parse('2026-11-20T06:37:44.5Z'));
 });
 
 it('selects what a target gave', () => {

@@ -72,12 +72,6 @@ function targetKey(target: Target): string {
   return `${target.scrapePool}\u0001${target.scrapeUrl}\u0001${JSON.stringify(target.labels)}`;
 }
 
-/** Go's zero time means: not yet. */
-export function scrapedAtMs(target: Target): number | null {
-  const ms = Date.parse(target.lastScrape);
-  return Number.isNaN(ms) || ms <= 0 ? null : ms;
-}
-
 /** A selector that finds what a target gave. */
 export function selectorOf(labels: Labels): string {
   const pairs = ['job', 'instance']
