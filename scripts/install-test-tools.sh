@@ -7,7 +7,7 @@ declare -A package_of=([prometheus]=prometheus [promtool]=prometheus
   [etcd]=etcd-server [redis-server]=redis-server [prometheus-redis-exporter]=prometheus-redis-exporter
   [prometheus-blackbox-exporter]=prometheus-blackbox-exporter
   [pg_ctlcluster]=postgresql [prometheus-postgres-exporter]=prometheus-postgres-exporter
-  [collectd]=collectd-core)
+  [collectd]=collectd-core [zabbix_sender]=zabbix-sender)
 missing=()
 for program in "${!package_of[@]}"; do
   command -v "$program" >/dev/null || missing+=("${package_of[$program]}")

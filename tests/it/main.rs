@@ -8,6 +8,7 @@ mod crash;
 mod deletes;
 mod differential;
 mod discovery;
+mod discovery_snippets;
 mod disk;
 mod export;
 mod exporters;

@@ -8,6 +8,10 @@ use kymo_tests::server::{Kymo, write};
 use kymo_tests::{docs, http, paths, poll, push};
 use serde_json::Value;
 
+/// Snippets of `docs/user/collect.md` that this file runs.
+pub(crate) const SNIPPETS: [&str; 5] =
+    ["otlp-python-http", "otlp-python-grpc", "otlp-curl", "otlp-config", "vmagent-scrape"];
+
 /// Runs a script with the clients of `tests/python/requirements.txt`.
 #[track_caller]
 fn python(script: &Path, arguments: &[&str]) {

@@ -16,16 +16,17 @@ struct Listening {
     statsd: u16,
     graphite: u16,
     opentsdb: u16,
+    zabbix: u16,
 }
 
 fn listening() -> Listening {
-    let (statsd, graphite, opentsdb) = (free_port(), free_port(), free_port());
+    let [statsd, graphite, opentsdb, zabbix] = [(); 4].map(|()| free_port());
     let config = format!(
         "global: {{scrape_interval: 1h}}\npush:\n  statsd: {{listen_udp: '127.0.0.1:{statsd}', listen_tcp: '127.0.0.1:{statsd}', \
          flush_interval: 200ms}}\n  graphite: {{listen_udp: '127.0.0.1:{graphite}', listen_tcp: '127.0.0.1:{graphite}'}}\n  \
-         opentsdb: {{listen_tcp: '127.0.0.1:{opentsdb}'}}\n  pushgateway: {{interval: 1s}}\n"
+         opentsdb: {{listen_tcp: '127.0.0.1:{opentsdb}'}}\n  zabbix: {{listen_tcp: '127.0.0.1:{zabbix}'}}\n  pushgateway: {{interval: 1s}}\n"
     );
-    Listening { kymo: Kymo::start_configured(&config), statsd, graphite, opentsdb }
+    Listening { kymo: Kymo::start_configured(&config), statsd, graphite, opentsdb, zabbix }
 }
 
 /// Runs one of the clients of `tests/python/push_clients.py`.
@@ -123,11 +124,11 @@ fn collectd_sends_by_write_graphite() {
     let Listening { kymo, graphite, .. } = listening();
     let folder = kymo.folder().join("collectd");
     std::fs::create_dir_all(&folder).expect("a folder");
+    let port = format!("\"{graphite}\"");
     let config = format!(
-        "Hostname \"box\"\nFQDNLookup false\nInterval 1\nBaseDir \"{0}\"\nPIDFile \"{0}/pid\"\nTypesDB \"/usr/share/collectd/types.db\"\n\
-         LoadPlugin load\nLoadPlugin write_graphite\n<Plugin write_graphite>\n<Node \"kymo\">\nHost \"127.0.0.1\"\nPort \"{graphite}\"\n\
-         Protocol \"tcp\"\n</Node>\n</Plugin>\n",
-        folder.display()
+        "Hostname \"box\"\nFQDNLookup false\nInterval 1\nBaseDir \"{0}\"\nPIDFile \"{0}/pid\"\nTypesDB \"/usr/share/collectd/types.db\"\n{1}",
+        folder.display(),
+        docs::snippet("collect.md", "collectd").replace("\"2003\"", &port)
     );
     let path = folder.join("collectd.conf");
     write(&path, &config);
@@ -136,6 +137,30 @@ fn collectd_sends_by_write_graphite() {
     let _collectd = Process::start(command, &folder.join("log"));
     let load = kymo.wait_for_value(r#"{"box.load.load.shortterm"}"#);
     assert!(load >= 0.0, "{load}");
+}
+
+/// Many values with times, from a file; some are no numbers.
+#[test]
+fn zabbix_sender_is_told_what_was_written() {
+    let Listening { kymo, zabbix, .. } = listening();
+    let now_s = push::now_ms() / 1_000;
+    let mut values: String =
+        (0..600).map(|at| format!("db01 numbers[{}] {} {at}\n", at % 3, now_s - 600 + at)).collect();
+    values.push_str(&format!("db01 greeting {now_s} hello\n"));
+    let path = kymo.folder().join("values");
+    write(&path, &values);
+    let output = Command::new(paths::program("zabbix_sender"))
+        .args(["-z", "127.0.0.1", "-p", &zabbix.to_string(), "-T", "-vv", "-i"])
+        .arg(&path)
+        .output()
+        .expect("it starts");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(said.contains("sent: 601; skipped: 0; total: 601"), "{said}");
+    assert_eq!(output.status.code(), Some(2), "some failed: {said}");
+    check(&kymo, "sum(count_over_time(numbers{host=\"db01\"}[15m]))", 600.0);
+    check(&kymo, "max(timestamp(numbers))", (now_s - 1) as f64);
+    check(&kymo, "max_over_time(numbers{param1=\"2\"}[15m])", 599.0);
+    check_absent(&kymo, "greeting");
 }
 
 /// Daemons lie where only root's path leads.
@@ -181,41 +206,82 @@ fn a_flood_on_one_protocol_does_not_starve_another() {
     poll::until("some of the flood to be written", || http::single_value(&kymo.url(), r#"{"flood.0"}"#));
 }
 
+/// Snippets of `docs/user/collect.md` about pushing: what runs each, and what is stored then.
+const PUSHED: [(&str, Runner, &str, Option<f64>); 17] = [
+    ("json", Runner::Shell, r#"room_temperature_celsius{room="kitchen"}"#, Some(21.5)),
+    ("json_lines", Runner::Shell, r#"imported{job="archive"}"#, Some(2.5)),
+    ("csv", Runner::Shell, r#"price{symbol="GOOG"}"#, Some(171.5)),
+    ("prometheus", Runner::Shell, r#"backup_bytes{disk="a",job="backup"}"#, Some(1.5e9)),
+    ("influx", Runner::Shell, r#"weather_temperature{city="Oslo",db="lab"}"#, Some(4.5)),
+    ("influx-python", Runner::Python, r#"weather_temperature{city="Bergen",db="lab"}"#, Some(6.5)),
+    ("opentsdb", Runner::Shell, r#"{"sys.cpu.nice",host="web01"}"#, Some(18.0)),
+    ("opentsdb_telnet", Runner::Shell, r#"{"sys.disk.free",host="web01"}"#, Some(42.5)),
+    (
+        "pushgateway",
+        Runner::Shell,
+        r#"backup_last_success_timestamp_seconds{job="backup",instance="db01"}"#,
+        // The time.
+        None,
+    ),
+    ("pushgateway-python", Runner::Python, r#"backup_size_bytes{job="backup",instance="db02"}"#, Some(1.5e9)),
+    ("statsd", Runner::Shell, r#"checkout_orders{shop="oslo"}"#, Some(1.0)),
+    ("statsd-python", Runner::Python, r#"checkout_refunds{shop="oslo"}"#, Some(1.0)),
+    ("graphite", Runner::Shell, r#"{"servers.web01.requests",dc="eu"}"#, Some(12.0)),
+    ("graphite_http", Runner::Shell, r#"{"servers.web01.load",dc="eu"}"#, Some(1.5)),
+    (
+        "zabbix",
+        Runner::Shell,
+        r#"{"net.if.in",host="web01",param1="eth0",param2="bytes"}"#,
+        Some(1_048_576.0),
+    ),
+    ("datadog", Runner::Shell, r#"app_latency{env="prod",host="web01"}"#, Some(0.25)),
+    ("datadog-python", Runner::Python, r#"app_users{env="prod",host="web01"}"#, Some(17.0)),
+];
+
+/// All snippets that this file runs.
+pub(crate) const SNIPPETS: [&str; PUSHED.len() + 1] = {
+    let mut names = ["collectd"; PUSHED.len() + 1];
+    let mut at = 0;
+    while at < PUSHED.len() {
+        names[at] = PUSHED[at].0;
+        at += 1;
+    }
+    names
+};
+
+/// What a snippet is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Runner {
+    Shell,
+    Python,
+}
+
 #[test]
 fn what_the_documentation_shows_works() {
     let listening = listening();
     let kymo = &listening.kymo;
     let now_s = push::now_ms() / 1000;
-    for (name, query, want) in [
-        ("json", r#"room_temperature_celsius{room="kitchen"}"#, 21.5),
-        ("json_lines", r#"imported{job="archive"}"#, 2.5),
-        ("csv", r#"price{symbol="GOOG"}"#, 171.5),
-        ("prometheus", r#"backup_bytes{disk="a",job="backup"}"#, 1.5e9),
-        ("influx", r#"weather_temperature{city="Oslo",db="lab"}"#, 4.5),
-        ("opentsdb", r#"{"sys.cpu.nice",host="web01"}"#, 18.0),
-        ("opentsdb_telnet", r#"{"sys.disk.free",host="web01"}"#, 42.5),
-        (
-            "pushgateway",
-            r#"backup_last_success_timestamp_seconds{job="backup",instance="db01"}"#,
-            now_s as f64,
-        ),
-        ("statsd", r#"checkout_orders{shop="oslo"}"#, 1.0),
-        ("graphite", r#"{"servers.web01.requests",dc="eu"}"#, 12.0),
-        ("graphite_http", r#"{"servers.web01.load",dc="eu"}"#, 1.5),
-        ("datadog", r#"app_latency{env="prod",host="web01"}"#, 0.25),
-    ] {
-        let output = Command::new("bash")
-            .args(["-euc", &docs::snippet("collect.md", name)])
+    for (name, runner, query, want) in PUSHED {
+        let snippet = docs::snippet("collect.md", name)
+            .replace("http://localhost:9090", &kymo.url())
+            .replace("port=8125", &format!("port={}", listening.statsd));
+        let (program, option) = match runner {
+            Runner::Shell => ("bash".into(), "-euc"),
+            Runner::Python => (paths::python(), "-c"),
+        };
+        let output = Command::new(program)
+            .args([option, &snippet])
             .env("KYMO", kymo.url())
             .env("NOW", now_s.to_string())
             .env("STATSD_PORT", listening.statsd.to_string())
             .env("GRAPHITE_PORT", listening.graphite.to_string())
             .env("OPENTSDB_PORT", listening.opentsdb.to_string())
+            .env("ZABBIX_PORT", listening.zabbix.to_string())
             .stdin(Stdio::null())
             .output()
-            .expect("bash starts");
+            .expect("it starts");
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(output.status.success(), "{name}: {}: {said}", output.status);
-        check(kymo, query, want);
+        check(kymo, query, want.unwrap_or(now_s as f64));
     }
 }

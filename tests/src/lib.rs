@@ -3,7 +3,7 @@
 //! Map: [`server`] the binary under test · [`peer`] node_exporter and Prometheus · [`exporters`] other exporters and what they watch · [`exporter`] one
 //! of this process · [`http`] requests · [`ports`] ports for servers ·
 //! [`poll`] waiting with a deadline instead of sleeping · [`push`] a remote-write client · [`disk`] a small disk ·
-//! [`docs`] snippets of the documentation · [`paths`] where things are · [`random`] choices that a seed repeats.
+//! [`docs`] snippets of the documentation · [`internet`] servers of others, played · [`paths`] where things are · [`random`] choices that a seed repeats.
 //! The suites themselves are in `it/`.
 
 pub mod disk;
@@ -11,6 +11,7 @@ pub mod docs;
 pub mod exporter;
 pub mod exporters;
 pub mod http;
+pub mod internet;
 pub mod paths;
 pub mod peer;
 pub mod poll;

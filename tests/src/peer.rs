@@ -27,6 +27,17 @@ impl Peer {
         Self::launch(command, folder, port, "/metrics")
     }
 
+    /// One that serves as a file says (TLS, passwords).
+    pub fn node_exporter_behind(web_config: &Path) -> Self {
+        let (folder, port) = (tempfile::tempdir().expect("temporary directory"), free_port());
+        let mut command = Command::new(paths::program("prometheus-node-exporter"));
+        command
+            .arg(format!("--web.listen-address=127.0.0.1:{port}"))
+            .arg(format!("--web.config.file={}", web_config.display()));
+        let process = Process::start(command, &folder.path().join("log"));
+        Self { process, folder, port }
+    }
+
     /// A real Prometheus with this configuration.
     pub fn prometheus(config: &str) -> Self {
         Self::prometheus_with(config, &[])

@@ -21,6 +21,8 @@ pub struct Kymo {
     port: u16,
     /// `serve` or `agent`, and what follows.
     arguments: Vec<String>,
+    /// Variables that it has beside those of the test.
+    environment: Vec<(String, String)>,
 }
 
 impl Kymo {
@@ -33,6 +35,14 @@ impl Kymo {
     pub fn start_configured(config: &str) -> Self {
         let folder = tempfile::tempdir().expect("temporary directory");
         Self::launch_configured("serve", folder, None, config).ready()
+    }
+
+    /// As [`Self::start_configured`], with these environment variables.
+    pub fn start_in_environment(config: &str, environment: &[(&str, &str)]) -> Self {
+        let folder = tempfile::tempdir().expect("temporary directory");
+        let pair = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        let environment = environment.iter().map(pair).collect();
+        Self::launch_in("serve", folder, None, config, environment).ready()
     }
 
     /// Starts `kymo agent` with a configuration file and waits until it is ready.
@@ -55,12 +65,22 @@ impl Kymo {
     }
 
     fn launch_configured(command: &str, folder: TempDir, disk: Option<Disk>, config: &str) -> Self {
+        Self::launch_in(command, folder, disk, config, Vec::new())
+    }
+
+    fn launch_in(
+        command: &str,
+        folder: TempDir,
+        disk: Option<Disk>,
+        config: &str,
+        environment: Vec<(String, String)>,
+    ) -> Self {
         let port = free_port();
         let path = folder.path().join("kymo.yml");
         write(&path, &config.replace("{port}", &port.to_string()));
         let arguments = vec![command.to_owned(), "--config".to_owned(), path.display().to_string()];
-        let process = Self::spawn(folder.path(), port, &arguments);
-        Self { process, _disk: disk, folder, port, arguments }
+        let process = Self::spawn(folder.path(), port, &arguments, &environment);
+        Self { process, _disk: disk, folder, port, arguments, environment }
     }
 
     /// Starts Kymo with more arguments of `serve` and waits until it is ready.
@@ -69,11 +89,12 @@ impl Kymo {
         let port = free_port();
         let arguments: Vec<String> =
             std::iter::once("serve").chain(arguments.iter().copied()).map(str::to_owned).collect();
-        let process = Self::spawn(folder.path(), port, &arguments);
-        Self { process, _disk: None, folder, port, arguments }.ready()
+        let environment = Vec::new();
+        let process = Self::spawn(folder.path(), port, &arguments, &environment);
+        Self { process, _disk: None, folder, port, arguments, environment }.ready()
     }
 
-    fn spawn(folder: &Path, port: u16, arguments: &[String]) -> Process {
+    fn spawn(folder: &Path, port: u16, arguments: &[String], environment: &[(String, String)]) -> Process {
         let mut command = Command::new(paths::kymo_binary());
         let (what, arguments) = arguments.split_first().expect("a command");
         command
@@ -82,7 +103,7 @@ impl Kymo {
             .arg(folder.join("data"))
             .arg("--listen")
             .arg(format!("127.0.0.1:{port}"));
-        command.args(arguments).current_dir(folder);
+        command.args(arguments).envs(environment.iter().cloned()).current_dir(folder);
         Process::start(command, &folder.join("kymo.log"))
     }
 
@@ -134,7 +155,7 @@ impl Kymo {
     /// Ends it as a crash would and starts it again on the same data.
     pub fn crash_and_restart(&mut self) {
         self.process.kill();
-        self.process = Self::spawn(self.folder.path(), self.port, &self.arguments);
+        self.process = Self::spawn(self.folder.path(), self.port, &self.arguments, &self.environment);
         self.wait_ready();
     }
 
@@ -146,14 +167,14 @@ impl Kymo {
 
     /// Starts it again on the same data, after it was stopped, or ended through [`Self::process`].
     pub fn start_again(&mut self) {
-        self.process = Self::spawn(self.folder.path(), self.port, &self.arguments);
+        self.process = Self::spawn(self.folder.path(), self.port, &self.arguments, &self.environment);
         self.wait_ready();
     }
 
     /// Asks it to stop, checks that it does so with success, and starts it again on the same data.
     pub fn restart(&mut self) {
         self.stop();
-        self.process = Self::spawn(self.folder.path(), self.port, &self.arguments);
+        self.process = Self::spawn(self.folder.path(), self.port, &self.arguments, &self.environment);
         self.wait_ready();
     }
 

@@ -1,6 +1,7 @@
-//! Listeners of protocols that are not HTTP: Graphite and OpenTSDB lines, StatsD.
+//! Listeners of protocols that are not HTTP: Graphite and OpenTSDB lines, StatsD, Zabbix' senders.
 //!
-//! Map: here they are bound and stopped · `lines` what a line becomes · `tcp`, `datagrams` the sockets · `statsd` aggregation.
+//! Map: here they are bound and stopped · `lines` what a line becomes · `tcp`, `datagrams` the sockets · `statsd` aggregation ·
+//! `zabbix` requests and answers in frames.
 //!
 //! Invariants: a socket is read without ever waiting for storage. Lines gather in batches; between them and storage is a short queue, a protocol
 //! each. When it is full, TCP is read no further (the client's own buffer fills), and datagrams are dropped and counted. No client can hold a
@@ -10,6 +11,7 @@ mod datagrams;
 mod lines;
 mod statsd;
 mod tcp;
+mod zabbix;
 
 use std::io;
 use std::path::Path;
@@ -73,6 +75,7 @@ impl Listeners {
             common.spawn_datagrams(socket, Protocol::Statsd, &settings.statsd.lines, &line_protocol, &queue);
         }
         drop(queue);
+        common.bind_zabbix(&settings.zabbix).await?;
         common.spawn(write_parcels(Arc::clone(state), parcels));
         if settings.statsd.is_on() {
             common.spawn(statsd::flush_regularly(statsd, Arc::clone(state), stop.clone()));
@@ -111,13 +114,27 @@ impl Common {
             let listener =
                 TcpListener::bind(address).await.map_err(|e| listen_error(protocol, address.clone(), e))?;
             let endpoint = self.endpoint(protocol, settings, lines, queue);
-            self.spawn(tcp::accept(listener, endpoint, self.stop.clone(), self.tasks.clone()));
+            self.spawn(tcp::accept_lines(listener, endpoint, self.stop.clone(), self.tasks.clone()));
         }
         if let Some(address) = &settings.listen_udp {
             let socket =
                 UdpSocket::bind(address).await.map_err(|e| listen_error(protocol, address.clone(), e))?;
             self.spawn_datagrams(socket, protocol, settings, lines, queue);
         }
+        Ok(())
+    }
+
+    async fn bind_zabbix(&self, settings: &LineSettings) -> Result<(), StartError> {
+        let Some(address) = &settings.listen_tcp else { return Ok(()) };
+        let bound = TcpListener::bind(address).await;
+        let listener = bound.map_err(|e| listen_error(Protocol::Zabbix, address.clone(), e))?;
+        let source = Source::of_listener(Protocol::Zabbix, settings.tenant.clone());
+        let (state, stop) = (Arc::clone(&self.state), self.stop.clone());
+        let serve = move |socket, peer| {
+            let source = Source { address: Some(peer), ..source.clone() };
+            zabbix::serve(socket, source, Arc::clone(&state), stop.clone())
+        };
+        self.spawn(tcp::accept(listener, self.stop.clone(), self.tasks.clone(), serve));
         Ok(())
     }
 

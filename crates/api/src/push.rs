@@ -156,8 +156,51 @@ pub(crate) async fn receive<T: Send + 'static>(
     let started = state.deps.clock.monotonic();
     let source = Source::of_request(&arrival, &request);
     let mut bytes = 0;
-    let result = take_in(state, arrival, request, fill, &mut bytes).await;
-    let result = match result {
+    let taken = take_in(state, arrival, request, fill, &mut bytes).await;
+    finish(state, source, bytes, started, taken).await
+}
+
+/// A body that did not come as a request.
+#[derive(Debug)]
+pub(crate) struct Message {
+    pub(crate) source: Source,
+    pub(crate) encoding: Encoding,
+    pub(crate) body: Bytes,
+    /// The memory that the body takes.
+    pub(crate) held: Reservation,
+}
+
+/// As [`receive`], of a body that came by a socket.
+///
+/// # Errors
+/// As [`receive`].
+pub(crate) async fn receive_message<T: Send + 'static>(
+    state: &Arc<State>,
+    message: Message,
+    fill: impl FnOnce(&mut Filling<'_>) -> Result<T, ApiError> + Send + 'static,
+) -> Result<Received<T>, ApiError> {
+    let started = state.deps.clock.monotonic();
+    let Message { source, encoding, body, held } = message;
+    let bytes = body.len();
+    let (protocol, tenant) = (source.protocol, source.tenant.clone());
+    let taken = async {
+        state.backends()?;
+        let slot = slot(state.intake.lane(protocol))?;
+        work_off(state, protocol, tenant, encoding, body, held, slot, fill).await
+    };
+    let taken = taken.await;
+    finish(state, source, bytes, started, taken).await
+}
+
+/// Waits until all is durable, counts it, and remembers who sent it.
+async fn finish<T>(
+    state: &State,
+    source: Source,
+    bytes: usize,
+    started: Duration,
+    taken: Result<Done<T>, ApiError>,
+) -> Result<Received<T>, ApiError> {
+    let result = match taken {
         Ok(done) => settle(done).await,
         Err(error) => Err((error, 0, Refusals::default())),
     };
@@ -212,8 +255,23 @@ async fn take_in<T: Send + 'static>(
     let body =
         read_body_with(request.into_body(), state.settings.write_bytes_max, &state.settings, grow).await?;
     *bytes = body.len();
-    let inline = body.len() <= encoding.inline_bytes_max();
     let Arrival { protocol, tenant, .. } = arrival;
+    work_off(state, protocol, tenant, encoding, body, held, slot, fill).await
+}
+
+/// Decodes and fills, on a blocking thread if that may take long.
+#[expect(clippy::too_many_arguments, reason = "what came of reading a request and of reading a message")]
+async fn work_off<T: Send + 'static>(
+    state: &Arc<State>,
+    protocol: Protocol,
+    tenant: TenantId,
+    encoding: Encoding,
+    body: Bytes,
+    held: Reservation,
+    slot: OwnedSemaphorePermit,
+    fill: impl FnOnce(&mut Filling<'_>) -> Result<T, ApiError> + Send + 'static,
+) -> Result<Done<T>, ApiError> {
+    let inline = body.len() <= encoding.inline_bytes_max();
     let work = {
         let state = Arc::clone(state);
         move || {

@@ -44,6 +44,7 @@ mod linode;
 mod marathon;
 mod nomad;
 mod openstack;
+mod outscale;
 mod ovhcloud;
 mod puppetdb;
 mod scaleway;
@@ -147,6 +148,7 @@ mechanisms! {
     Marathon(marathon::Settings) = "marathon_sd_configs",
     Nomad(nomad::Settings) = "nomad_sd_configs",
     OpenStack(openstack::Settings) = "openstack_sd_configs",
+    Outscale(outscale::Settings) = "outscale_sd_configs",
     OvhCloud(ovhcloud::Settings) = "ovhcloud_sd_configs",
     PuppetDb(puppetdb::Settings) = "puppetdb_sd_configs",
     Scaleway(scaleway::Settings) = "scaleway_sd_configs",

@@ -1,4 +1,6 @@
 //! For tests: an HTTP server that answers as they say, and groups in a form that is easily compared.
+//!
+//! Map: here the server · [`recorded`] answers and targets in files.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -18,12 +20,19 @@ use crate::place::{Environment, Shared};
 use crate::settings::Section;
 use crate::{Discovery, Snapshot, start};
 
+mod recorded;
+
+pub(crate) use recorded::Recorded;
+
 /// The longest wait for what must happen.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A request as it came.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Ask {
+    pub(crate) method: String,
+    /// Path and parameters as they came.
+    pub(crate) target: String,
     pub(crate) path: String,
     pub(crate) query: BTreeMap<String, Vec<String>>,
     /// Names in lower case.
@@ -41,6 +50,24 @@ impl Ask {
         self.headers.get(name).map_or("", String::as_str)
     }
 
+    /// What a file of `testdata` answers.
+    pub(crate) fn answered(&self, recorded: &Recorded) -> Reply {
+        let head: String = self.headers.iter().map(|(name, value)| format!("{name}: {value}\n")).collect();
+        let Some(answer) = recorded.answer(&self.method, &self.target, &format!("{head}\n{}", self.body))
+        else {
+            return Reply::not_found();
+        };
+        if answer.hold {
+            // The sender stays here: nothing comes, and there is no end.
+            let (sender, parts) = mpsc::channel(1);
+            tokio::spawn(async move { sender.closed().await });
+            return Reply::parts(parts);
+        }
+        let mut reply = Reply::of(answer.status, answer.body(&format!("http://{}", self.header("host"))));
+        reply.headers.extend(answer.headers.iter().cloned());
+        reply
+    }
+
     /// A parameter of a form in the body; empty if it is absent.
     pub(crate) fn form(&self, name: &str) -> String {
         let url = Url::parse(&format!("http://x/?{}", self.body)).expect("a form");
@@ -52,7 +79,7 @@ impl Ask {
 #[derive(Debug)]
 pub(crate) struct Reply {
     pub(crate) status: u16,
-    pub(crate) headers: Vec<(&'static str, String)>,
+    pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: String,
     /// Instead of a body: parts as they come; closing it ends the answer.
     pub(crate) parts: Option<mpsc::Receiver<String>>,
@@ -60,7 +87,7 @@ pub(crate) struct Reply {
 
 impl Reply {
     pub(crate) fn of(status: u16, body: impl Into<String>) -> Self {
-        let headers = vec![("content-type", "application/json".to_owned())];
+        let headers = vec![("content-type".to_owned(), "application/json".to_owned())];
         Self { status, headers, body: body.into(), parts: None }
     }
 
@@ -72,8 +99,8 @@ impl Reply {
         Self { parts: Some(parts), ..Self::json("") }
     }
 
-    pub(crate) fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
-        self.headers.push((name, value.into()));
+    pub(crate) fn with(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.headers.push((name.to_owned(), value.into()));
         self
     }
 
@@ -97,6 +124,13 @@ impl Server {
             async move { reply }
         })
         .await
+    }
+
+    /// One that answers as a file of `testdata` has it; and the file.
+    pub(crate) async fn recorded(text: &str) -> (Self, Recorded) {
+        let recorded = Recorded::parse(text);
+        let own = recorded.clone();
+        (Self::start(move |ask| ask.answered(&own)).await, recorded)
     }
 
     /// One whose answers may take their time.
@@ -172,8 +206,9 @@ async fn read(stream: &mut (impl AsyncRead + Unpin)) -> Option<Ask> {
         let text = String::from_utf8_lossy(&received).into_owned();
         let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
         let mut lines = head.lines();
-        let path = lines.next().unwrap_or("").split(' ').nth(1).unwrap_or("/");
-        let mut ask = Ask::default();
+        let mut words = lines.next().unwrap_or("").split(' ');
+        let (method, path) = (words.next().unwrap_or(""), words.next().unwrap_or("/"));
+        let mut ask = Ask { method: method.to_owned(), target: path.to_owned(), ..Ask::default() };
         let url = Url::parse(&format!("http://server{path}")).expect("a path");
         ask.path = url.path().to_owned();
         for (name, value) in url.query_pairs() {

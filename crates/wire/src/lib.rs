@@ -3,7 +3,7 @@
 //! Map: [`exposition`] what exporters answer with (Prometheus text 0.0.4, OpenMetrics 1.0, protobuf), and the
 //! negotiation of it · [`text_writer`] the same text, written · [`remote_write`] Prometheus remote write 1.0 ·
 //! [`remote_write2`] the same, 2.0 · [`otlp`] OpenTelemetry metrics · [`remote_read`] Prometheus remote read · [`prometheus_tsdb`] what Prometheus keeps on disk · [`influx`] Influx line protocol · [`graphite`] Graphite's plaintext · [`statsd`] StatsD and
-//! DogStatsD · [`opentsdb`] OpenTSDB's telnet lines · [`json_write`] samples as JSON objects, Kymo's and OpenTSDB's ·
+//! DogStatsD · [`opentsdb`] OpenTSDB's telnet lines · [`zabbix`] what Zabbix' senders say · [`json_write`] samples as JSON objects, Kymo's and OpenTSDB's ·
 //! [`json_lines`] series as JSON lines · [`csv`] tables · [`datadog`] Datadog's series and sketches · [`metric_family`] exposition protobuf, pushed · [`json`] JSON read leniently · [`protobuf`] reading and writing protobuf's wire
 //! format by hand.
 //!
@@ -28,3 +28,4 @@ pub mod remote_write;
 pub mod remote_write2;
 pub mod statsd;
 pub mod text_writer;
+pub mod zabbix;

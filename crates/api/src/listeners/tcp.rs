@@ -1,6 +1,7 @@
-//! Lines over TCP: one task a connection, a bounded number of them, none that is silent for ever.
+//! TCP: one task a connection, a bounded number of them, none that is silent for ever; and lines over it.
 
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,11 +27,32 @@ const LINGER: Duration = Duration::from_millis(500);
 /// Wait after a failed accept (no file descriptor left), so that the loop does not spin.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
-pub(super) async fn accept(
+/// Serves lines on each connection that comes.
+pub(super) async fn accept_lines(
     listener: TcpListener,
     endpoint: Endpoint,
     stop: CancellationToken,
     tasks: TaskTracker,
+) {
+    let ends = stop.clone();
+    let serve = move |socket, peer| {
+        let (mut endpoint, stop) = (endpoint.clone(), ends.clone());
+        endpoint.source.address = Some(peer);
+        async move {
+            if let Err(error) = serve(socket, &endpoint, &stop).await {
+                tracing::debug!(%error, protocol = %endpoint.source.protocol, "a connection ended early");
+            }
+        }
+    };
+    accept(listener, stop, tasks, serve).await;
+}
+
+/// Has each connection that comes served, until it is told to stop.
+pub(super) async fn accept<F: Future<Output = ()> + Send + 'static>(
+    listener: TcpListener,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+    serve: impl Fn(TcpStream, IpAddr) -> F,
 ) {
     let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     loop {
@@ -44,13 +66,9 @@ pub(super) async fn accept(
         };
         match accepted {
             Ok(((socket, peer), slot)) => {
-                let mut endpoint = endpoint.clone();
-                endpoint.source.address = Some(peer.ip().to_canonical());
-                let stop = stop.clone();
+                let served = serve(socket, peer.ip().to_canonical());
                 tasks.spawn(async move {
-                    if let Err(error) = serve(socket, &endpoint, &stop).await {
-                        tracing::debug!(%error, protocol = %endpoint.source.protocol, "a connection ended early");
-                    }
+                    served.await;
                     drop(slot);
                 });
             }

@@ -18,6 +18,8 @@ pub struct PushSettings {
     pub opentsdb: LineSettings,
     /// StatsD and DogStatsD.
     pub statsd: StatsdSettings,
+    /// Zabbix' senders; only TCP.
+    pub zabbix: LineSettings,
 }
 
 /// How groups of text pushes live.

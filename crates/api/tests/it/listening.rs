@@ -1,4 +1,4 @@
-//! Listeners of StatsD, Graphite and OpenTSDB lines, and text pushes: real sockets, the in-memory storage.
+//! Listeners of StatsD, Graphite and OpenTSDB lines and of Zabbix' frames, and text pushes: real sockets, the in-memory storage.
 
 use std::io::{Read, Write};
 use std::net::{TcpStream, UdpSocket};
@@ -68,6 +68,85 @@ fn opentsdb_lines_are_answered_only_when_they_are_wrong() {
     socket.read_to_string(&mut answer).expect("closed after exit");
     assert!(answer.starts_with("put: the timestamp is not a number"), "{answer}");
     wait_for(&server, "/api/v1/label/__name__/values", "sys.cpu");
+}
+
+/// A frame: its flags, its data, and how long they claim to be.
+fn frame(flags: u8, data: &[u8], plain_bytes: u32) -> Vec<u8> {
+    let length = u32::try_from(data.len()).expect("short");
+    [&b"ZBXD"[..], &[flags], &length.to_le_bytes(), &plain_bytes.to_le_bytes(), data].concat()
+}
+
+/// The text of the next answer.
+fn framed_answer(socket: &mut TcpStream) -> String {
+    let mut header = [0; 13];
+    socket.read_exact(&mut header).expect("an answer");
+    assert_eq!(&header[..5], b"ZBXD\x01");
+    let mut text = vec![0; u32::from_le_bytes([header[5], header[6], header[7], header[8]]) as usize];
+    socket.read_exact(&mut text).expect("all of it");
+    String::from_utf8(text).expect("text")
+}
+
+#[test]
+fn zabbix_frames_are_answered_with_how_many_were_written() {
+    let address = format!("127.0.0.1:{}", free_port());
+    let zabbix = LineSettings { listen_tcp: Some(address.clone()), ..LineSettings::default() };
+    let server = with_push(PushSettings { zabbix, ..PushSettings::default() });
+    let connect = || {
+        let socket = TcpStream::connect(&address).expect("it listens");
+        socket.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+        socket
+    };
+    let mut socket = connect();
+    let data = br#"{"request":"sender data","data":[{"host":"web01","key":"load[all,avg1]","value":"1.5","clock":1435781430},
+        {"host":"web01","key":"version","value":"not a number"}]}"#;
+    let whole = frame(1, data, 0);
+    // In pieces, and then compressed, on the same connection.
+    for piece in whole.chunks(7) {
+        socket.write_all(piece).expect("taken");
+    }
+    let answer = framed_answer(&mut socket);
+    assert!(answer.contains(r#""response":"success""#), "{answer}");
+    assert!(answer.contains("processed: 1; failed: 1; total: 2; seconds spent: "), "{answer}");
+    let data = br#"{"request":"sender data","data":[{"host":"web02","key":"up","value":7}]}"#;
+    let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(data).expect("compressed");
+    let compressed = encoder.finish().expect("compressed");
+    socket.write_all(&frame(3, &compressed, u32::try_from(data.len()).expect("short"))).expect("taken");
+    let answer = framed_answer(&mut socket);
+    assert!(answer.contains("processed: 1; failed: 0; total: 1;"), "{answer}");
+    let query = |text: &str| {
+        server.client.get(&format!("/api/v1/query?time=1435781451.781&query={text}")).text().to_owned()
+    };
+    let found = query("load");
+    assert!(
+        found.contains(r#"{"__name__":"load","host":"web01","param1":"all","param2":"avg1"}"#),
+        "{found}"
+    );
+    assert!(found.contains(r#","1.5"]"#), "{found}");
+    assert!(query("up").contains(r#""host":"web02""#), "{}", query("up"));
+    let rejected = "kymo_push_samples_rejected_total{protocol=\"zabbix\",reason=\"invalid\"} 1";
+    wait_for(&server, "/metrics", rejected);
+    for (sent, want) in [
+        (
+            frame(1, br#"{"request":"active checks","host":"h"}"#, 0),
+            "only the request \\\"sender data\\\" is taken",
+        ),
+        (frame(1, b"nonsense", 0), "not JSON"),
+        (frame(3, b"not zlib", 8), "not sound deflate"),
+        (frame(3, b"", u32::MAX), "send less at a time"),
+        (b"GET / HTTP/1.1\r\n\r\n".to_vec(), "does not begin with ZBXD"),
+    ] {
+        let mut socket = connect();
+        socket.write_all(&sent).expect("taken");
+        let answer = framed_answer(&mut socket);
+        assert!(answer.contains(r#""response":"failed""#) && answer.contains(want), "{answer}");
+        // Closed; what the server had not read makes that a reset.
+        let _ = socket.read_to_end(&mut Vec::new());
+    }
+    wait_for(&server, "/api/v1/status/push_sources", r#""protocol":"zabbix""#);
+    // One that never finishes holds nothing up when the server stops.
+    connect().write_all(&whole[..20]).expect("taken");
+    server.stop();
 }
 
 #[test]

@@ -1,7 +1,7 @@
-//! AWS: machines of EC2 (`ec2_sd_configs`) and Lightsail (`lightsail_sd_configs`), and both, and tasks of ECS, by role
+//! AWS: machines of EC2 (`ec2_sd_configs`) and Lightsail (`lightsail_sd_configs`), and both, tasks of ECS and nodes of MSK, by role
 //! (`aws_sd_configs`).
 //!
-//! Map: here who we are to AWS, and requests signed with it · [`ec2`] · [`ecs`] · [`lightsail`] · [`unified`] by role.
+//! Map: here who we are to AWS, and requests signed with it · [`ec2`] · [`ecs`] · [`lightsail`] · [`msk`] · [`unified`] by role.
 
 use std::sync::Arc;
 
@@ -16,6 +16,7 @@ use crate::refresh::interval;
 pub(crate) mod ec2;
 mod ecs;
 pub(crate) mod lightsail;
+mod msk;
 pub(crate) mod unified;
 
 /// Who we are to AWS, and where its services are.
@@ -88,6 +89,15 @@ impl Access {
         let region = self.region().await?;
         let end = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
         Ok(format!("https://{service}.{region}.{end}/"))
+    }
+
+    /// A `GET` of a path with its parameters, encoded.
+    async fn get(&self, service: &str, path: &str) -> Result<Answer, Fault> {
+        let base = self.url(service).await?;
+        let url = format!("{}/{path}", base.trim_end_matches('/'));
+        let mut request = Request::new(Method::GET, parse_url(&url)?);
+        self.provider.sign(&mut request, service).await?;
+        self.api.send(request).await
     }
 
     async fn send(

@@ -1,15 +1,18 @@
-//! `digitalocean_sd_configs`: droplets.
+//! `digitalocean_sd_configs`: droplets, or clusters of databases.
 
 use http_client::InvalidSettings;
 use model::time::DurationMs;
 use serde::Deserialize;
 
-use super::Configured;
+use super::{Configured, fault_at};
 use crate::fetch::{Api, Fault, PAGES_MAX};
 use crate::group::TargetGroup;
 use crate::meta::Meta;
 use crate::place::Shared;
 use crate::refresh::{Refresh, interval};
+
+const DROPLETS: &str = "droplets";
+const DATABASES: &str = "databases";
 
 /// A section of `digitalocean_sd_configs`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -25,7 +28,7 @@ pub(crate) struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            role: "droplets".to_owned(),
+            role: DROPLETS.to_owned(),
             port: 80,
             refresh_interval: DurationMs(60_000),
             http: http_client::Settings::default(),
@@ -35,6 +38,13 @@ impl Default for Settings {
 
 impl Configured for Settings {
     fn check(&self) -> Result<(), InvalidSettings> {
+        if !matches!(self.role.as_str(), DROPLETS | DATABASES) {
+            let role = &self.role;
+            return fault_at(
+                "role",
+                format!("unknown DigitalOcean SD role {role:?}; use droplets or databases"),
+            );
+        }
         self.http.check()
     }
 
@@ -111,6 +121,35 @@ struct Network {
     kind: String,
 }
 
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct DatabasePage {
+    databases: Vec<Database>,
+    links: Links,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Database {
+    id: String,
+    name: String,
+    engine: String,
+    version: String,
+    status: String,
+    region: String,
+    size: String,
+    num_nodes: i64,
+    connection: Option<Connection>,
+    private_connection: Option<Connection>,
+    tags: Vec<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Connection {
+    host: String,
+}
+
 impl Source {
     fn new(settings: &Settings, _: &Shared) -> Result<Self, Fault> {
         let api = Api::new(&settings.http, interval(settings.refresh_interval))?;
@@ -141,13 +180,30 @@ impl Source {
             .set_list("tags", ",", &droplet.tags);
         meta.build()
     }
-}
 
-impl Refresh for Source {
-    async fn refresh(&mut self) -> Result<Vec<TargetGroup>, Fault> {
-        if self.role != "droplets" {
-            return Err(Fault::Other(format!("role {:?} is not supported yet; use droplets", self.role)));
+    fn database(&self, database: &Database) -> model::Labels {
+        let host = |connection: &Option<Connection>| connection.as_ref().map(|it| it.host.clone());
+        let (private, public) = (host(&database.private_connection), host(&database.connection));
+        let mut meta = Meta::new("__meta_digitalocean_db_");
+        meta.set("id", &database.id)
+            .set("name", &database.name)
+            .set("engine", &database.engine)
+            .set("version", &database.version)
+            .set("status", &database.status)
+            .set("region", &database.region)
+            .set("size", &database.size)
+            .set("num_nodes", database.num_nodes)
+            .set_some("private_host", private.as_ref())
+            .set_some("host", public.as_ref())
+            .set_each("tag_", database.tags.iter().map(|tag| (tag, true)));
+        if let Some(host) = private.filter(|host| !host.is_empty()).or(public).filter(|host| !host.is_empty())
+        {
+            meta.address(&host, self.port);
         }
+        meta.build()
+    }
+
+    async fn droplets(&self) -> Result<Vec<model::Labels>, Fault> {
         let mut targets = Vec::new();
         for page in 1..=PAGES_MAX {
             let url = format!("{}/v2/droplets?page={page}&per_page=200", self.base);
@@ -158,7 +214,30 @@ impl Refresh for Source {
                 break;
             }
         }
-        Ok(vec![TargetGroup::of_targets("DigitalOcean", targets)])
+        Ok(targets)
+    }
+
+    async fn databases(&self) -> Result<Vec<model::Labels>, Fault> {
+        let mut targets = Vec::new();
+        for page in 1..=PAGES_MAX {
+            let url = format!("{}/v2/databases?page={page}&per_page=100", self.base);
+            let answer: DatabasePage = self.api.get_json(&url).await?;
+            targets.extend(answer.databases.iter().map(|database| self.database(database)));
+            if answer.links.pages.next.is_empty() {
+                break;
+            }
+        }
+        Ok(targets)
+    }
+}
+
+impl Refresh for Source {
+    async fn refresh(&mut self) -> Result<Vec<TargetGroup>, Fault> {
+        let (name, targets) = match self.role.as_str() {
+            DATABASES => ("DigitalOcean Databases", self.databases().await?),
+            _ => ("DigitalOcean", self.droplets().await?),
+        };
+        Ok(vec![TargetGroup::of_targets(name, targets)])
     }
 }
 

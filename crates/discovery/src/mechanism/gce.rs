@@ -130,7 +130,9 @@ struct MetadataItem {
 
 impl Source {
     fn new(settings: &Settings, shared: &Shared) -> Result<Self, Fault> {
-        let api = Api::new(&http_client::Settings::default(), interval(settings.refresh_interval))?;
+        // The section has no settings of a client. Proxies are those of the environment, as for all of Google's own clients.
+        let http = http_client::Settings { proxy_from_environment: true, ..Default::default() };
+        let api = Api::new(&http, interval(settings.refresh_interval))?;
         let base = "https://compute.googleapis.com/compute/v1".to_owned();
         Ok(Self { api, settings: settings.clone(), shared: shared.clone(), base, token: None })
     }

@@ -179,47 +179,17 @@ impl Refresh for Source {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{self, Ask, Reply, check_targets, shared};
-
-    fn answer(ask: &Ask) -> Reply {
-        match (ask.path.as_str(), ask.parameter("depth")) {
-            ("/datacenters/dc/servers", "3") => Reply::json(
-                r#"{"id": "dc/servers", "type": "collection", "items": [
-                    {"id": "523415e6", "metadata": {"state": "AVAILABLE"},
-                     "properties": {"name": "prometheus-1", "availabilityZone": "ZONE_1", "vmState": "RUNNING", "bootCdrom": null,
-                                    "bootVolume": {"id": "0f2e8b0c"}, "cpuFamily": "INTEL_SKYLAKE", "type": "ENTERPRISE"},
-                     "entities": {"volumes": {"items": [{"properties": {"image": "fbe4a2ef"}}]},
-                                  "nics": {"items": [{"properties": {"name": "metrics", "ips": ["85.215.243.177"]}},
-                                                     {"properties": {"name": null, "ips": ["185.56.150.109", "85.215.238.118"]}}]}}},
-                    {"id": "none", "properties": {}, "entities": {"nics": {"items": []}}}]}"#,
-            ),
-            _ => Reply::not_found(),
-        }
-    }
+    use crate::testing::{self, check_targets, shared};
 
     #[tokio::test]
     async fn servers_with_addresses_by_network_interface() {
-        let server = testing::Server::start(answer).await;
-        let settings: Settings = testing::settings("{datacenter_id: dc}");
+        let (server, recorded) = testing::Server::recorded(include_str!("../../testdata/ionos.txt")).await;
+        let settings: Settings =
+            testing::settings("{datacenter_id: ID, authorization: {credentials: TOKEN}}");
         settings.check().unwrap();
         let mut source = Source::new(&settings, &shared(&[])).unwrap();
-        source.base.clone_from(&server.url);
-        let want = "
-            __address__=185.56.150.109:80
-            __meta_ionos_server_availability_zone=ZONE_1
-            __meta_ionos_server_boot_image_id=fbe4a2ef
-            __meta_ionos_server_boot_volume_id=0f2e8b0c
-            __meta_ionos_server_cpu_family=INTEL_SKYLAKE
-            __meta_ionos_server_id=523415e6
-            __meta_ionos_server_ip=,185.56.150.109,85.215.238.118,85.215.243.177,
-            __meta_ionos_server_lifecycle=AVAILABLE
-            __meta_ionos_server_name=prometheus-1
-            __meta_ionos_server_nic_ip_metrics=,85.215.243.177,
-            __meta_ionos_server_nic_ip_unnamed=,185.56.150.109,85.215.238.118,
-            __meta_ionos_server_servers_id=dc/servers
-            __meta_ionos_server_state=RUNNING
-            __meta_ionos_server_type=ENTERPRISE";
-        check_targets(&source.refresh().await.unwrap(), want);
+        source.base = format!("{}/cloudapi/v6", server.url);
+        check_targets(&source.refresh().await.unwrap(), recorded.targets("ionos"));
         let fault = testing::settings::<Settings>("{}").check().expect_err("no id");
         assert_eq!(fault.message, "datacenter id can't be empty");
     }

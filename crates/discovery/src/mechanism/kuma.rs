@@ -179,44 +179,21 @@ impl Refresh for Source {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{Ask, Reply, Server, check_targets, settings, shared};
-
-    fn answer(ask: &Ask) -> Reply {
-        assert_eq!(ask.parameter("fetch-timeout"), "2m");
-        let body: serde_json::Value = serde_json::from_str(&ask.body).unwrap();
-        assert_eq!((&body["node"]["id"], &body["type_url"]), (&"me".into(), &TYPE.into()));
-        match (ask.path.as_str(), body["version_info"].as_str(), body["response_nonce"].as_str()) {
-            ("/base/v3/discovery:monitoringassignments", Some(""), Some("")) => Reply::json(
-                r#"{"version_info": "5dc9a5dd", "nonce": "n1", "resources": [
-                    {"@type": "type.googleapis.com/kuma.observability.v1.MonitoringAssignment", "mesh": "default", "service": "redis",
-                     "labels": {"test": "mesh"}, "targets": [
-                        {"name": "redis", "scheme": "http", "address": "127.0.0.1:5670", "metrics_path": "/metrics",
-                         "labels": {"kuma.io/protocol": "tcp", "test": "target"}}]}]}"#,
-            ),
-            ("/base/v3/discovery:monitoringassignments", Some("5dc9a5dd"), Some("n1")) => Reply::of(304, ""),
-            _ => Reply::not_found(),
-        }
-    }
+    use crate::testing::{Server, check_targets, settings, shared};
 
     #[tokio::test]
     async fn assignments_stay_until_there_is_a_newer_version() {
-        let server = Server::start(answer).await;
-        let settings: Settings = settings(&format!("{{server: '{}/base/', client_id: me}}", server.url));
+        let (server, recorded) = Server::recorded(include_str!("../../testdata/kuma.txt")).await;
+        let settings: Settings = settings(&format!("{{server: '{}/', client_id: me}}", server.url));
         settings.check().unwrap();
         let mut source = Source::new(&settings, &shared(&[])).unwrap();
-        let want = "
-            __address__=127.0.0.1:5670
-            __meta_kuma_dataplane=redis
-            __meta_kuma_label_kuma_io_protocol=tcp
-            __meta_kuma_label_test=mesh
-            __meta_kuma_mesh=default
-            __meta_kuma_service=redis
-            __metrics_path__=/metrics
-            __scheme__=http
-            instance=redis";
-        check_targets(&source.refresh().await.unwrap(), want);
-        check_targets(&source.refresh().await.unwrap(), want);
-        assert_eq!(server.asked("/base").len(), 2);
+        check_targets(&source.refresh().await.unwrap(), recorded.targets("kuma"));
+        check_targets(&source.refresh().await.unwrap(), recorded.targets("kuma"));
+        let asked = server.asked("/v3");
+        assert_eq!(asked.len(), 2);
+        let body: serde_json::Value = serde_json::from_str(&asked[1].body).unwrap();
+        assert_eq!((&body["node"]["id"], &body["type_url"]), (&"me".into(), &TYPE.into()));
+        assert_eq!(asked[1].parameter("fetch-timeout"), "2m");
     }
 
     #[test]

@@ -272,11 +272,11 @@ impl Refresh for Source {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{Ask, Reply, Server, check_targets, settings, shared};
+    use crate::testing::{Ask, Recorded, Reply, Server, check_targets, settings, shared};
 
-    fn answer(ask: &Ask) -> Reply {
+    fn answer(ask: &Ask, recorded: &Recorded) -> Reply {
         if ask.path == "/auth/time" {
-            return Reply::json("1700000000");
+            return ask.answered(recorded);
         }
         let time: i64 = ask.header("x-ovh-timestamp").parse().unwrap();
         assert!((1_700_000_000..1_700_000_060).contains(&time), "the API's time, not ours: {time}");
@@ -286,27 +286,13 @@ mod tests {
         let hash: String = hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(ask.header("x-ovh-signature"), format!("$1${hash}"));
         assert_eq!((ask.header("x-ovh-application"), ask.header("x-ovh-consumer")), ("AK", "CK"));
-        Reply::json(match ask.path.as_str() {
-            "/dedicated/server" => r#"["abcde", "gone"]"#,
-            "/dedicated/server/abcde" => {
-                r#"{"state": "test", "commercialRange": "Advance-1 Gen 2", "linkSpeed": 123, "rack": "TESTRACK", "noIntervention": false,
-                    "os": "debian11_64", "supportLevel": "pro", "serverId": 1234, "reverse": "abcde-rev", "datacenter": "gra3", "name": "abcde"}"#
-            }
-            "/dedicated/server/abcde/ips" => r#"["1.2.3.4/32", "2001:0db8::/64", "5.6.7.0/24"]"#,
-            "/vps" => r#"["vps1"]"#,
-            "/vps/vps1" => {
-                r#"{"offerType": "ssd", "monitoringIpBlocks": [], "displayName": "abc", "zone": "zone", "cluster": "cluster_test", "slaMonitoring": false,
-                    "name": "abc", "vcore": 1, "state": "running", "keymap": null, "netbootMode": "local", "memoryLimit": 2048,
-                    "model": {"name": "vps-value-1-2-40", "availableOptions": [], "maximumAdditionnalIp": 16, "offer": "VPS abc",
-                              "disk": 40, "version": "2019v1", "vcore": 1, "memory": 2048, "datacenter": ["a", "b"]}}"#
-            }
-            "/vps/vps1/ips" => r#"["192.0.2.1", "2001:db1::"]"#,
-            _ => return Reply::not_found(),
-        })
+        ask.answered(recorded)
     }
 
     async fn check(service: &str, want: &str) {
-        let server = Server::start(answer).await;
+        let recorded = Recorded::parse(include_str!("../../testdata/ovhcloud.txt"));
+        let own = recorded.clone();
+        let server = Server::start(move |ask| answer(ask, &own)).await;
         let text = format!(
             "{{endpoint: '{}', application_key: AK, application_secret: AS, consumer_key: CK, service: {service}}}",
             server.url
@@ -316,50 +302,13 @@ mod tests {
         let mut source = Source::new(&settings, &shared(&[])).unwrap();
         let groups = source.refresh().await.unwrap();
         assert_eq!(groups[0].source, format!("ovhcloud_{service}"));
-        check_targets(&groups, want);
+        check_targets(&groups, recorded.targets(want));
     }
 
     #[tokio::test]
     async fn dedicated_and_virtual_servers_asked_for_with_a_signature() {
-        let want = "
-            __address__=1.2.3.4
-            __meta_ovhcloud_dedicated_server_commercial_range=Advance-1 Gen 2
-            __meta_ovhcloud_dedicated_server_datacenter=gra3
-            __meta_ovhcloud_dedicated_server_ipv4=1.2.3.4
-            __meta_ovhcloud_dedicated_server_link_speed=123
-            __meta_ovhcloud_dedicated_server_name=abcde
-            __meta_ovhcloud_dedicated_server_no_intervention=false
-            __meta_ovhcloud_dedicated_server_os=debian11_64
-            __meta_ovhcloud_dedicated_server_rack=TESTRACK
-            __meta_ovhcloud_dedicated_server_reverse=abcde-rev
-            __meta_ovhcloud_dedicated_server_server_id=1234
-            __meta_ovhcloud_dedicated_server_state=test
-            __meta_ovhcloud_dedicated_server_support_level=pro
-            instance=abcde";
-        check("dedicated_server", want).await;
-        let want = "
-            __address__=192.0.2.1
-            __meta_ovhcloud_vps_cluster=cluster_test
-            __meta_ovhcloud_vps_datacenter=[a b]
-            __meta_ovhcloud_vps_disk=40
-            __meta_ovhcloud_vps_display_name=abc
-            __meta_ovhcloud_vps_ipv4=192.0.2.1
-            __meta_ovhcloud_vps_ipv6=2001:db1::
-            __meta_ovhcloud_vps_maximum_additional_ip=16
-            __meta_ovhcloud_vps_memory=2048
-            __meta_ovhcloud_vps_memory_limit=2048
-            __meta_ovhcloud_vps_model_name=vps-value-1-2-40
-            __meta_ovhcloud_vps_model_vcore=1
-            __meta_ovhcloud_vps_name=abc
-            __meta_ovhcloud_vps_netboot_mode=local
-            __meta_ovhcloud_vps_offer=VPS abc
-            __meta_ovhcloud_vps_offer_type=ssd
-            __meta_ovhcloud_vps_state=running
-            __meta_ovhcloud_vps_vcore=1
-            __meta_ovhcloud_vps_version=2019v1
-            __meta_ovhcloud_vps_zone=zone
-            instance=abc";
-        check("vps", want).await;
+        check("dedicated_server", "dedicated_server").await;
+        check("vps", "ovhcloud").await;
     }
 
     #[test]

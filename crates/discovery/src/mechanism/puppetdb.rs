@@ -150,59 +150,26 @@ impl Refresh for Source {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{Ask, Reply, Server, check_targets, settings, shared};
+    use crate::testing::{Reply, Server, check_targets, settings, shared};
 
-    fn answer(ask: &Ask) -> Reply {
-        assert_eq!(ask.body, r#"{"query":"vhosts"}"#);
-        match ask.path.as_str() {
-            "/base/pdb/query/v4" => Reply::json(
-                r#"[{"certname": "edinburgh.example.com", "environment": "prod", "exported": false,
-                    "file": "/etc/puppetlabs/vhost.pp", "line": 384, "resource": "49af83866dc5",
-                    "tags": ["foo", "bar"], "title": "zsh", "type": "Apache::Vhost",
-                    "parameters": {"access_log": true, "ssl": null, "port": 80, "ratio": 0.5, "labels": {"alias": "edinburgh", "zone-a": {"n": "x"}},
-                                   "directories": [{"path": "/"}, "x", true], "docroot": "/var/www"}}]"#,
-            ),
-            "/pdb/query/v4" => {
-                Reply { headers: vec![("content-type", "text/html".to_owned())], ..Reply::json("[]") }
-            }
-            _ => Reply::not_found(),
-        }
-    }
-
-    const TARGET: &str = "
-        __address__=edinburgh.example.com:9100
-        __meta_puppetdb_certname=edinburgh.example.com
-        __meta_puppetdb_environment=prod
-        __meta_puppetdb_exported=false
-        __meta_puppetdb_file=/etc/puppetlabs/vhost.pp
-        PARAMETERS__meta_puppetdb_query=vhosts
-        __meta_puppetdb_resource=49af83866dc5
-        __meta_puppetdb_tags=,foo,bar,
-        __meta_puppetdb_title=zsh
-        __meta_puppetdb_type=Apache::Vhost";
-
-    const PARAMETERS: &str = "__meta_puppetdb_parameter_access_log=true
-        __meta_puppetdb_parameter_directories=,x,true
-        __meta_puppetdb_parameter_docroot=/var/www
-        __meta_puppetdb_parameter_labels_alias=edinburgh
-        __meta_puppetdb_parameter_labels_zone_a_n=x
-        __meta_puppetdb_parameter_port=80
-        __meta_puppetdb_parameter_ratio=0.5
-        ";
+    const QUERY: &str = r#"resources { type = "Package" and title = "httpd" }"#;
 
     #[tokio::test]
     async fn resources_with_their_parameters_if_wanted() {
-        let server = Server::start(answer).await;
-        for (include, want) in [(false, ""), (true, PARAMETERS)] {
+        let (server, recorded) = Server::recorded(include_str!("../../testdata/puppetdb.txt")).await;
+        for (include, want) in [(false, "puppetdb"), (true, "with parameters")] {
             let text = format!(
-                "{{url: '{}/base/', query: vhosts, port: 9100, include_parameters: {include}}}",
+                "{{url: '{}/', query: '{QUERY}', port: 9100, include_parameters: {include}}}",
                 server.url
             );
             let settings: Settings = settings(&text);
             settings.check().unwrap();
             let mut source = Source::new(&settings, &shared(&[])).unwrap();
-            check_targets(&source.refresh().await.unwrap(), &TARGET.replace("PARAMETERS", want));
+            check_targets(&source.refresh().await.unwrap(), recorded.targets(want));
         }
+        assert_eq!(server.asked("/")[0].body, serde_json::json!({ "query": QUERY }).to_string());
+        let headers = vec![("content-type".to_owned(), "text/html".to_owned())];
+        let server = Server::start(move |_| Reply { headers: headers.clone(), ..Reply::json("[]") }).await;
         let settings: Settings = settings(&format!("{{url: '{}', query: vhosts}}", server.url));
         let fault = Source::new(&settings, &shared(&[])).unwrap().refresh().await.expect_err("no JSON");
         assert!(fault.to_string().ends_with("unsupported content type text/html"), "{fault}");

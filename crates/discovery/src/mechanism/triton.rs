@@ -155,56 +155,28 @@ impl Refresh for Source {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{Ask, Reply, Server, check_targets, settings, shared};
-
-    fn answer(ask: &Ask) -> Reply {
-        match ask.path.as_str() {
-            "/v1/discover" => Reply::json(
-                r#"{"containers": [{"groups": ["foo", "bar", "baz"], "server_uuid": "44454c4c", "vm_alias": "server01", "vm_brand": "lx",
-                    "vm_image_uuid": "7b27a514", "vm_uuid": "ad466fbf"}, {"vm_uuid": "a5894692", "groups": null}]}"#,
-            ),
-            "/v1/gz/discover" => {
-                Reply::json(r#"{"cns": [{"server_hostname": "server01", "server_uuid": "44454c4c"}]}"#)
-            }
-            _ => Reply::not_found(),
-        }
-    }
+    use crate::testing::{Recorded, Server, check_targets, settings, shared};
 
     const TEXT: &str = "account: a, dns_suffix: triton.example, endpoint: cmon.example";
 
-    async fn refresh(text: &str) -> (Server, Vec<TargetGroup>) {
-        let server = Server::start(answer).await;
+    async fn refresh(text: &str) -> (Server, Recorded, Vec<TargetGroup>) {
+        let (server, recorded) = Server::recorded(include_str!("../../testdata/triton.txt")).await;
         let settings: Settings = settings(text);
         settings.check().unwrap();
         let mut source = Source::new(&settings, &shared(&[])).unwrap();
         assert_eq!(source.base, "https://cmon.example:9163");
         source.base.clone_from(&server.url);
         let groups = source.refresh().await.unwrap();
-        (server, groups)
+        (server, recorded, groups)
     }
 
     #[tokio::test]
     async fn containers_with_their_groups_and_compute_nodes() {
-        let (server, groups) = refresh(&format!("{{{TEXT}, groups: [foo, bar]}}")).await;
-        let want = "
-            __address__=ad466fbf.triton.example:9163
-            __meta_triton_groups=,foo,bar,baz,
-            __meta_triton_machine_alias=server01
-            __meta_triton_machine_brand=lx
-            __meta_triton_machine_id=ad466fbf
-            __meta_triton_machine_image=7b27a514
-            __meta_triton_server_id=44454c4c
-
-            __address__=a5894692.triton.example:9163
-            __meta_triton_machine_id=a5894692";
-        check_targets(&groups, want);
+        let (server, recorded, groups) = refresh(&format!("{{{TEXT}, groups: [foo, bar]}}")).await;
+        check_targets(&groups, recorded.targets("triton"));
         assert_eq!(server.asked("/v1")[0].parameter("groups"), "foo,bar");
-        let (_server, groups) = refresh(&format!("{{{TEXT}, role: cn}}")).await;
-        let want = "
-            __address__=44454c4c.triton.example:9163
-            __meta_triton_machine_alias=server01
-            __meta_triton_machine_id=44454c4c";
-        check_targets(&groups, want);
+        let (_server, recorded, groups) = refresh(&format!("{{{TEXT}, role: cn}}")).await;
+        check_targets(&groups, recorded.targets("cn"));
     }
 
     #[test]

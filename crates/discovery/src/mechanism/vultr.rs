@@ -137,63 +137,16 @@ impl Refresh for Source {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{Ask, Reply, Server, check_targets, settings, shared};
-
-    fn answer(ask: &Ask) -> Reply {
-        assert_eq!(ask.header("authorization"), "Bearer t");
-        let page = |instance: &str, next: &str| {
-            Reply::json(format!(
-                r#"{{"instances": [{instance}], "meta": {{"total": 2, "links": {{"next": "{next}", "prev": ""}}}}}}"#
-            ))
-        };
-        match (ask.path.as_str(), ask.parameter("cursor")) {
-            ("/v2/instances", "") => page(
-                r#"{"id": "dbdbd38c", "os": "CentOS 8", "os_id": 147, "ram": 2048, "disk": 50, "main_ip": "149.28.234.27", "vcpu_count": 1,
-                    "region": "atl", "plan": "vc2-1c-2gb", "server_status": "ok", "allowed_bandwidth": 2000, "v6_main_ip": "2001:db8::1",
-                    "hostname": "h", "label": "one", "internal_ip": "10.1.1.1", "tags": ["a", "b"], "features": ["ipv6"]}"#,
-                "bmV4dA==",
-            ),
-            ("/v2/instances", "bmV4dA==") => page(r#"{"id": "two", "main_ip": "149.28.234.28"}"#, ""),
-            _ => Reply::not_found(),
-        }
-    }
+    use crate::testing::{Server, check_targets, settings, shared};
 
     #[tokio::test]
     async fn instances_of_all_pages() {
-        let server = Server::start(answer).await;
-        let settings: Settings = settings("{authorization: {credentials: t}}");
+        let (server, recorded) = Server::recorded(include_str!("../../testdata/vultr.txt")).await;
+        let settings: Settings = settings("{authorization: {credentials: TOKEN}}");
         let mut source = Source::new(&settings, &shared(&[])).unwrap();
         source.base.clone_from(&server.url);
         let groups = source.refresh().await.unwrap();
         assert_eq!(groups[0].source, "Vultr");
-        let want = "
-            __address__=149.28.234.27:80
-            __meta_vultr_instance_allowed_bandwidth_gb=2000
-            __meta_vultr_instance_disk_gb=50
-            __meta_vultr_instance_features=,ipv6,
-            __meta_vultr_instance_hostname=h
-            __meta_vultr_instance_id=dbdbd38c
-            __meta_vultr_instance_internal_ip=10.1.1.1
-            __meta_vultr_instance_label=one
-            __meta_vultr_instance_main_ip=149.28.234.27
-            __meta_vultr_instance_main_ipv6=2001:db8::1
-            __meta_vultr_instance_os=CentOS 8
-            __meta_vultr_instance_os_id=147
-            __meta_vultr_instance_plan=vc2-1c-2gb
-            __meta_vultr_instance_ram_mb=2048
-            __meta_vultr_instance_region=atl
-            __meta_vultr_instance_server_status=ok
-            __meta_vultr_instance_tags=,a,b,
-            __meta_vultr_instance_vcpu_count=1
-
-            __address__=149.28.234.28:80
-            __meta_vultr_instance_allowed_bandwidth_gb=0
-            __meta_vultr_instance_disk_gb=0
-            __meta_vultr_instance_id=two
-            __meta_vultr_instance_main_ip=149.28.234.28
-            __meta_vultr_instance_os_id=0
-            __meta_vultr_instance_ram_mb=0
-            __meta_vultr_instance_vcpu_count=0";
-        check_targets(&groups, want);
+        check_targets(&groups, recorded.targets("vultr"));
     }
 }

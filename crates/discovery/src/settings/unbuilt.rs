@@ -23,8 +23,6 @@ enum Kind {
     Int,
     Duration,
     Texts,
-    /// A list of sections of these keys.
-    Sections(&'static [Key]),
 }
 
 /// A key of a section.
@@ -166,9 +164,6 @@ impl<'de> Visitor<'de> for SectionSeed {
                 Kind::Texts => {
                     found.lists.insert(key.name, map.next_value()?);
                 }
-                Kind::Sections(keys) => {
-                    let _: Vec<Found> = map.next_value_seed(SectionsSeed(keys))?;
-                }
             }
         }
         Ok(found)
@@ -198,31 +193,5 @@ impl Visitor<'_> for NameSeed {
             return Ok(None);
         }
         self.0.iter().find(|key| key.name == name).map(Some).ok_or_else(|| E::unknown_field(name, &[]))
-    }
-}
-
-struct SectionsSeed(&'static [Key]);
-
-impl<'de> DeserializeSeed<'de> for SectionsSeed {
-    type Value = Vec<Found>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Vec<Found>, D::Error> {
-        deserializer.deserialize_seq(self)
-    }
-}
-
-impl<'de> Visitor<'de> for SectionsSeed {
-    type Value = Vec<Found>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a sequence")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Vec<Found>, A::Error> {
-        let mut found = Vec::new();
-        while let Some(section) = items.next_element_seed(SectionSeed(self.0))? {
-            found.push(section);
-        }
-        Ok(found)
     }
 }

@@ -1,4 +1,4 @@
-//! `push`: Kymo's own section. Listeners of Graphite, OpenTSDB and StatsD, and how long groups of text pushes live.
+//! `push`: Kymo's own section. Listeners of Graphite, OpenTSDB, StatsD and Zabbix' senders, and how long groups of text pushes live.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -17,6 +17,7 @@ pub(super) struct Push {
     graphite: Lines,
     opentsdb: TcpLines,
     statsd: Statsd,
+    zabbix: TcpLines,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -54,6 +55,13 @@ struct Statsd {
     quantiles: Vec<f64>,
 }
 
+impl TcpLines {
+    fn settings(&self) -> LineSettings {
+        let (listen_tcp, tenant) = (listen(&self.listen_tcp), self.tenant.clone());
+        LineSettings { listen_tcp, listen_udp: None, tenant }
+    }
+}
+
 impl Push {
     pub(super) fn check(&self) -> Result<(), InvalidSettings> {
         for (protocol, key, address) in [
@@ -62,6 +70,7 @@ impl Push {
             ("opentsdb", "listen_tcp", &self.opentsdb.listen_tcp),
             ("statsd", "listen_tcp", &self.statsd.listen_tcp),
             ("statsd", "listen_udp", &self.statsd.listen_udp),
+            ("zabbix", "listen_tcp", &self.zabbix.listen_tcp),
         ] {
             if !address.is_empty() && listen(address).is_none() {
                 let message = format!(
@@ -102,11 +111,8 @@ impl Push {
                 listen_udp: listen(&self.graphite.listen_udp),
                 tenant: self.graphite.tenant.clone(),
             },
-            opentsdb: LineSettings {
-                listen_tcp: listen(&self.opentsdb.listen_tcp),
-                listen_udp: None,
-                tenant: self.opentsdb.tenant.clone(),
-            },
+            opentsdb: self.opentsdb.settings(),
+            zabbix: self.zabbix.settings(),
             statsd: StatsdSettings {
                 lines: LineSettings {
                     listen_tcp: listen(&statsd.listen_tcp),
@@ -169,6 +175,7 @@ mod tests {
         for (text, want) in [
             ("graphite: {listen_tcp: \"2003\"}", "is not ADDRESS:PORT"),
             ("statsd: {listen_udp: \":x\"}", "is not ADDRESS:PORT"),
+            ("zabbix: {listen_tcp: \"10051\"}", "is not ADDRESS:PORT"),
             ("statsd: {timers: averages}", "native_histograms or summaries"),
             ("statsd: {quantiles: [2]}", "between 0 and 1"),
         ] {

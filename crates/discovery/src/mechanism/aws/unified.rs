@@ -1,10 +1,10 @@
-//! `aws_sd_configs`: EC2, ECS and Lightsail by role. Prometheus' other roles load, and fail when they are asked.
+//! `aws_sd_configs`: EC2, ECS, Lightsail and MSK by role. Prometheus' other roles load, and fail when they are asked.
 
 use http_client::{InvalidSettings, Secret};
 use model::time::DurationMs;
 use serde::Deserialize;
 
-use super::{ec2, ecs, lightsail};
+use super::{ec2, ecs, lightsail, msk};
 use crate::fetch::Fault;
 use crate::group::TargetGroup;
 use crate::mechanism::{Configured, fault_at};
@@ -76,6 +76,7 @@ enum Source {
     Ec2(Box<ec2::Source>),
     Ecs(Box<ecs::Source>),
     Lightsail(Box<lightsail::Source>),
+    Msk(Box<msk::Source>),
 }
 
 impl Source {
@@ -117,9 +118,10 @@ impl Source {
                 };
                 Ok(Self::Lightsail(Box::new(lightsail::Source::new(&settings, shared)?)))
             }
-            other => {
-                Err(Fault::Other(format!("role {other:?} is not supported yet; use ec2, ecs or lightsail")))
-            }
+            "msk" => Ok(Self::Msk(Box::new(msk::Source::new(settings, shared)?))),
+            other => Err(Fault::Other(format!(
+                "role {other:?} is not supported yet; use ec2, ecs, lightsail or msk"
+            ))),
         }
     }
 }
@@ -130,6 +132,7 @@ impl Refresh for Source {
             Self::Ec2(source) => source.refresh().await,
             Self::Ecs(source) => source.refresh().await,
             Self::Lightsail(source) => source.refresh().await,
+            Self::Msk(source) => source.refresh().await,
         }
     }
 }

@@ -19,6 +19,8 @@ use crate::fetch::Fault;
 use crate::place::Shared;
 
 const RESOLV_CONF: &str = "/etc/resolv.conf";
+/// Names another file.
+const RESOLV_CONF_VARIABLE: &str = "KYMO_RESOLV_CONF";
 const PORT: u16 = 53;
 /// How long one server may take.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(2);
@@ -51,7 +53,8 @@ impl std::fmt::Debug for Resolver {
 /// What `resolv.conf` says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct ResolvConf {
-    servers: Vec<IpAddr>,
+    /// Addresses, and ports where they are said.
+    servers: Vec<(IpAddr, Option<u16>)>,
     search: Vec<String>,
     /// A name with as many dots is tried as it is before it is searched for.
     dots: usize,
@@ -63,10 +66,7 @@ impl ResolvConf {
         for line in text.lines() {
             let mut words = line.split_whitespace();
             match words.next() {
-                // Addresses with a scope (`%eth0`) are not for us.
-                Some("nameserver") => {
-                    conf.servers.extend(words.next().and_then(|word| word.parse::<IpAddr>().ok()));
-                }
+                Some("nameserver") => conf.servers.extend(words.next().and_then(server)),
                 Some("domain") => conf.search = words.take(1).map(str::to_owned).collect(),
                 Some("search") => conf.search = words.map(str::to_owned).collect(),
                 Some("options") => {
@@ -95,6 +95,14 @@ impl ResolvConf {
     }
 }
 
+/// `192.0.2.1`, or with a port, as the BSDs write it, `[192.0.2.1]:5353`. Addresses with a scope (`%eth0`) are not for us.
+fn server(word: &str) -> Option<(IpAddr, Option<u16>)> {
+    match word.strip_prefix('[').and_then(|rest| rest.split_once("]:")) {
+        Some((address, port)) => Some((address.parse().ok()?, Some(port.parse().ok()?))),
+        None => Some((word.parse().ok()?, None)),
+    }
+}
+
 impl Resolver {
     /// One that asks the machine's servers.
     pub(super) fn of_machine(kind: &str, shared: &Shared) -> Result<Self, Fault> {
@@ -107,7 +115,8 @@ impl Resolver {
             other => return Err(Fault::Other(format!("invalid DNS-SD records type {other}"))),
         };
         let random = Arc::clone(&shared.random);
-        Ok(Self { path: RESOLV_CONF.into(), port: PORT, record, random })
+        let path = shared.environment.get(RESOLV_CONF_VARIABLE).unwrap_or(RESOLV_CONF.to_owned());
+        Ok(Self { path: path.into(), port: PORT, record, random })
     }
 
     /// The records of a name; none if all servers say that it does not exist.
@@ -129,10 +138,14 @@ impl Resolver {
     }
 
     /// What the first server that knows says; `None`: the name does not exist.
-    async fn ask_any(&self, name: &str, servers: &[IpAddr]) -> Result<Option<Vec<Record>>, Fault> {
+    async fn ask_any(
+        &self,
+        name: &str,
+        servers: &[(IpAddr, Option<u16>)],
+    ) -> Result<Option<Vec<Record>>, Fault> {
         let mut reason = format!("{} names no server", self.path.display());
-        for server in servers {
-            let server = SocketAddr::new(*server, self.port);
+        for (address, port) in servers {
+            let server = SocketAddr::new(*address, port.unwrap_or(self.port));
             match self.ask(name, server).await {
                 Ok(answer) => return Ok(answer),
                 Err(why) => reason = format!("{server}: {why}"),
@@ -233,9 +246,11 @@ mod tests {
     fn resolv_conf_says_servers_and_the_order_of_names() {
         let conf = ResolvConf::parse(
             "# comment\nnameserver 10.0.0.2\nnameserver 2001:db8::1\nnameserver fe80::1%eth0\n\
-             search a.example b.example.\noptions rotate ndots:2\n",
+             nameserver [10.0.0.3]:5353\nnameserver [::1]:x\nsearch a.example b.example.\noptions rotate ndots:2\n",
         );
-        assert_eq!(conf.servers, ["10.0.0.2".parse::<IpAddr>().unwrap(), "2001:db8::1".parse().unwrap()]);
+        let server = |address: &str, port| (address.parse::<IpAddr>().unwrap(), port);
+        let want = [server("10.0.0.2", None), server("2001:db8::1", None), server("10.0.0.3", Some(5353))];
+        assert_eq!(conf.servers, want);
         let check = |name: &str, want: &[&str]| assert_eq!(conf.names(name), want, "{name}");
         check("web", &["web.a.example", "web.b.example", "web"]);
         check("web.x", &["web.x.a.example", "web.x.b.example", "web.x"]);

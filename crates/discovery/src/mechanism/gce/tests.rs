@@ -4,46 +4,24 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
-use crate::testing::{Ask, Reply, Server, check_targets, settings, shared};
+use crate::testing::{Ask, Recorded, Reply, Server, check_targets, settings, shared};
+
+const GCE: &str = include_str!("../../../testdata/gce.txt");
+const SECTION: &str = "{project: shop, zone: europe-west1-b, filter: 'labels.env=prod'}";
 
 fn compute(ask: &Ask) -> Reply {
-    match (ask.header("authorization"), ask.parameter("pageToken")) {
-        ("Bearer tok1" | "Bearer tok2", "") => Reply::json(
-            r#"{"kind": "compute#instanceList", "items": [{"id": "123", "name": "i1", "status": "RUNNING", "zone": "https://x/zones/z", "machineType": "https://x/n1",
-              "networkInterfaces": [{"name": "nic0", "network": "https://x/net", "subnetwork": "https://x/sub", "networkIP": "10.0.0.1",
-                "accessConfigs": [{"type": "ONE_TO_ONE_NAT", "natIP": "34.1.1.1"}]}, {"name": "nic1", "networkIP": "10.1.0.1"}],
-              "tags": {"items": ["http", "db"]}, "metadata": {"items": [{"key": "a-b", "value": "c"}]}, "labels": {"env": "prod"}},
-              {"id": "5", "name": "without"}], "nextPageToken": "more"}"#,
-        ),
-        ("Bearer tok1" | "Bearer tok2", "more") => {
-            Reply::json(r#"{"items": [{"id": "6", "networkInterfaces": [{"networkIP": "10.0.0.6"}]}]}"#)
+    match ask.answered(&Recorded::parse(GCE)) {
+        Reply { status: 404, .. } => {
+            Reply::of(401, r#"{"error": {"message": "Request had invalid authentication credentials."}}"#)
         }
-        _ => Reply::of(401, r#"{"error": {"message": "Request had invalid authentication credentials."}}"#),
+        reply => reply,
     }
 }
 
-const WANT: &str = "__address__=10.0.0.1:80
-    __meta_gce_instance_id=123
-    __meta_gce_instance_name=i1
-    __meta_gce_instance_status=RUNNING
-    __meta_gce_interface_ipv4_nic0=10.0.0.1
-    __meta_gce_interface_ipv4_nic1=10.1.0.1
-    __meta_gce_label_env=prod
-    __meta_gce_machine_type=https://x/n1
-    __meta_gce_metadata_a_b=c
-    __meta_gce_network=https://x/net
-    __meta_gce_private_ip=10.0.0.1
-    __meta_gce_project=p
-    __meta_gce_public_ip=34.1.1.1
-    __meta_gce_subnetwork=https://x/sub
-    __meta_gce_tags=,http,db,
-    __meta_gce_zone=https://x/zones/z
-
-    __address__=10.0.0.6:80
-    __meta_gce_instance_id=6
-    __meta_gce_interface_ipv4_=10.0.0.6
-    __meta_gce_private_ip=10.0.0.6
-    __meta_gce_project=p";
+#[track_caller]
+fn check(groups: &[TargetGroup]) {
+    check_targets(groups, Recorded::parse(GCE).targets("gce"));
+}
 
 #[tokio::test]
 async fn instances_of_all_pages_with_a_token_of_the_machine_that_is_renewed() {
@@ -56,7 +34,7 @@ async fn instances_of_all_pages_with_a_token_of_the_machine_that_is_renewed() {
             // The first ends at once.
             let lasts = if token == 1 { 1 } else { 3600 };
             return Reply::json(format!(
-                r#"{{"access_token": "tok{token}", "expires_in": {lasts}, "token_type": "Bearer"}}"#
+                r#"{{"access_token": "tok1", "expires_in": {lasts}, "token_type": "Bearer"}}"#
             ));
         }
         compute(ask)
@@ -64,16 +42,16 @@ async fn instances_of_all_pages_with_a_token_of_the_machine_that_is_renewed() {
     .await;
     let host = server.url.trim_start_matches("http://").to_owned();
     let shared = shared(&[("GCE_METADATA_HOST", &host), ("HOME", "/nowhere")]);
-    let settings: Settings = settings("{project: p, zone: z, filter: 'status = RUNNING'}");
+    let settings: Settings = settings(SECTION);
     settings.check().expect("valid");
     let mut source = Source::new(&settings, &shared).expect("a source");
-    source.base = server.url.clone();
+    source.base = format!("{}/compute/v1", server.url);
     let groups = source.refresh().await.expect("targets");
-    assert_eq!(groups[0].source, "GCE_p_z");
-    check_targets(&groups, WANT);
+    assert_eq!(groups[0].source, "GCE_shop_europe-west1-b");
+    check(&groups);
     source.refresh().await.expect("targets");
     assert_eq!(tokens.load(Ordering::SeqCst), 2, "renewed once, then kept");
-    assert_eq!(server.asked("/projects/p/zones/z/instances")[0].parameter("filter"), "status = RUNNING");
+    assert_eq!(server.asked("/compute/")[0].parameter("filter"), "labels.env=prod");
 }
 
 #[tokio::test]
@@ -93,12 +71,12 @@ async fn a_file_of_a_user_gives_a_token_and_a_refused_one_is_asked_for_anew() {
     std::fs::write(&path, text).expect("written");
     let path = path.to_string_lossy().into_owned();
     let shared = shared(&[("GOOGLE_APPLICATION_CREDENTIALS", &path)]);
-    let mut source = Source::new(&settings("{project: p, zone: z}"), &shared).expect("a source");
-    source.base = server.url.clone();
+    let mut source = Source::new(&settings(SECTION), &shared).expect("a source");
+    source.base = format!("{}/compute/v1", server.url);
     source.token = Some(Token::new("revoked".to_owned(), None));
     let error = source.refresh().await.expect_err("refused");
     assert!(error.to_string().contains("401 Unauthorized"), "{error}");
-    check_targets(&source.refresh().await.expect("targets"), WANT);
+    check(&source.refresh().await.expect("targets"));
 }
 
 #[tokio::test]
@@ -123,9 +101,9 @@ async fn a_file_of_a_service_account_signs_for_a_token() {
     tokio::fs::write(&path, file.to_string()).await.expect("written");
     let path = path.to_string_lossy().into_owned();
     let shared = shared(&[("GOOGLE_APPLICATION_CREDENTIALS", &path)]);
-    let mut source = Source::new(&settings("{project: p, zone: z}"), &shared).expect("a source");
-    source.base = server.url.clone();
-    check_targets(&source.refresh().await.expect("targets"), WANT);
+    let mut source = Source::new(&settings(SECTION), &shared).expect("a source");
+    source.base = format!("{}/compute/v1", server.url);
+    check(&source.refresh().await.expect("targets"));
 }
 
 #[test]

@@ -72,7 +72,7 @@ async fn what_is_no_list_of_groups_is_refused() {
     ] {
         let server = Server::start(move |_| {
             let mut reply = Reply::json(body);
-            reply.headers = vec![("content-type", media.to_owned())];
+            reply.headers = vec![("content-type".to_owned(), media.to_owned())];
             reply
         })
         .await;

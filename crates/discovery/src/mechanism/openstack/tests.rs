@@ -51,7 +51,7 @@ impl Cloud {
         let mut reply = Reply::json(
             serde_json::json!({ "token": { "expires_at": ends, "catalog": catalog } }).to_string(),
         );
-        reply.headers.push(("X-Subject-Token", format!("token{number}")));
+        reply.headers.push(("X-Subject-Token".to_owned(), format!("token{number}")));
         reply
     }
 

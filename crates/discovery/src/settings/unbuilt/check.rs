@@ -11,14 +11,6 @@ fn require(found: &Found, keys: &[&str], mechanism: &str) -> Checked {
     }
 }
 
-fn secret_or_file(found: &Found, mechanism: &str) -> Checked {
-    match (found.text("secret_key").is_empty(), found.text("secret_key_file").is_empty()) {
-        (true, true) => Err(format!("{mechanism} SD configuration requires secret_key or secret_key_file")),
-        (false, false) => Err("at most one of secret_key & secret_key_file must be configured".to_owned()),
-        _ => Ok(()),
-    }
-}
-
 fn zookeeper(found: &Found, mechanism: &str) -> Checked {
     if found.list("servers").is_empty() {
         return Err(format!("{mechanism} SD config must contain at least one Zookeeper server"));
@@ -46,9 +38,4 @@ pub(super) fn oci(found: &Found) -> Checked {
         return Err("at most one of key_passphrase & key_passphrase_file must be configured".to_owned());
     }
     Ok(())
-}
-
-pub(super) fn outscale(found: &Found) -> Checked {
-    require(found, &["region", "access_key"], "outscale")?;
-    secret_or_file(found, "outscale")
 }

@@ -1,19 +1,16 @@
 //! The keys of each mechanism, as Prometheus 3.14 knows them.
 
-use super::Kind::{self, Duration, Int, Secret, Sections, Text, Texts};
+use super::Kind::{self, Duration, Int, Secret, Text, Texts};
 use super::{Key, Mechanism, check};
 
 const fn key(name: &'static str, kind: Kind) -> Key {
     Key { name, kind }
 }
 
-const FILTERS: Kind = Sections(&[key("name", Text), key("values", Texts)]);
-
 /// All mechanisms that are read and checked, but not collected from.
 pub(super) const MECHANISMS: &[Mechanism] = &[
     Mechanism { key: "nerve_sd_configs", keys: ZOOKEEPER, http: false, check: check::nerve },
     Mechanism { key: "oci_sd_configs", keys: OCI, http: true, check: check::oci },
-    Mechanism { key: "outscale_sd_configs", keys: OUTSCALE, http: true, check: check::outscale },
     Mechanism { key: "serverset_sd_configs", keys: ZOOKEEPER, http: false, check: check::serverset },
 ];
 
@@ -32,15 +29,4 @@ const OCI: &[Key] = &[
     key("compartments", Texts),
     key("port", Int),
     key("refresh_interval", Duration),
-];
-
-const OUTSCALE: &[Key] = &[
-    key("region", Text),
-    key("endpoint", Text),
-    key("access_key", Text),
-    key("secret_key", Secret),
-    key("secret_key_file", Text),
-    key("port", Int),
-    key("refresh_interval", Duration),
-    key("filters", FILTERS),
 ];
