@@ -116,9 +116,16 @@ fn targets_behind_tls_and_a_password_are_scraped() {
     write(&path, &config);
     let exporter = Peer::node_exporter_behind(&path);
     let address = exporter.address().replace("127.0.0.1", "localhost");
-    let kymo = Kymo::start_configured(&snippet("pull-credentials", &[("localhost:9100", &address)]));
-    write(&kymo.folder().join("password"), "secret\n");
-    write(&kymo.folder().join("ca.pem"), &read(&testdata.join("ca.pem")));
+    let password = folder.path().join("password");
+    write(&password, "secret\n");
+    let kymo = Kymo::start_configured(&snippet(
+        "pull-credentials",
+        &[
+            ("localhost:9100", &address),
+            ("ca_file: ca.pem", &format!("ca_file: '{}/ca.pem'", testdata.display())),
+            ("password_file: password", &format!("password_file: '{}'", password.display())),
+        ],
+    ));
     kymo.wait_for_value("up{job=\"node\"} == 1");
 }
 

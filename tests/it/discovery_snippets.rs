@@ -61,6 +61,11 @@ impl Job {
             assert!(section.contains(there), "{name}: {there:?} is not in\n{section}");
             section = section.replacen(there, here, 1);
         };
+        if name == "file" {
+            for path in ["targets/*.yml", "targets/*.json"] {
+                replace(path, &folder.join(path).to_string_lossy());
+            }
+        }
         if let Some(played) = &played {
             let (url, port) = (played.url(), played.port());
             match name {
@@ -134,8 +139,8 @@ fn is_same(found: &Labels, want: &Labels) -> bool {
         && found.keys().all(|name| !name.starts_with("__meta_") || want.contains_key(name))
 }
 
-fn check(kymo: &Kymo, job: &Job) {
-    let wanted = job.wanted(kymo.folder());
+fn check(kymo: &Kymo, job: &Job, folder: &Path) {
+    let wanted = job.wanted(folder);
     assert!(!wanted.is_empty(), "{}: no targets are wanted", job.name);
     poll::until(&format!("targets of {}", job.name), || {
         let asked = [("scrapePool", job.name.as_str()), ("state", "active")];
@@ -170,6 +175,7 @@ fn write_files(folder: &Path) {
         "privateKey": std::fs::read_to_string(private).expect("a key"),
     }});
     write(&folder.join("stackit.json"), &key.to_string());
+    std::fs::create_dir(folder.join("targets")).expect("a folder");
     write(&folder.join("resolv.conf"), &format!("nameserver [127.0.0.1]:{}\n", name_server()));
 }
 
@@ -204,11 +210,10 @@ fn every_snippet_of_a_mechanism_finds_its_targets() {
     // What is found here is not there to be scraped.
     let config = format!("global: {{scrape_interval: 1h}}\nscrape_configs:\n{config}");
     let kymo = Kymo::start_in_environment(&config, &environment);
-    let targets = kymo.folder().join("targets");
-    std::fs::create_dir(&targets).expect("a folder");
-    write(&targets.join("web.yml"), &docs::snippet("discovery.md", "file-targets"));
+    // A file that comes later is seen, too.
+    write(&folder.join("targets/web.yml"), &docs::snippet("discovery.md", "file-targets"));
     for job in &jobs {
-        check(&kymo, job);
+        check(&kymo, job, folder);
     }
 }
 
