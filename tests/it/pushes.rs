@@ -160,7 +160,7 @@ fn zabbix_sender_is_told_what_was_written() {
     check(&kymo, "sum(count_over_time(numbers{host=\"db01\"}[15m]))", 600.0);
     check(&kymo, "max(timestamp(numbers))", (now_s - 1) as f64);
     check(&kymo, "max_over_time(numbers{param1=\"2\"}[15m])", 599.0);
-    check_absent(&kymo, "greeting");
+    kymo.wait_for_nothing("greeting");
 }
 
 /// Daemons lie where only root's path leads.
