@@ -39,6 +39,10 @@ pub struct Backends {
     pub targets: Arc<dyn scrape::status::TargetsView>,
     /// Acts on what is stored.
     pub admin: Arc<dyn StorageAdmin>,
+    /// Answers which rules and alerts there are.
+    pub rules: Arc<dyn rules::RulesView>,
+    /// Answers where alerts are sent.
+    pub alertmanagers: Arc<dyn rules::AlertmanagersView>,
 }
 
 /// Answers how the process is. Called on blocking threads; may take short locks.

@@ -46,6 +46,7 @@ mod remote_read;
 mod request_line;
 mod respond;
 mod routes;
+mod rules;
 mod search;
 mod series;
 mod state;

@@ -19,7 +19,7 @@ use crate::push::{self, datadog, import, influx, opentsdb, pushgateway};
 use crate::state::State;
 use crate::{
     admin, export, features, federate, governance, metadata, parse_query, query, relabel_steps, remote_read,
-    search, series, status, storage_admin, targets, ui, write,
+    rules, search, series, status, storage_admin, targets, ui, write,
 };
 
 const ADMIN_PATH: &str = "/api/v1/admin/";
@@ -88,9 +88,9 @@ fn api(state: &Arc<State>) -> Router<Arc<State>> {
         .route("/targets/relabel_steps", get(relabel_steps::relabel_steps))
         .route("/targets/metadata", get(metadata::target_metadata))
         .route("/scrape_pools", get(targets::scrape_pools))
-        .route("/rules", get(targets::rules))
-        .route("/alerts", get(targets::alerts))
-        .route("/alertmanagers", get(targets::alertmanagers))
+        .route("/rules", get(rules::rules))
+        .route("/alerts", get(rules::alerts))
+        .route("/alertmanagers", get(rules::alertmanagers))
         .route("/status/config", get(status::config))
         .route("/status/flags", get(status::flags))
         .route("/status/runtimeinfo", get(status::runtime_info))

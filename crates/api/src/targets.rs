@@ -1,4 +1,4 @@
-//! `/api/v1/targets` and `/api/v1/scrape_pools`; and what rules and Alertmanagers are, while there are none.
+//! `/api/v1/targets` and `/api/v1/scrape_pools`.
 
 use std::sync::Arc;
 
@@ -163,24 +163,4 @@ fn write_active(out: &mut Vec<u8>, target: &ActiveTarget) {
         write_uint(out, target.last_excess_count);
     }
     out.push(b'}');
-}
-
-/// There are no rules yet.
-pub(crate) async fn rules(params: Params) -> Result<Response, ApiError> {
-    let kind = params.get("type").to_lowercase();
-    if !matches!(kind.as_str(), "" | "alert" | "record") {
-        let fault = format!("not supported value {}", crate::params::quoted(&kind));
-        return Err(ApiError::invalid_parameter("type", fault));
-    }
-    Ok(success(|out| out.extend_from_slice(b"{\"groups\":[]}")))
-}
-
-/// There are no alerts without rules.
-pub(crate) async fn alerts() -> Response {
-    success(|out| out.extend_from_slice(b"{\"alerts\":[]}"))
-}
-
-/// Alerts are sent nowhere yet.
-pub(crate) async fn alertmanagers() -> Response {
-    success(|out| out.extend_from_slice(b"{\"activeAlertmanagers\":[],\"droppedAlertmanagers\":[]}"))
 }

@@ -1,6 +1,6 @@
 //! The configuration file: a superset of prometheus.yml, read once and split into each crate's settings.
 //!
-//! Map: [`file`] the file's sections, each read and checked as Prometheus does · `alerting`, `remote`, `storage`,
+//! Map: [`file`] the file's sections, each read and checked as Prometheus does · `alerting`, `remote`, `storage`, `rule_files`,
 //! `query`, `promql`, `push`, `otlp`, `tracing` sections with more than a few keys · `nulls` list elements without a value · `expand`
 //! environment variables in external labels · here what is made of all that.
 //!
@@ -29,6 +29,7 @@ mod promql;
 mod push;
 mod query;
 mod remote;
+mod rule_files;
 mod storage;
 mod tracing;
 
@@ -56,6 +57,10 @@ pub struct Config {
     pub query_log: Option<PathBuf>,
     /// How OpenTelemetry's metrics become series.
     pub otlp: Arc<wire::otlp::convert::Settings>,
+    /// Rules, and what they inherit; where this server is reached is not known here.
+    pub rules: rules::Settings,
+    /// Outside Alertmanagers.
+    pub alertmanagers: rules::alertmanagers::Settings,
     /// Who gets a copy of what is written.
     pub receivers: Vec<forward::Settings>,
     /// What the file asks for and will not happen, one sentence each.
@@ -122,7 +127,11 @@ pub fn load(
     refuse_same_names(&jobs)?;
     warnings.extend(unheeded(&file, jobs.iter().map(|job| &job.job)));
     let external_labels = Labels::from_pairs(expand::expand(&file.global.external_labels, variable));
+    let rules = rule_files::load(directory, &file.rule_files, &file.global, &external_labels);
+    let rules = rules.map_err(|fault| fault.into_config_error(path, &document))?;
     Ok(Config {
+        rules,
+        alertmanagers: file.alerting.settings(directory, &external_labels),
         receivers: remote::receivers(&file.remote_write, &external_labels),
         external_labels,
         scrape: scrape::Settings {
@@ -251,10 +260,9 @@ fn unheeded<'a>(file: &File, jobs: impl Iterator<Item = &'a Job>) -> Vec<String>
             warnings.push(text.to_owned());
         }
     };
-    warn(!file.rule_files.is_empty(), "rule_files: rules are not evaluated yet");
-    warn(file.alerting.is_set(), "alerting: alerts are not sent yet");
     warn(!file.remote_read.is_empty(), "remote_read: other servers are not asked yet");
     warn(file.tracing.is_some(), "tracing: traces are not sent yet");
+    warnings.extend(file.alerting.unheeded());
     for (at, write) in file.remote_write.iter().enumerate() {
         if let Some(key) = write.unknown_credential() {
             warnings.push(format!(

@@ -141,6 +141,11 @@ impl Handle {
         self.env.views.write().clear();
     }
 
+    /// What discoveries share, for those who discover something else than targets.
+    pub fn discovery(&self) -> discovery::Shared {
+        self.env.discovery.clone()
+    }
+
     /// What is scraped, for those who show it.
     pub fn targets(&self) -> Arc<dyn TargetsView> {
         Arc::new(View { env: Arc::clone(&self.env) })

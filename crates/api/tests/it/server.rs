@@ -69,6 +69,8 @@ impl TestServer {
             querier,
             targets: Arc::new(FakeTargets),
             admin: Arc::<FakeAdmin>::clone(&self.admin),
+            rules: Arc::new(rules::NoRules),
+            alertmanagers: Arc::new(rules::NoAlertmanagers),
         });
     }
 

@@ -1,0 +1,214 @@
+//! The life of an alert: inactive, pending, firing, resolved. Pure: results and times in, states out.
+//!
+//! The rules are those of Prometheus 3.14's alerting rules, which the alert generator specification tests:
+//! - an element of a rule's result is an alert, named by its labels; it is *pending* until it was there for `for`, then *firing*;
+//! - a pending alert that is not in a result is forgotten; a firing one goes on for `keep_firing_for`, then it is *resolved*;
+//! - a resolved alert is remembered (and sent) for 15 minutes; if it comes back in that time, it is a new one;
+//! - what fires is sent when it begins and then every `resend_delay`; what is resolved is sent at once and then likewise.
+
+use std::collections::BTreeMap;
+
+use model::Labels;
+
+/// How long a resolved alert is remembered and sent again.
+pub const RESOLVED_RETENTION_MS: i64 = 15 * 60_000;
+
+/// Where an alert stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum AlertState {
+    /// Not there any more.
+    Inactive,
+    /// There, but not for long enough.
+    Pending,
+    /// There for long enough.
+    Firing,
+}
+
+impl AlertState {
+    /// As the API and the label `alertstate` have it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Inactive => "inactive",
+            Self::Pending => "pending",
+            Self::Firing => "firing",
+        }
+    }
+}
+
+/// One alert of a rule. Times are those of evaluations, in milliseconds.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Alert {
+    /// What names it: labels of the result, those of the rule, `alertname`.
+    pub labels: Labels,
+    /// What else is said about it.
+    pub annotations: BTreeMap<String, String>,
+    /// Where it stands.
+    pub state: AlertState,
+    /// The result's value, last.
+    pub value: f64,
+    /// Since when it is there.
+    pub active_at_ms: i64,
+    /// Since when it fires.
+    pub fired_at_ms: Option<i64>,
+    /// When it ended.
+    pub resolved_at_ms: Option<i64>,
+    /// When it was sent last.
+    pub last_sent_at_ms: Option<i64>,
+    /// Until when whoever got it may believe that it fires.
+    pub valid_until_ms: Option<i64>,
+    /// Since when it fires although it is not in the result.
+    pub keep_firing_since_ms: Option<i64>,
+}
+
+impl Alert {
+    /// An alert that is seen for the first time.
+    pub fn new(labels: Labels, annotations: BTreeMap<String, String>, value: f64, time_ms: i64) -> Self {
+        Self {
+            labels,
+            annotations,
+            state: AlertState::Pending,
+            value,
+            active_at_ms: time_ms,
+            fired_at_ms: None,
+            resolved_at_ms: None,
+            last_sent_at_ms: None,
+            valid_until_ms: None,
+            keep_firing_since_ms: None,
+        }
+    }
+
+    fn needs_sending(&self, time_ms: i64, resend_delay_ms: i64) -> bool {
+        if self.state == AlertState::Pending {
+            return false;
+        }
+        // Resolved since it was sent last.
+        if self.resolved_at_ms.is_some() && self.resolved_at_ms > self.last_sent_at_ms {
+            return true;
+        }
+        self.last_sent_at_ms.is_none_or(|sent_ms| sent_ms.saturating_add(resend_delay_ms) < time_ms)
+    }
+}
+
+/// How a rule's alerts come and go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Terms {
+    /// How long an alert must be there before it fires.
+    pub for_ms: i64,
+    /// How long it goes on firing after it was there last.
+    pub keep_firing_for_ms: i64,
+    /// Most alerts that are there at one time; 0 or less: no limit.
+    pub limit: i64,
+}
+
+/// More alerts than a group allows. Text is Prometheus'.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("exceeded limit of {limit} with {count} alerts")]
+pub struct TooMany {
+    limit: i64,
+    count: usize,
+}
+
+/// All alerts of one rule, those included that are resolved but not forgotten.
+#[derive(Debug, Clone, Default)]
+pub struct Alerts(BTreeMap<Labels, Alert>);
+
+impl Alerts {
+    /// Takes the result of an evaluation: every alert that is there now, each once.
+    ///
+    /// # Errors
+    /// If there are too many. Then all are forgotten, as with Prometheus.
+    pub fn update(
+        &mut self,
+        time_ms: i64,
+        found: BTreeMap<Labels, Alert>,
+        terms: Terms,
+    ) -> Result<(), TooMany> {
+        for (labels, known) in &mut self.0 {
+            if !found.contains_key(labels) {
+                known.miss(time_ms, terms);
+            }
+        }
+        for (labels, new) in found {
+            match self.0.get_mut(&labels) {
+                Some(known) if known.state != AlertState::Inactive => {
+                    (known.value, known.annotations) = (new.value, new.annotations);
+                    known.keep_firing_since_ms = None;
+                }
+                _ => {
+                    self.0.insert(labels, new);
+                }
+            }
+        }
+        self.0.retain(|_, alert| !alert.is_over(time_ms));
+        let mut count = 0;
+        for alert in self.0.values_mut().filter(|alert| alert.state != AlertState::Inactive) {
+            count += 1;
+            if alert.state == AlertState::Pending && time_ms - alert.active_at_ms >= terms.for_ms {
+                alert.state = AlertState::Firing;
+                alert.fired_at_ms = Some(time_ms);
+            }
+        }
+        if terms.limit > 0 && i64::try_from(count).is_ok_and(|count| count > terms.limit) {
+            self.0.clear();
+            return Err(TooMany { limit: terms.limit, count });
+        }
+        Ok(())
+    }
+
+    /// Those that must be sent at an evaluation, in order of labels; they count as sent.
+    pub fn take_due(&mut self, time_ms: i64, resend_delay_ms: i64, interval_ms: i64) -> Vec<Alert> {
+        let due = self.0.values_mut().filter(|alert| alert.needs_sending(time_ms, resend_delay_ms));
+        due.map(|alert| {
+            alert.last_sent_at_ms = Some(time_ms);
+            // Two evaluations or sendings may fail.
+            alert.valid_until_ms = Some(time_ms + 4 * interval_ms.max(resend_delay_ms));
+            alert.clone()
+        })
+        .collect()
+    }
+
+    /// Pending and firing ones, in order of labels.
+    pub fn active(&self) -> impl Iterator<Item = &Alert> {
+        self.0.values().filter(|alert| alert.state != AlertState::Inactive)
+    }
+
+    /// All that are remembered, to be changed where a restart forgot what was.
+    pub fn all_mut(&mut self) -> impl Iterator<Item = &mut Alert> {
+        self.0.values_mut()
+    }
+
+    /// The most severe state; inactive without alerts.
+    pub fn state(&self) -> AlertState {
+        self.0.values().map(|alert| alert.state).max().unwrap_or(AlertState::Inactive)
+    }
+}
+
+impl Alert {
+    /// It is not in the result of this evaluation.
+    fn miss(&mut self, time_ms: i64, terms: Terms) {
+        if self.state == AlertState::Firing && terms.keep_firing_for_ms > 0 {
+            let since_ms = *self.keep_firing_since_ms.get_or_insert(time_ms);
+            if time_ms - since_ms < terms.keep_firing_for_ms {
+                return;
+            }
+        }
+        match self.state {
+            // Marked as what is forgotten below: it never fired.
+            AlertState::Pending => (self.state, self.fired_at_ms) = (AlertState::Inactive, None),
+            AlertState::Firing => {
+                self.state = AlertState::Inactive;
+                self.resolved_at_ms = Some(time_ms);
+            }
+            AlertState::Inactive => {}
+        }
+    }
+
+    /// Whether nothing needs to be remembered of it.
+    fn is_over(&self, time_ms: i64) -> bool {
+        self.state == AlertState::Inactive
+            && self.resolved_at_ms.is_none_or(|resolved_ms| time_ms - resolved_ms > RESOLVED_RETENTION_MS)
+    }
+}
+
+#[cfg(test)]
+mod tests;

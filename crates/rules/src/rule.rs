@@ -1,0 +1,169 @@
+//! One rule, ready to be evaluated, and what is known of it.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use model::Labels;
+use parking_lot::Mutex;
+use promql::ast::Expr;
+
+use crate::alert::{Alert, AlertState, Alerts, Terms};
+use crate::file::{Fault, GroupSpec, RuleKind, RuleSpec};
+use crate::text::Text;
+
+/// The label that names an alert's rule.
+pub const ALERT_NAME: &str = "alertname";
+
+/// How the last evaluation went.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum Health {
+    /// There was none.
+    #[default]
+    Unknown,
+    /// Well.
+    Good,
+    /// It failed.
+    Bad,
+}
+
+impl Health {
+    /// As the API has it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Good => "ok",
+            Self::Bad => "err",
+        }
+    }
+}
+
+/// What is known of a rule's last evaluation.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct RuleStatus {
+    /// How it went.
+    pub health: Health,
+    /// Why it failed; empty if it did not.
+    pub last_error: String,
+    /// How long it took.
+    pub evaluation_s: f64,
+    /// When it began, by the wall clock; `None` if there was none.
+    pub last_evaluation_ms: Option<i64>,
+    /// Series it wrote.
+    pub sample_count: usize,
+}
+
+/// A rule of a group.
+#[derive(Debug)]
+pub struct Rule {
+    pub(crate) spec: RuleSpec,
+    pub(crate) expr: Expr,
+    /// The expression as it is shown and evaluated.
+    pub(crate) query: String,
+    /// Of an alerting rule.
+    pub(crate) alerting: Option<Alerting>,
+    pub(crate) status: Mutex<RuleStatus>,
+    /// Series that the last evaluation wrote, sorted.
+    pub(crate) previous: Mutex<Vec<Labels>>,
+}
+
+/// What only alerting rules have.
+#[derive(Debug)]
+pub(crate) struct Alerting {
+    pub(crate) labels: Vec<(String, Text)>,
+    pub(crate) annotations: Vec<(String, Text)>,
+    pub(crate) terms: Terms,
+    pub(crate) alerts: Mutex<Alerts>,
+    /// Whether it is known what was before the start. Until then nothing is written that a restart would look for.
+    pub(crate) is_restored: AtomicBool,
+}
+
+impl Rule {
+    /// A rule of a group whose file was checked.
+    pub(crate) fn new(group: &GroupSpec, spec: &RuleSpec, is_restored: bool) -> Result<Self, Fault> {
+        let mut spec = spec.clone();
+        for (name, value) in &group.labels {
+            spec.labels.entry(name.clone()).or_insert_with(|| value.clone());
+        }
+        let fault = |message: String| Fault { mark: None, message };
+        let expr = promql::parser::parse(&spec.expr);
+        let expr = expr.map_err(|faults| fault(promql::QueryError::Parse(faults).to_string()))?;
+        let texts = |texts: &BTreeMap<String, String>| {
+            let parsed = texts.iter().map(|(name, text)| {
+                let text = Text::parse(&spec.name, text).map_err(|error| fault(error.to_string()))?;
+                Ok((name.clone(), text))
+            });
+            parsed.collect::<Result<Vec<_>, Fault>>()
+        };
+        let alerting = match spec.kind {
+            RuleKind::Recording => None,
+            RuleKind::Alerting => Some(Alerting {
+                labels: texts(&spec.labels)?,
+                annotations: texts(&spec.annotations)?,
+                terms: Terms {
+                    for_ms: spec.for_ms,
+                    keep_firing_for_ms: spec.keep_firing_for_ms,
+                    limit: group.limit,
+                },
+                alerts: Mutex::default(),
+                is_restored: AtomicBool::new(is_restored),
+            }),
+        };
+        Ok(Self {
+            query: expr.to_string(),
+            expr,
+            alerting,
+            spec,
+            status: Mutex::default(),
+            previous: Mutex::default(),
+        })
+    }
+
+    /// The series that it writes, or the alert that it raises.
+    pub fn name(&self) -> &str {
+        &self.spec.name
+    }
+
+    /// Which of both.
+    pub fn kind(&self) -> RuleKind {
+        self.spec.kind
+    }
+
+    /// Its query, formatted.
+    pub fn query(&self) -> &str {
+        &self.query
+    }
+
+    /// What the file says, with the labels of the group.
+    pub fn spec(&self) -> &RuleSpec {
+        &self.spec
+    }
+
+    /// How the last evaluation went.
+    pub fn status(&self) -> RuleStatus {
+        self.status.lock().clone()
+    }
+
+    /// Alerts that are pending or firing, in order of labels.
+    pub fn alerts(&self) -> Vec<Alert> {
+        match &self.alerting {
+            Some(alerting) => alerting.alerts.lock().active().cloned().collect(),
+            None => Vec::new(),
+        }
+    }
+
+    /// The most severe state of its alerts; `None` if it was not evaluated yet.
+    pub fn state(&self) -> Option<AlertState> {
+        self.status.lock().last_evaluation_ms?;
+        self.alerting.as_ref().map(|alerting| alerting.alerts.lock().state())
+    }
+
+    /// Goes on where a rule of the same name and labels was.
+    pub(crate) fn take_over(&self, before: &Self) {
+        *self.status.lock() = before.status();
+        *self.previous.lock() = std::mem::take(&mut *before.previous.lock());
+        if let (Some(own), Some(other)) = (&self.alerting, &before.alerting) {
+            *own.alerts.lock() = other.alerts.lock().clone();
+            own.is_restored.store(other.is_restored.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
+    }
+}

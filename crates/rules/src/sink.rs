@@ -1,0 +1,43 @@
+//! Where alerts go. Rules know nothing about who takes them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use model::{Labels, TenantId};
+
+/// Takes alerts that fire or have ended. Shared as `Arc<dyn AlertSink>`.
+pub trait AlertSink: Send + Sync + 'static {
+    /// Takes the alerts of one evaluation of one rule, at least one. Each comes again while it fires, and for a while after it has
+    /// ended. Called between evaluations: must not wait for anybody.
+    fn send(&self, tenant: &TenantId, alerts: &[Arc<SentAlert>]);
+}
+
+/// An alert on its way to whoever notifies people. Times are milliseconds since the epoch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SentAlert {
+    /// What names it.
+    pub labels: Labels,
+    /// What else is said about it.
+    pub annotations: BTreeMap<String, String>,
+    /// Since when it fires.
+    pub starts_at_ms: i64,
+    /// When it ended; or until when it may be believed to fire, if nothing more is heard of it.
+    pub ends_at_ms: i64,
+    /// Whether it has ended.
+    pub is_resolved: bool,
+    /// Where its rule's query can be looked at.
+    pub generator_url: String,
+    /// The rule file.
+    pub file: Arc<str>,
+    /// The group in it.
+    pub group: Arc<str>,
+}
+
+/// Several at once; none at all.
+impl AlertSink for Vec<Arc<dyn AlertSink>> {
+    fn send(&self, tenant: &TenantId, alerts: &[Arc<SentAlert>]) {
+        for sink in self {
+            sink.send(tenant, alerts);
+        }
+    }
+}
