@@ -3,6 +3,7 @@
 set -euo pipefail
 declare -A package_of=([prometheus]=prometheus [promtool]=prometheus
   [prometheus-node-exporter]=prometheus-node-exporter [chromium]=chromium
+  [prometheus-alertmanager]=prometheus-alertmanager
   [vmagent]=victoria-metrics
   [etcd]=etcd-server [redis-server]=redis-server [prometheus-redis-exporter]=prometheus-redis-exporter
   [prometheus-blackbox-exporter]=prometheus-blackbox-exporter

@@ -58,6 +58,20 @@ impl Peer {
         Self::launch(command, folder, port, "/-/ready")
     }
 
+    /// A real Alertmanager that notifies nobody.
+    pub fn alertmanager() -> Self {
+        let (folder, port) = (tempfile::tempdir().expect("temporary directory"), free_port());
+        let config = folder.path().join("alertmanager.yml");
+        write(&config, "route: {receiver: nobody}\nreceivers: [{name: nobody}]\n");
+        let mut command = Command::new(paths::program("prometheus-alertmanager"));
+        command
+            .arg(format!("--config.file={}", config.display()))
+            .arg(format!("--storage.path={}", folder.path().join("data").display()))
+            .arg(format!("--web.listen-address=127.0.0.1:{port}"))
+            .arg("--cluster.listen-address=");
+        Self::launch(command, folder, port, "/-/ready")
+    }
+
     /// Starts a program and waits until it answers.
     pub(crate) fn launch(command: Command, folder: TempDir, port: u16, ready_path: &str) -> Self {
         let process = Process::start(command, &folder.path().join("log"));

@@ -186,7 +186,8 @@ impl Wanted {
 
     fn wants(&self, rule: &Rule) -> bool {
         let labels = &rule.spec().labels;
-        let meets = |matcher: &Matcher| matcher.matches(labels.get(matcher.name()).map_or("", String::as_str));
+        let meets =
+            |matcher: &Matcher| matcher.matches(labels.get(matcher.name()).map_or("", String::as_str));
         self.kind.is_none_or(|kind| kind == rule.kind())
             && (self.names.is_empty() || self.names.contains(rule.name()))
             && (self.matcher_sets.is_empty() || self.matcher_sets.iter().any(|set| set.iter().all(meets)))

@@ -32,6 +32,7 @@ const FEATURES: &[(&str, Effect)] = &[
     ("otlp-native-delta-ingestion", Effect::NativeDeltaIngestion),
     ("auto-gomaxprocs", AlwaysOn),
     ("auto-gomemlimit", AlwaysOn),
+    ("concurrent-rule-eval", AlwaysOn),
     ("delayed-compaction", AlwaysOn),
     ("exemplar-storage", AlwaysOn),
     ("expand-external-labels", AlwaysOn),
@@ -50,7 +51,6 @@ const FEATURES: &[(&str, Effect)] = &[
     ("xor2-encoding", AlwaysOn),
     ("agent", Absent("samples are not sent on yet")),
     ("auto-reload-config", Absent("send SIGHUP or POST /-/reload after a change")),
-    ("concurrent-rule-eval", Absent("rules are not evaluated yet")),
     (
         "created-timestamp-zero-ingestion",
         Absent("st-storage keeps when counters began, without made-up samples"),

@@ -1,6 +1,6 @@
 //! A server's life on one screen: what starts in which order, and stops in the opposite one.
 //!
-//! Map: here the order · `agent` what stands in storage's place in an agent · `server` what is running, and how it answers and reloads · `memory_limit` how much
+//! Map: here the order · `alerting` rules and where their alerts go · `agent` what stands in storage's place in an agent · `server` what is running, and how it answers and reloads · `memory_limit` how much
 //! memory there is, and who gets which share · `process` what the process measures about itself · `query_log` the file of all queries · `signals` what
 //! the operating system says · `storage_admin` what operators do to stored data · `welcome` what is printed when it is ready.
 
@@ -10,11 +10,12 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use forward::Forwarding;
-use stdx::clock::SystemClock;
+use stdx::clock::{Clock, SystemClock};
 use stdx::rand::SeededRandom;
 use tokio::task::spawn_blocking;
 
 mod agent;
+mod alerting;
 pub(crate) mod memory_limit;
 mod process;
 mod query_log;
@@ -55,6 +56,12 @@ pub struct Options {
     pub query: promql::Settings,
     /// Features that the command line switches on.
     pub features: Features,
+    /// Where people reach this server; `None`: by the machine's name.
+    pub external_url: Option<String>,
+    /// How alerts are repeated, and taken up again after a restart.
+    pub alert_timing: rules::Timing,
+    /// How many alerts may wait for an outside Alertmanager.
+    pub alert_queue: rules::alertmanagers::QueueSettings,
     /// How to listen.
     pub api: api::Settings,
     /// Every flag with its value, for the status page.
@@ -93,27 +100,17 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let stored = tsdb.clone().map(|tsdb| tsdb as Arc<dyn storage::Appender>);
     let forwarding = Arc::new(Forwarding::new(stored, server.forward_deps()?));
     forwarding.reload(server.receivers()).await.context("cannot start forwarding (remote_write)")?;
-    let scrape = scrape::start(
-        server.scrape_settings(),
-        scrape::Deps {
-            appender: Arc::<Forwarding>::clone(&forwarding),
-            tenant: model::TenantId::anonymous(),
-            clock,
-            random: Arc::new(SeededRandom::from_os()),
-            registry,
-            host_name: process::host_name(),
-            self_metrics: server.self_metrics(),
-            body_budget: Arc::clone(&server.budgets.scrape),
-        },
-    )
-    .await?;
-    server.open(Opened {
-        tsdb: tsdb.clone(),
-        forwarding: Arc::clone(&forwarding),
-        scrape: scrape.clone(),
-        engine,
-    });
-    api.open(backends(tsdb.as_ref(), Arc::clone(&forwarding), &scrape));
+    let scrape =
+        scrape::start(server.scrape_settings(), scrape_deps(&server, &forwarding, clock, registry)).await?;
+    let opened = Opened { tsdb: tsdb.clone(), forwarding, scrape, engine, alerting: None };
+    let opened = match &tsdb {
+        Some(tsdb) => {
+            Opened { alerting: Some(server.start_alerting(&opened, tsdb, api.local_addr())?), ..opened }
+        }
+        None => opened,
+    };
+    server.open(opened.clone());
+    api.open(backends(&opened));
     if let Err(error) = welcome::print(&server, &address) {
         tracing::warn!(%error, "nobody reads standard output; the server runs all the same");
     }
@@ -122,9 +119,13 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     // Stop: the same in the opposite order.
     tracing::info!("stopping");
     server.close();
-    scrape.stop().await;
+    if let Some(alerting) = &opened.alerting {
+        alerting.stop().await;
+    }
+    opened.scrape.stop().await;
     api.stop().await;
-    forwarding.stop().await;
+    opened.forwarding.stop().await;
+    drop(opened);
     if let Some(tsdb) = tsdb {
         let stopped = spawn_blocking(move || tsdb.stop()).await.context("stopping the storage panicked")?;
         stopped.context("storage did not stop cleanly; what was acknowledged is in the journal")?;
@@ -147,25 +148,35 @@ async fn open_storage(server: &Server) -> anyhow::Result<Option<Arc<tsdb::Tsdb>>
     }
 }
 
-/// Whom the API asks: storage, or what says that there is none.
-fn backends(
-    tsdb: Option<&Arc<tsdb::Tsdb>>,
-    appender: Arc<Forwarding>,
-    scrape: &scrape::Handle,
-) -> api::Backends {
-    let targets = scrape.targets();
-    match tsdb {
-        Some(tsdb) => api::Backends {
-            appender,
-            querier: Arc::<tsdb::Tsdb>::clone(tsdb),
-            targets,
-            admin: Arc::new(storage_admin::Admin(Arc::clone(tsdb))),
-        },
-        None => api::Backends {
-            appender,
-            querier: Arc::new(agent::NothingStored),
-            targets,
-            admin: Arc::new(agent::NothingStored),
-        },
+fn scrape_deps(
+    server: &Server,
+    forwarding: &Arc<Forwarding>,
+    clock: Arc<dyn Clock>,
+    registry: prometheus::Registry,
+) -> scrape::Deps {
+    scrape::Deps {
+        appender: Arc::<Forwarding>::clone(forwarding),
+        tenant: model::TenantId::anonymous(),
+        clock,
+        random: Arc::new(SeededRandom::from_os()),
+        registry,
+        host_name: process::host_name(),
+        self_metrics: server.self_metrics(),
+        body_budget: Arc::clone(&server.budgets.scrape),
     }
+}
+
+/// Whom the API asks: storage, or what says that there is none.
+fn backends(opened: &Opened) -> api::Backends {
+    let (targets, appender) = (opened.scrape.targets(), Arc::<Forwarding>::clone(&opened.forwarding));
+    let (rules, alertmanagers): (Arc<dyn rules::RulesView>, Arc<dyn rules::AlertmanagersView>) =
+        match &opened.alerting {
+            Some(alerting) => (alerting.rules.rules(), Arc::new(alerting.alertmanagers.clone())),
+            None => (Arc::new(rules::NoRules), Arc::new(rules::NoAlertmanagers)),
+        };
+    let (querier, admin): (Arc<dyn storage::Querier>, Arc<dyn api::StorageAdmin>) = match &opened.tsdb {
+        Some(tsdb) => (Arc::<tsdb::Tsdb>::clone(tsdb), Arc::new(storage_admin::Admin(Arc::clone(tsdb)))),
+        None => (Arc::new(agent::NothingStored), Arc::new(agent::NothingStored)),
+    };
+    api::Backends { appender, querier, targets, admin, rules, alertmanagers }
 }

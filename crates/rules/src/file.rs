@@ -147,8 +147,7 @@ fn is_manifest(document: &Document) -> bool {
 }
 
 const GROUP_KEYS: &[&str] = &["name", "interval", "query_offset", "limit", "labels", "rules"];
-const RULE_KEYS: &[&str] =
-    &["record", "alert", "expr", "for", "keep_firing_for", "labels", "annotations"];
+const RULE_KEYS: &[&str] = &["record", "alert", "expr", "for", "keep_firing_for", "labels", "annotations"];
 
 /// Removes what nobody would read, so that only wrong values are faults.
 fn drop_unknown_keys(root: &mut Node) {

@@ -2,7 +2,8 @@
 
 use prometheus::core::Collector;
 use prometheus::{
-    Error, GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    Error, GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry,
 };
 
 /// Counters of all groups of a process.
@@ -34,16 +35,22 @@ impl Metrics {
     /// # Errors
     /// If the registry holds metrics of the same names.
     pub fn register(registry: &Registry) -> Result<Self, Error> {
-        let counters = |name: &str, help: &str| register(registry, IntCounterVec::new(Opts::new(name, help), GROUP)?);
-        let numbers = |name: &str, help: &str| register(registry, IntGaugeVec::new(Opts::new(name, help), GROUP)?);
-        let gauges = |name: &str, help: &str| register(registry, GaugeVec::new(Opts::new(name, help), GROUP)?);
+        let counters =
+            |name: &str, help: &str| register(registry, IntCounterVec::new(Opts::new(name, help), GROUP)?);
+        let numbers =
+            |name: &str, help: &str| register(registry, IntGaugeVec::new(Opts::new(name, help), GROUP)?);
+        let gauges =
+            |name: &str, help: &str| register(registry, GaugeVec::new(Opts::new(name, help), GROUP)?);
         let histogram = |name: &str, help: &str| {
             let buckets = vec![0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 30.0, 60.0];
             register(registry, Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets))?)
         };
         Ok(Self {
             evaluations: counters("kymo_rule_evaluations_total", "Evaluations of rules, by group.")?,
-            failures: counters("kymo_rule_evaluation_failures_total", "Evaluations of rules that failed, by group.")?,
+            failures: counters(
+                "kymo_rule_evaluation_failures_total",
+                "Evaluations of rules that failed, by group.",
+            )?,
             iterations: counters(
                 "kymo_rule_group_iterations_total",
                 "Evaluations of groups that were due, whether or not they took place.",
@@ -57,7 +64,10 @@ impl Metrics {
                 "kymo_rule_group_last_evaluation_samples",
                 "Samples that a group's last evaluation yielded.",
             )?,
-            interval_seconds: gauges("kymo_rule_group_interval_seconds", "Time between evaluations of a group.")?,
+            interval_seconds: gauges(
+                "kymo_rule_group_interval_seconds",
+                "Time between evaluations of a group.",
+            )?,
             last_evaluation_seconds: gauges(
                 "kymo_rule_group_last_evaluation_timestamp_seconds",
                 "When a group was evaluated last.",
@@ -70,7 +80,10 @@ impl Metrics {
                 "kymo_rule_group_last_restore_duration_seconds",
                 "How long it took to learn since when a group's alerts were there before the start.",
             )?,
-            rule_seconds: histogram("kymo_rule_evaluation_duration_seconds", "How long rules take, what they write included.")?,
+            rule_seconds: histogram(
+                "kymo_rule_evaluation_duration_seconds",
+                "How long rules take, what they write included.",
+            )?,
             group_seconds: histogram("kymo_rule_group_duration_seconds", "How long groups take.")?,
             lag_seconds: histogram(
                 "kymo_rule_group_evaluation_lag_seconds",
@@ -78,7 +91,10 @@ impl Metrics {
             )?,
             alerts_sent: register(
                 registry,
-                IntCounter::new("kymo_rule_alerts_sent_total", "Alerts handed to whoever notifies, repeats included.")?,
+                IntCounter::new(
+                    "kymo_rule_alerts_sent_total",
+                    "Alerts handed to whoever notifies, repeats included.",
+                )?,
             )?,
             template_errors: register(
                 registry,

@@ -49,7 +49,8 @@ pub(crate) fn levels(rules: &[Rule]) -> Vec<Vec<usize>> {
             None => floors.behind_all,
             Some(names) => names.iter().map(|name| of(&floors.behind_writers, name)).max().unwrap_or(0),
         };
-        let behind_its_readers = writes.iter().map(|name| of(&floors.behind_readers, name)).max().unwrap_or(0);
+        let behind_its_readers =
+            writes.iter().map(|name| of(&floors.behind_readers, name)).max().unwrap_or(0);
         let same = (rule.kind(), rule.name());
         let level = behind_what_it_reads
             .max(behind_its_readers)
@@ -138,7 +139,10 @@ mod tests {
 
     #[test]
     fn who_reads_and_who_writes_keep_their_order() {
-        check(&["{record: a, expr: x}", "{record: b, expr: a}", "{record: c, expr: 'b[5m:]'}"], &[&[0], &[1], &[2]]);
+        check(
+            &["{record: a, expr: x}", "{record: b, expr: a}", "{record: c, expr: 'b[5m:]'}"],
+            &[&[0], &[1], &[2]],
+        );
         check(&["{record: b, expr: a}", "{record: a, expr: x}", "{alert: C, expr: z}"], &[&[0, 2], &[1]]);
         check(&["{record: a, expr: x}", "{record: a, expr: y}"], &[&[0], &[1]]);
     }
@@ -149,7 +153,10 @@ mod tests {
             &["{record: a, expr: x}", "{record: b, expr: 'count({job=\"j\"})'}", "{record: c, expr: y}"],
             &[&[0], &[1], &[2]],
         );
-        check(&["{alert: A, expr: x}", "{alert: B, expr: y}", "{record: c, expr: count(ALERTS)}"], &[&[0, 1], &[2]]);
+        check(
+            &["{alert: A, expr: x}", "{alert: B, expr: y}", "{record: c, expr: count(ALERTS)}"],
+            &[&[0, 1], &[2]],
+        );
         let queries = "{alert: B, expr: y, annotations: {a: '{{ query \"z\" | first | value }}'}}";
         check(&["{record: a, expr: x}", queries, "{record: z, expr: y}"], &[&[0], &[1], &[2]]);
     }

@@ -33,6 +33,14 @@ pub struct Settings {
     pub defaults: Defaults,
 }
 
+impl Settings {
+    /// How many rules there are.
+    pub fn rule_count(&self) -> usize {
+        let groups = self.files.iter().flat_map(|(_, file)| &file.groups);
+        groups.map(|group| group.rules.len()).sum()
+    }
+}
+
 /// What rules need from others.
 pub struct Deps {
     /// Evaluates queries.
@@ -128,7 +136,10 @@ struct Due {
 enum Job {
     Evaluate(Arc<Group>),
     /// Series of a group that is gone, which end when it went.
-    End { series: Vec<Labels>, time_ms: i64 },
+    End {
+        series: Vec<Labels>,
+        time_ms: i64,
+    },
 }
 
 impl Due {
@@ -358,7 +369,11 @@ impl Shared {
         metrics.iterations.with_label_values(&key).inc_by(1 + missed);
         if missed > 0 {
             metrics.missed.with_label_values(&key).inc_by(missed);
-            tracing::warn!(group = group.key(), missed, "evaluations were left out: the one before took too long");
+            tracing::warn!(
+                group = group.key(),
+                missed,
+                "evaluations were left out: the one before took too long"
+            );
         }
         metrics.lag_seconds.observe((now_ms - slot_ms) as f64 / 1_000.0);
         group.evaluate(&self.env, slot_ms);

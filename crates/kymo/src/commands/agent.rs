@@ -19,7 +19,7 @@ With \"host_collector: {enabled: true}\" this machine is watched, too. While a r
 (queue_config.max_disk_size, 4GiB each); beyond that the oldest make room, and are counted.";
 
 /// What the server's command line says that makes no sense here: it is hidden, and changes nothing.
-const OF_STORAGE: [&str; 8] = [
+const OF_STORAGE: [&str; 14] = [
     "retention",
     "retention_size",
     "enable_admin_api",
@@ -28,6 +28,12 @@ const OF_STORAGE: [&str; 8] = [
     "query_max_samples",
     "query_lookback",
     "disable_results_cache",
+    "external_url",
+    "alert_resend_delay",
+    "alert_outage_tolerance",
+    "alert_grace_period",
+    "alert_queue_capacity",
+    "alert_batch_size",
 ];
 
 /// What can be said on the command line: what the server takes, but for storage and queries.

@@ -65,7 +65,12 @@ fn check_configs(files: &[PathBuf], out: &mut dyn Write, err: &mut dyn Write) ->
                 let count = config.scrape.jobs.len();
                 let jobs =
                     if count == 1 { "1 scrape job".to_owned() } else { format!("{count} scrape jobs") };
-                writeln!(out, "{}: ok, {jobs}", file.display())?;
+                let rules = match config.rules.rule_count() {
+                    0 => String::new(),
+                    1 => ", 1 rule".to_owned(),
+                    count => format!(", {count} rules"),
+                };
+                writeln!(out, "{}: ok, {jobs}{rules}", file.display())?;
                 for warning in &config.warnings {
                     writeln!(out, "{}: warning: {warning}", file.display())?;
                 }

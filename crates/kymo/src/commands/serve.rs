@@ -73,6 +73,24 @@ pub struct Arguments {
     /// Evaluates every range query in full; results are not kept between queries.
     #[arg(long)]
     disable_results_cache: bool,
+    /// Where people reach this server, for links in alerts. Default: http://, the machine's name, and the port.
+    #[arg(long, alias = "web.external-url", value_name = "URL", value_parser = parse_url, env = "KYMO_EXTERNAL_URL")]
+    external_url: Option<String>,
+    /// An alert that goes on firing is sent again after this time.
+    #[arg(long, alias = "rules.alert.resend-delay", value_name = "DURATION", default_value = "1m", value_parser = parse_ms_or_none)]
+    alert_resend_delay: i64,
+    /// After an outage no longer than this, alerts go on being pending since they were.
+    #[arg(long, alias = "rules.alert.for-outage-tolerance", value_name = "DURATION", default_value = "1h", value_parser = parse_ms_or_none)]
+    alert_outage_tolerance: i64,
+    /// After an outage, alerts that were pending do not fire sooner than this; those with a shorter "for" begin anew.
+    #[arg(long, alias = "rules.alert.for-grace-period", value_name = "DURATION", default_value = "10m", value_parser = parse_ms_or_none)]
+    alert_grace_period: i64,
+    /// Alerts that may wait for one outside Alertmanager; beyond that the oldest are dropped.
+    #[arg(long, alias = "alertmanager.notification-queue-capacity", value_name = "COUNT", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..))]
+    alert_queue_capacity: u32,
+    /// Alerts of one request to an outside Alertmanager.
+    #[arg(long, alias = "alertmanager.notification-batch-size", value_name = "COUNT", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..))]
+    alert_batch_size: u32,
     /// Prometheus' features that are off because they change what some queries or scrapes mean. Unknown names are warned of.
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     enable_feature: Vec<String>,
@@ -102,6 +120,21 @@ fn parse_ms(text: &str) -> Result<i64, String> {
     match parse_duration_ms(text) {
         Ok(0) => Err(format!("must be more than nothing; {advice}")),
         Ok(ms) => Ok(ms),
+        Err(error) => Err(format!("{error}; {advice}")),
+    }
+}
+
+/// A duration that may be nothing.
+fn parse_ms_or_none(text: &str) -> Result<i64, String> {
+    parse_duration_ms(text)
+        .map_err(|error| format!("{error}; write a number with a unit, such as 0s, 90s or 2h"))
+}
+
+fn parse_url(text: &str) -> Result<String, String> {
+    let advice = "write it in full, such as https://kymo.example or http://10.0.0.7:9090/kymo";
+    match url::Url::parse(text) {
+        Ok(url) if matches!(url.scheme(), "http" | "https") => Ok(text.trim_end_matches('/').to_owned()),
+        Ok(url) => Err(format!("{:?} is no scheme of web pages; {advice}", url.scheme())),
         Err(error) => Err(format!("{error}; {advice}")),
     }
 }
@@ -169,6 +202,7 @@ pub(crate) fn run_as(role: Role, arguments: Arguments) -> anyhow::Result<Outcome
     for warning in features.enable(&arguments.enable_feature) {
         tracing::warn!("--enable-feature: {warning}");
     }
+    let (alert_timing, alert_queue) = (arguments.alert_timing(), arguments.alert_queue());
     let options = Options {
         role,
         flags: arguments.flags(memory_limit_bytes),
@@ -189,6 +223,9 @@ pub(crate) fn run_as(role: Role, arguments: Arguments) -> anyhow::Result<Outcome
             ..promql::Settings::default()
         },
         features,
+        alert_timing,
+        alert_queue,
+        external_url: arguments.external_url,
         api: api::Settings {
             grpc: grpc_settings(arguments.otlp_grpc_listen),
             listen: arguments.listen,
@@ -221,6 +258,22 @@ fn grpc_settings(listen: Option<String>) -> Option<api::GrpcSettings> {
 }
 
 impl Arguments {
+    fn alert_timing(&self) -> rules::Timing {
+        rules::Timing {
+            resend_delay_ms: self.alert_resend_delay,
+            outage_tolerance_ms: self.alert_outage_tolerance,
+            for_grace_period_ms: self.alert_grace_period,
+        }
+    }
+
+    fn alert_queue(&self) -> rules::alertmanagers::QueueSettings {
+        let count = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
+        rules::alertmanagers::QueueSettings {
+            alerts_max: count(self.alert_queue_capacity),
+            batch_max: count(self.alert_batch_size),
+        }
+    }
+
     /// Every flag with its value in force, for the status page.
     fn flags(&self, memory_limit_bytes: u64) -> BTreeMap<String, String> {
         let config = self.config.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
@@ -241,6 +294,12 @@ impl Arguments {
             ("query-max-samples", self.query_max_samples.to_string()),
             ("query-lookback", format_duration_ms(self.query_lookback)),
             ("disable-results-cache", self.disable_results_cache.to_string()),
+            ("external-url", self.external_url.clone().unwrap_or_default()),
+            ("alert-resend-delay", format_duration_ms(self.alert_resend_delay)),
+            ("alert-outage-tolerance", format_duration_ms(self.alert_outage_tolerance)),
+            ("alert-grace-period", format_duration_ms(self.alert_grace_period)),
+            ("alert-queue-capacity", self.alert_queue_capacity.to_string()),
+            ("alert-batch-size", self.alert_batch_size.to_string()),
             ("enable-feature", self.enable_feature.join(",")),
             ("log-format", log_format.to_owned()),
             ("log-level", self.log_level.clone()),

@@ -70,7 +70,8 @@ impl Alerting {
                 warnings.push(format!("{place}: sigv4 is not supported yet; nothing is sent there"));
             }
             for key in &alertmanager.targets.discovery.unsupported {
-                warnings.push(format!("{place}: {key} is not supported yet; what it would find gets no alerts"));
+                warnings
+                    .push(format!("{place}: {key} is not supported yet; what it would find gets no alerts"));
             }
         }
         warnings

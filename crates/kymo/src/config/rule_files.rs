@@ -42,10 +42,8 @@ pub(super) fn load(
     global: &Global,
     external_labels: &Labels,
 ) -> Result<Settings, LoadError> {
-    let options = Options {
-        legacy_names: global.validation() == ValidationScheme::Legacy,
-        ..Options::default()
-    };
+    let options =
+        Options { legacy_names: global.validation() == ValidationScheme::Legacy, ..Options::default() };
     let mut files: BTreeMap<PathBuf, Arc<RuleFile>> = BTreeMap::new();
     for (at, pattern) in patterns.iter().enumerate() {
         let found = matching_files(directory, pattern).map_err(|message| {

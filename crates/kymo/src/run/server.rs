@@ -1,6 +1,7 @@
 //! What is running: answers how it is, and reads its configuration again.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use api::{BuildInfo, Control, MemoryUse, ReplayProgress, RuntimeInfo, StatusView, StorageInfo, TsdbStats};
@@ -15,6 +16,7 @@ use storage::{Error, ErrorKind};
 use tokio_util::sync::CancellationToken;
 use tsdb::{Retention, Tsdb};
 
+use super::alerting::{self, Alerting};
 use super::memory_limit::Budgets;
 use super::process::{self, ConfigMetrics};
 use super::query_log::{QueryLogFile, QueryLogMetrics};
@@ -31,6 +33,8 @@ pub(super) struct Opened {
     pub(super) forwarding: Arc<Forwarding>,
     pub(super) scrape: scrape::Handle,
     pub(super) engine: Arc<promql::Engine>,
+    /// None in an agent.
+    pub(super) alerting: Option<Alerting>,
 }
 
 /// Everything that outlives a reload.
@@ -232,6 +236,25 @@ impl Server {
         (jobs, settings.host_collector.is_some())
     }
 
+    /// Starts what evaluates rules and sends their alerts.
+    pub(super) fn start_alerting(
+        &self,
+        opened: &Opened,
+        tsdb: &Arc<Tsdb>,
+        listens: SocketAddr,
+    ) -> anyhow::Result<Alerting> {
+        let deps = alerting::Deps {
+            engine: Arc::clone(&opened.engine),
+            querier: Arc::<Tsdb>::clone(tsdb),
+            appender: Arc::<Forwarding>::clone(&opened.forwarding),
+            discovery: opened.scrape.discovery(),
+            clock: Arc::clone(&self.clock),
+            registry: self.registry.clone(),
+            url: format!("http://{}:{}", process::host_name(), listens.port()),
+        };
+        Alerting::start(&self.options, &self.config(), deps)
+    }
+
     pub(super) fn open(&self, opened: Opened) {
         *self.opened.write() = Some(opened);
     }
@@ -247,6 +270,7 @@ impl Server {
             self.opened.read().clone().ok_or("the server is starting or stopping; try again later")?;
         let config = read(&self.options)?;
         let query_log = self.open_query_log(&config)?;
+        let alertmanagers = Alerting::prepare(&config)?;
         // Forwarding and scraping may refuse. Then what was changed is changed back; so all changes or nothing.
         let forward = |config: &Config| {
             let reloaded = self.runtime.block_on(opened.forwarding.reload(config.receivers.clone()));
@@ -263,6 +287,10 @@ impl Server {
         }
         if let Some(tsdb) = &opened.tsdb {
             tsdb.reload(self.retention(&config));
+        }
+        if let Some(alerting) = &opened.alerting {
+            // The files were checked when the configuration was read.
+            alerting.reload(&config, alertmanagers)?;
         }
         opened.engine.reload(self.query_settings(&config));
         self.log_queries(&opened.engine, query_log);
@@ -285,6 +313,12 @@ fn read(options: &Options) -> Result<Config, String> {
         None => config::without_file(features),
     };
     let mut config = config.map_err(|error| error.to_string())?;
+    if options.role == Role::Agent && !(config.rules.files.is_empty() && config.alertmanagers.sets.is_empty())
+    {
+        let text =
+            "rule_files and alerting: an agent evaluates no rules; let the server that it sends to do so";
+        config.warnings.push(text.to_owned());
+    }
     let lookback_ms = config.query.apply(options.query.clone()).lookback_ms;
     Arc::make_mut(&mut config.otlp).lookback_ms = lookback_ms;
     for warning in &config.warnings {

@@ -84,10 +84,13 @@ fn configuration_files_are_checked() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = |name: &str| directory.path().join(name).to_string_lossy().into_owned();
     let (good, bad) = (path("good.yml"), path("bad.yml"));
-    super::config::write(good.as_ref(), "scrape_configs: [{job_name: a}]\nrule_files: [x]\n");
+    super::config::write(
+        good.as_ref(),
+        "scrape_configs: [{job_name: a}]\nrule_files: ['*.rules']\ntracing: {endpoint: 'localhost:1'}\n",
+    );
     super::config::write(bad.as_ref(), "global:\n  scrap_interval: 1s\n");
     ends(&["check", "config", &good], b"", 0, "ok, 1 scrape job", "");
-    ends(&["check", "config", &good], b"", 0, "warning: rule_files: rules are not evaluated yet", "");
+    ends(&["check", "config", &good], b"", 0, "warning: tracing: traces are not sent yet", "");
     ends(&["check", "config", &good, &bad], b"", 1, "ok, 1 scrape job", "bad.yml:2:3: global: unknown key");
 }
 

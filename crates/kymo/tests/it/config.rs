@@ -124,15 +124,14 @@ fn what_will_not_happen_is_said() {
     let config = loads(
         "rule_files: [a.rules]\n\
          remote_write: [{url: 'http://x/'}, {url: 'http://y/', sigv4: {region: r}}]\n\
-         alerting: {alertmanagers: [{static_configs: [{targets: ['a:9093']}]}]}\n\
+         alerting: {alertmanagers: [{static_configs: [{targets: ['a:9093']}], sigv4: {region: r}}]}\n\
          scrape_configs:\n\
          - job_name: pods\n  oci_sd_configs: [{region: r}]\n",
     );
     assert_eq!(
         config.warnings,
         [
-            "rule_files: rules are not evaluated yet",
-            "alerting: alerts are not sent yet",
+            "alerting.alertmanagers[0]: sigv4 is not supported yet; nothing is sent there",
             "remote_write[1]: sigv4 is not supported yet; nothing is sent to this receiver",
             "scrape job \"pods\": oci_sd_configs is not supported yet; its targets are missing",
         ]
@@ -285,4 +284,48 @@ fn limits_of_queries_come_from_the_file_and_else_from_flags() {
         "query: {tenants: {a: {max_points: 0}}}\n",
         "kymo.yml:1:23: query.tenants.a.max_points: must be more than 0; leave it out for the default",
     );
+}
+
+#[test]
+fn rule_files_are_found_beside_the_configuration_and_read() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let rules = directory.path().join("rules");
+    std::fs::create_dir(&rules).expect("made");
+    let config = directory.path().join("kymo.yml");
+    write(
+        &config,
+        "global: {evaluation_interval: 20s, rule_query_offset: 5s, external_labels: {region: eu}}\n\
+         rule_files: ['rules/*.yml', rules/a.yml, not_there.yml]\n",
+    );
+    write(&rules.join("b.yml"), "groups: [{name: g, rules: [{record: r, expr: up}]}]");
+    write(&rules.join("a.yml"), "groups: [{name: g, rules: [{alert: A, expr: up == 0}]}]");
+    let load = || kymo::config::load(&config, &|_| None, Features::default());
+    let loaded = load().expect("valid").rules;
+    let files: Vec<&str> = loaded.files.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(files, [rules.join("a.yml").to_string_lossy(), rules.join("b.yml").to_string_lossy()]);
+    assert_eq!((loaded.defaults.interval_ms, loaded.defaults.query_offset_ms), (20_000, 5_000));
+    assert_eq!(loaded.defaults.external.labels.get("region"), Some("eu"));
+    write(&rules.join("b.yml"), "groups:\n- name: g\n  rules:\n  - record: r\n    expr: up +\n");
+    let error = load().expect_err("refused").to_string();
+    let text = "b.yml:5:5: group \"g\", rule 1, \"r\": could not parse expression: 1:5: parse error: unexpected end of input";
+    assert!(error.ends_with(text), "{error}");
+}
+
+#[test]
+fn outside_alertmanagers_are_read() {
+    let config = loads(
+        "global: {external_labels: {region: eu}}\n\
+         alerting:\n\
+         \x20 alert_relabel_configs: [{action: labeldrop, regex: x}]\n\
+         \x20 alertmanagers:\n\
+         \x20 - static_configs: [{targets: ['a:9093']}]\n\
+         \x20 - {scheme: https, path_prefix: /am, timeout: 3s, api_version: v2, alert_relabel_configs: [{target_label: l, replacement: v}]}\n",
+    );
+    let settings = config.alertmanagers;
+    assert_eq!((settings.alert_relabel.len(), settings.external_labels.get("region")), (1, Some("eu")));
+    let [first, second] = settings.sets.as_slice() else { panic!("{settings:?}") };
+    assert_eq!((first.scheme.as_str(), first.timeout.as_secs()), ("http", 10));
+    assert_eq!(first.section.discovery.static_configs[0].targets, ["a:9093"]);
+    assert_eq!((second.scheme.as_str(), second.path_prefix.as_str()), ("https", "/am"));
+    assert_eq!((second.timeout.as_secs(), second.alert_relabel.len()), (3, 1));
 }

@@ -18,8 +18,10 @@ const URL: &[&str] = &["alertmanager"];
 
 impl Metrics {
     pub(super) fn register(registry: &Registry) -> Result<Self, Error> {
-        let counters = |name: &str, help: &str| register(registry, IntCounterVec::new(Opts::new(name, help), URL)?);
-        let queue = Opts::new("kymo_alertmanager_queue_length", "Alerts that wait for an outside Alertmanager.");
+        let counters =
+            |name: &str, help: &str| register(registry, IntCounterVec::new(Opts::new(name, help), URL)?);
+        let queue =
+            Opts::new("kymo_alertmanager_queue_length", "Alerts that wait for an outside Alertmanager.");
         let seconds = HistogramOpts::new(
             "kymo_alertmanager_request_duration_seconds",
             "How long an outside Alertmanager takes to take alerts.",
@@ -28,7 +30,10 @@ impl Metrics {
             IntGauge::new("kymo_alertmanagers_discovered", "Outside Alertmanagers that get alerts.")?;
         Ok(Self {
             discovered: register(registry, discovered)?,
-            sent: counters("kymo_alertmanager_alerts_sent_total", "Alerts that an outside Alertmanager took.")?,
+            sent: counters(
+                "kymo_alertmanager_alerts_sent_total",
+                "Alerts that an outside Alertmanager took.",
+            )?,
             errors: counters(
                 "kymo_alertmanager_alert_errors_total",
                 "Alerts that could not be delivered to an outside Alertmanager.",

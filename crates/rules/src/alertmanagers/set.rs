@@ -89,7 +89,11 @@ impl Set {
                     Ok((url, true)) => drop(urls.insert(url)),
                     Ok((url, false)) => drop(dropped.insert(url)),
                     Err(error) => {
-                        tracing::error!(group = group.source, error, "a discovered Alertmanager cannot be used");
+                        tracing::error!(
+                            group = group.source,
+                            error,
+                            "a discovered Alertmanager cannot be used"
+                        );
                     }
                 }
             }
@@ -122,7 +126,9 @@ impl Set {
         let mut builder = LabelsBuilder::new();
         builder.set(SCHEME_LABEL, &self.settings.scheme);
         builder.set(PATH_LABEL, &path(&self.settings.path_prefix));
-        group.labels.iter().chain(own).for_each(|(name, value)| drop(builder.set(name, value)));
+        for (name, value) in group.labels.iter().chain(own) {
+            builder.set(name, value);
+        }
         let before = builder.build();
         let keep = relabel::apply(&self.settings.relabel, &mut builder);
         let labels = if keep { builder.build() } else { before };

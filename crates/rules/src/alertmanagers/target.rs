@@ -67,7 +67,11 @@ impl Target {
         drop(queue);
         if excess > 0 {
             self.shared.metrics.dropped.with_label_values(&[&self.name]).inc_by(excess as u64);
-            tracing::warn!(alertmanager = self.name, dropped = excess, "alerts come faster than they are taken");
+            tracing::warn!(
+                alertmanager = self.name,
+                dropped = excess,
+                "alerts come faster than they are taken"
+            );
         }
         self.more.notify_one();
     }
@@ -81,10 +85,15 @@ impl Target {
         loop {
             let batch = self.take();
             if batch.is_empty() {
-                tokio::select! {
-                    () = self.more.notified() => continue,
-                    () = self.stop.cancelled() => break,
+                if self.stop.is_cancelled() {
+                    break;
                 }
+                tokio::select! {
+                    () = self.more.notified() => {}
+                    // What came at the same time is sent before the end.
+                    () = self.stop.cancelled() => {}
+                }
+                continue;
             }
             let delivered = self.deliver(&batch).await;
             if !delivered && self.stop.is_cancelled() {
@@ -145,7 +154,8 @@ impl Target {
 
 /// What `POST /api/v2/alerts` takes.
 fn body(batch: &[Arc<SentAlert>]) -> Value {
-    let time = |ms: i64| jiff::Timestamp::from_millisecond(ms).map_or_else(|_| ms.to_string(), |t| t.to_string());
+    let time =
+        |ms: i64| jiff::Timestamp::from_millisecond(ms).map_or_else(|_| ms.to_string(), |t| t.to_string());
     let alert = |alert: &Arc<SentAlert>| {
         let labels: serde_json::Map<String, Value> =
             alert.labels.iter().map(|(name, value)| (name.to_owned(), json!(value))).collect();

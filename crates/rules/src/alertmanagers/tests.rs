@@ -46,15 +46,18 @@ fn answer(mut stream: &TcpStream, status: &str, sender: &mpsc::Sender<(String, V
         let mut line = String::new();
         reader.read_line(&mut line).ok()?;
         match line.trim_end().split_once(": ") {
-            Some((name, value)) if name.eq_ignore_ascii_case("content-length") => length = value.parse().ok()?,
+            Some((name, value)) if name.eq_ignore_ascii_case("content-length") => {
+                length = value.parse().ok()?
+            }
             Some(_) => {}
             None => break,
         }
     }
     let mut body = vec![0; length];
     reader.read_exact(&mut body).ok()?;
-    stream.write_all(format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n").as_bytes()).ok()?;
-    sender.send((first.trim_end().to_owned(), serde_json::from_slice(&body).ok()?)).ok()
+    // Before the answer, so that who has seen the answer finds it here.
+    sender.send((first.trim_end().to_owned(), serde_json::from_slice(&body).ok()?)).ok()?;
+    stream.write_all(format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n").as_bytes()).ok()
 }
 
 fn alert(name: &str) -> Arc<SentAlert> {
@@ -191,7 +194,8 @@ fn each_set_has_rules_of_its_own_for_targets_and_for_alerts() {
 fn batches_are_bounded_and_what_waits_is_sent_before_the_end() {
     let peer = Peer::start("200 OK");
     let queue = QueueSettings { alerts_max: 100, batch_max: 2 };
-    let running = Running::start(Settings { sets: vec![set(&[&peer.address])], ..Settings::default() }, queue);
+    let running =
+        Running::start(Settings { sets: vec![set(&[&peer.address])], ..Settings::default() }, queue);
     running.wait_for(1);
     running.send(&[alert("a"), alert("b"), alert("c"), alert("d"), alert("e")]);
     running.stop();
@@ -199,7 +203,8 @@ fn batches_are_bounded_and_what_waits_is_sent_before_the_end() {
     while let Ok((_, body)) = peer.requests.try_recv() {
         let batch = body.as_array().expect("a list").clone();
         assert!(batch.len() <= 2, "{batch:?}");
-        names.extend(batch.iter().map(|alert| alert["labels"]["alertname"].as_str().unwrap_or("").to_owned()));
+        names
+            .extend(batch.iter().map(|alert| alert["labels"]["alertname"].as_str().unwrap_or("").to_owned()));
     }
     assert_eq!(names, ["a", "b", "c", "d", "e"]);
 }
@@ -218,7 +223,8 @@ fn a_full_queue_loses_the_oldest_and_counts_them() {
     let metrics = running.alertmanagers.shared.metrics.clone();
     assert!(metrics.dropped.with_label_values(&[&url]).get() >= 7);
     running.stop();
-    let (dropped, errors) = (metrics.dropped.with_label_values(&[&url]), metrics.errors.with_label_values(&[&url]));
+    let (dropped, errors) =
+        (metrics.dropped.with_label_values(&[&url]), metrics.errors.with_label_values(&[&url]));
     assert_eq!((dropped.get(), metrics.sent.with_label_values(&[&url]).get()), (10, 0));
     assert!(errors.get() >= 1);
 }

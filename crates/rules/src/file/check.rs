@@ -96,8 +96,7 @@ impl Checker<'_> {
             self.fault(at, &["record"], &format!("invalid recording rule name: {name}"));
         }
         if name.contains(['{', '}']) {
-            let text =
-                format!("braces present in the recording rule name; should it be in expr?: {name}");
+            let text = format!("braces present in the recording rule name; should it be in expr?: {name}");
             self.fault(at, &["record"], &text);
         }
     }

@@ -58,10 +58,10 @@ fn a_file_may_be_empty() {
 
 #[test]
 fn names_of_groups_are_there_and_differ() {
-    check("groups:\n- rules: []\n- name: a\n- name: a\n", &[
-        "2:3: Groupname must not be empty",
-        "4:3: groupname: \"a\" is repeated in the same file",
-    ]);
+    check(
+        "groups:\n- rules: []\n- name: a\n- name: a\n",
+        &["2:3: Groupname must not be empty", "4:3: groupname: \"a\" is repeated in the same file"],
+    );
 }
 
 #[test]
@@ -106,10 +106,13 @@ fn names_of_labels_are_checked() {
     assert!(parse(text.as_bytes(), Options::default()).is_ok());
     let faults = parse(text.as_bytes(), legacy).expect_err("refused");
     let texts: Vec<_> = faults.iter().map(|fault| fault.message.as_str()).collect();
-    assert_eq!(texts, [
-        "group \"g\", rule 1, \"a.b\": invalid recording rule name: a.b",
-        "group \"g\", rule 1, \"a.b\": invalid label name: c.d",
-    ]);
+    assert_eq!(
+        texts,
+        [
+            "group \"g\", rule 1, \"a.b\": invalid recording rule name: a.b",
+            "group \"g\", rule 1, \"a.b\": invalid label name: c.d",
+        ]
+    );
 }
 
 #[test]
@@ -126,9 +129,10 @@ fn templates_are_read_where_they_stand() {
 
 #[test]
 fn faults_of_form_name_line_and_remedy() {
-    check("groups:\n- name: g\n  rulez: []\n", &[
-        "3:3: groups[0]: unknown key \"rulez\"; did you mean \"rules\"?",
-    ]);
+    check(
+        "groups:\n- name: g\n  rulez: []\n",
+        &["3:3: groups[0]: unknown key \"rulez\"; did you mean \"rules\"?"],
+    );
     for (text, part) in [
         ("groups: [{name: g, interval: 5}]", "not a valid duration string: \"5\""),
         ("groups: {name: g}", "expected"),

@@ -9,8 +9,7 @@ use crate::env::{Env, EvaluationError};
 impl Group {
     pub(super) fn record(&self, env: &Env, at: usize, time_ms: i64) -> Result<Written, EvaluationError> {
         let rule = &self.rules[at];
-        let found =
-            env.query((self.file(), self.name()), &rule.query, time_ms - self.query_offset_ms())?;
+        let found = env.query((self.file(), self.name()), &rule.query, time_ms - self.query_offset_ms())?;
         let mut builder = LabelsBuilder::new();
         let mut samples = Vec::with_capacity(found.len());
         for sample in found {

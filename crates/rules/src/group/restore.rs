@@ -49,8 +49,14 @@ impl Group {
 }
 
 /// What storage tells about a rule's alerts, by their labels.
-fn told(env: &Env, rule: &Rule, alerting: &Alerting, now_ms: i64) -> Result<HashMap<Labels, Told>, storage::Error> {
-    let mut matchers = vec![Matcher::equal(METRIC_NAME, ALERTS_FOR_STATE), Matcher::equal(ALERT_NAME, rule.name())];
+fn told(
+    env: &Env,
+    rule: &Rule,
+    alerting: &Alerting,
+    now_ms: i64,
+) -> Result<HashMap<Labels, Told>, storage::Error> {
+    let mut matchers =
+        vec![Matcher::equal(METRIC_NAME, ALERTS_FOR_STATE), Matcher::equal(ALERT_NAME, rule.name())];
     let literal = alerting.labels.iter().filter(|(name, text)| text.is_literal() && name != ALERT_NAME);
     matchers.extend(literal.map(|(name, text)| Matcher::equal(name, text.source())));
     let request = SelectRequest {

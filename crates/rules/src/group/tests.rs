@@ -105,10 +105,16 @@ impl Tube {
                     let value = if is_stale(*value) { "x".to_owned() } else { value.to_string() };
                     format!("{value}@{}", time_ms / 1_000)
                 });
-                format!("{}: {}", found.labels(at), shown.collect::<Vec<_>>().join(" "))
+                format!("{metric}{}: {}", braces(found.labels(at)), shown.collect::<Vec<_>>().join(" "))
             })
             .collect()
     }
+}
+
+/// Labels without the metric's name; nothing if there are no others.
+fn braces(labels: &Labels) -> String {
+    let others = labels.without(|name| name == METRIC_NAME);
+    if others.is_empty() { String::new() } else { others.to_string() }
 }
 
 #[track_caller]
@@ -142,7 +148,10 @@ fn a_recording_rule_stores_its_result_under_its_name_and_labels() {
     tube.evaluate(&group, MINUTE);
     assert_eq!(tube.stored("r"), ["r{a=\"1\", team=\"t\"}: 4@60", "r{a=\"2\", team=\"t\"}: 6@60"]);
     let status = group.rules()[0].status();
-    assert_eq!((status.health, status.sample_count, status.last_evaluation_ms), (Health::Good, 2, Some(MINUTE)));
+    assert_eq!(
+        (status.health, status.sample_count, status.last_evaluation_ms),
+        (Health::Good, 2, Some(MINUTE))
+    );
     assert_eq!(group.status().last_evaluation_ms, Some(MINUTE));
 }
 
@@ -159,7 +168,8 @@ fn a_scalar_is_a_series_and_a_string_is_an_error() {
 #[test]
 fn a_rule_sees_what_those_before_it_wrote() {
     let tube = Tube::new();
-    let group = group("{record: a, expr: vector(time())}, {record: b, expr: a + 1}, {record: c, expr: b + 1}");
+    let group =
+        group("{record: a, expr: vector(time())}, {record: b, expr: a + 1}, {record: c, expr: b + 1}");
     tube.evaluate(&group, MINUTE);
     assert_eq!(tube.stored("c"), ["c: 62@60"]);
 }
@@ -173,7 +183,10 @@ fn results_with_the_same_labels_are_refused_as_a_whole() {
     ));
     tube.evaluate(&group, 0);
     assert_eq!(error(&group, 0), "vector contains metrics with the same labelset after applying rule labels");
-    assert_eq!(error(&group, 1), "vector contains metrics with the same labelset after applying alert labels");
+    assert_eq!(
+        error(&group, 1),
+        "vector contains metrics with the same labelset after applying alert labels"
+    );
     assert!(tube.stored("r").is_empty() && tube.stored("ALERTS").is_empty() && tube.sent().is_empty());
 }
 
@@ -205,7 +218,9 @@ fn series_end_when_they_are_no_result_any_more() {
 #[test]
 fn a_series_that_another_rule_takes_over_does_not_end() {
     let tube = Tube::new();
-    let group = group("{record: r, expr: vector(1) and on() (vector(time()) < 60)}, {record: r, expr: vector(2) and on() (vector(time()) >= 60)}");
+    let group = group(
+        "{record: r, expr: vector(1) and on() (vector(time()) < 60)}, {record: r, expr: vector(2) and on() (vector(time()) >= 60)}",
+    );
     for minute in 0..3 {
         tube.evaluate(&group, minute * MINUTE);
     }
@@ -258,17 +273,18 @@ fn alerts_are_sent_and_their_states_stored() {
         }
     }
     let labels = "{a=\"x\", alertname=\"High\", severity=\"p2\"}";
-    assert_eq!(tube.sent(), [
-        format!("{labels} firing 120..360"),
-        format!("{labels} resolved 120..240"),
-    ]);
-    assert_eq!(tube.stored("ALERTS"), [
-        "ALERTS{a=\"x\", alertname=\"High\", alertstate=\"firing\", severity=\"p2\"}: 1@120 1@180 x@240",
-        "ALERTS{a=\"x\", alertname=\"High\", alertstate=\"pending\", severity=\"p2\"}: 1@0 1@60 x@120",
-    ]);
-    assert_eq!(tube.stored("ALERTS_FOR_STATE"), [
-        "ALERTS_FOR_STATE{a=\"x\", alertname=\"High\", severity=\"p2\"}: 0@0 0@60 0@120 0@180 x@240",
-    ]);
+    assert_eq!(tube.sent(), [format!("{labels} firing 120..360"), format!("{labels} resolved 120..240"),]);
+    assert_eq!(
+        tube.stored("ALERTS"),
+        [
+            "ALERTS{a=\"x\", alertname=\"High\", alertstate=\"firing\", severity=\"p2\"}: 1@120 1@180 x@240",
+            "ALERTS{a=\"x\", alertname=\"High\", alertstate=\"pending\", severity=\"p2\"}: 1@0 1@60 x@120",
+        ]
+    );
+    assert_eq!(
+        tube.stored("ALERTS_FOR_STATE"),
+        ["ALERTS_FOR_STATE{a=\"x\", alertname=\"High\", severity=\"p2\"}: 0@0 0@60 0@120 0@180 x@240",]
+    );
     assert_eq!(group.rules()[0].state(), Some(AlertState::Inactive));
 }
 
@@ -282,7 +298,10 @@ fn a_template_that_fails_says_so_in_the_alert() {
     let alert = &group.rules()[0].alerts()[0];
     assert_eq!(alert.annotations["good"], "7");
     let bad = &alert.annotations["bad"];
-    assert!(bad.starts_with("<error expanding template: error executing template __alert_A: template: "), "{bad}");
+    assert!(
+        bad.starts_with("<error expanding template: error executing template __alert_A: template: "),
+        "{bad}"
+    );
     assert!(bad.ends_with("first() called on vector with no elements>"), "{bad}");
     assert_eq!(tube.env.metrics.template_errors.get(), 1);
 }
@@ -299,7 +318,9 @@ fn labels_of_the_group_are_those_of_its_rules() {
 #[test]
 fn what_takes_a_groups_place_goes_on_with_its_alerts_and_ends_what_is_gone() {
     let tube = Tube::new();
-    let before = group("{alert: A, expr: vector(1), for: 2m}, {record: gone, expr: vector(1)}, {record: stays, expr: vector(1)}");
+    let before = group(
+        "{alert: A, expr: vector(1), for: 2m}, {record: gone, expr: vector(1)}, {record: stays, expr: vector(1)}",
+    );
     tube.evaluate(&before, 0);
     before.retire();
     tube.evaluate(&before, MINUTE);
@@ -316,7 +337,9 @@ fn what_takes_a_groups_place_goes_on_with_its_alerts_and_ends_what_is_gone() {
 /// Pending since 0, evaluated for `ran` minutes, down for `down`; since when the alert is there then, in minutes, and what it says.
 #[track_caller]
 fn check_restored(hold: &str, ran: i64, down: i64, active_at: i64, fires_at: i64) {
-    let rule = format!("groups: [{{name: g, rules: [{{alert: A, expr: vector(1), for: {hold}, labels: {{x: '{{{{ $value }}}}'}}}}]}}]");
+    let rule = format!(
+        "groups: [{{name: g, rules: [{{alert: A, expr: vector(1), for: {hold}, labels: {{x: '{{{{ $value }}}}'}}}}]}}]"
+    );
     let tube = Tube::new();
     let group = group_with(&rule, false);
     for minute in 0..=ran {
@@ -326,7 +349,10 @@ fn check_restored(hold: &str, ran: i64, down: i64, active_at: i64, fires_at: i64
     let tube = Tube::over(Arc::clone(&tube.storage), start * MINUTE);
     let group = group_with(&rule, true);
     tube.evaluate(&group, start * MINUTE);
-    assert_eq!(tube.stored("ALERTS").iter().filter(|series| series.contains(&format!("@{}", start * 60))).count(), 0);
+    assert_eq!(
+        tube.stored("ALERTS").iter().filter(|series| series.contains(&format!("@{}", start * 60))).count(),
+        0
+    );
     tube.evaluate(&group, (start + 1) * MINUTE);
     assert_eq!(group.rules()[0].alerts()[0].active_at_ms, active_at * MINUTE);
     let fired = (start + 2..start + 200).find(|minute| {
@@ -353,8 +379,13 @@ fn an_alert_that_was_pending_before_a_restart_is_so_since_then() {
 #[test]
 fn rules_that_share_nothing_may_be_evaluated_by_several_threads() {
     let tube = Tube::new();
-    let rules: Vec<String> = (0..30).map(|at| format!("{{record: r, expr: vector({at}), labels: {{n: '{at}'}}}}")).collect();
-    let mut names: Vec<String> = rules.iter().enumerate().map(|(at, rule)| rule.replace("record: r", &format!("record: r{at}"))).collect();
+    let rules: Vec<String> =
+        (0..30).map(|at| format!("{{record: r, expr: vector({at}), labels: {{n: '{at}'}}}}")).collect();
+    let mut names: Vec<String> = rules
+        .iter()
+        .enumerate()
+        .map(|(at, rule)| rule.replace("record: r", &format!("record: r{at}")))
+        .collect();
     names.push("{record: all, expr: 'count({__name__=~\"r.*\"})'}".to_owned());
     let group = group(&names.join(", "));
     group.status.lock().evaluation_s = 1.0;

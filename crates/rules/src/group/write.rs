@@ -46,10 +46,9 @@ impl Group {
         }
         let mut previous = self.rules[at].previous.lock();
         for gone in missing(&previous, &samples) {
-            let is_taken_over =
-                self.siblings[at].iter().any(|other| {
-                    self.rules[*other].previous.lock().binary_search(gone).is_ok()
-                });
+            let is_taken_over = self.siblings[at]
+                .iter()
+                .any(|other| self.rules[*other].previous.lock().binary_search(gone).is_ok());
             if !is_taken_over {
                 let series = batch.add_series(gone.as_ref());
                 batch.add_float(series, time_ms, STALE_NAN);

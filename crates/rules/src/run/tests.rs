@@ -20,7 +20,8 @@ struct Running {
 
 fn settings(files: &[(&str, &str)]) -> Settings {
     let file = |(name, text): &(&str, &str)| {
-        let file = parse(text.as_bytes(), Options::default()).unwrap_or_else(|faults| panic!("{}", faults[0]));
+        let file =
+            parse(text.as_bytes(), Options::default()).unwrap_or_else(|faults| panic!("{}", faults[0]));
         ((*name).to_owned(), Arc::new(file))
     };
     let defaults = Defaults { interval_ms: 10_000, ..Defaults::default() };
@@ -107,7 +108,8 @@ fn a_reload_leaves_alone_what_is_unchanged_and_carries_over_what_is_not() {
     running.advance(1, "same");
     let (unchanged, before) = (running.group("same"), running.group("g").rules()[0].alerts());
     assert_eq!(before.len(), 1);
-    running.reload(&[("a.yml", &file(&format!("{{record: new, expr: vector(2)}}, {alert}"))), ("b.yml", same)]);
+    running
+        .reload(&[("a.yml", &file(&format!("{{record: new, expr: vector(2)}}, {alert}"))), ("b.yml", same)]);
     assert!(Arc::ptr_eq(&unchanged, &running.group("same")));
     let after = running.group("g").rules()[1].alerts();
     assert_eq!(after[0].active_at_ms, before[0].active_at_ms);

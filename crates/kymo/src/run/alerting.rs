@@ -1,0 +1,81 @@
+//! Rules, and where their alerts go: what starts, changes and stops together.
+
+use std::sync::Arc;
+
+use anyhow::Context;
+use rules::alertmanagers::Prepared;
+use rules::{AlertSink, Alertmanagers};
+use stdx::clock::Clock;
+use tokio::task::spawn_blocking;
+
+use super::Options;
+use crate::config::Config;
+
+/// What rules need from the rest of the process.
+pub(super) struct Deps {
+    pub(super) engine: Arc<promql::Engine>,
+    pub(super) querier: Arc<dyn storage::Querier>,
+    pub(super) appender: Arc<dyn storage::Appender>,
+    pub(super) discovery: discovery::Shared,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) registry: prometheus::Registry,
+    /// Where people reach this server, unless the command line says.
+    pub(super) url: String,
+}
+
+/// Running rules.
+#[derive(Clone)]
+pub(super) struct Alerting {
+    pub(super) rules: rules::Handle,
+    pub(super) alertmanagers: Alertmanagers,
+    url: Arc<str>,
+}
+
+impl Alerting {
+    pub(super) fn start(options: &Options, config: &Config, deps: Deps) -> anyhow::Result<Self> {
+        let alertmanagers = Alertmanagers::new(&deps.registry, deps.discovery, options.alert_queue)?;
+        let prepared = Self::prepare(config).map_err(anyhow::Error::msg)?;
+        let url = options.external_url.as_deref().unwrap_or(&deps.url).trim_end_matches('/');
+        alertmanagers.reload(prepared);
+        let sink: Arc<dyn AlertSink> = Arc::new(alertmanagers.clone());
+        let deps = rules::Deps {
+            engine: deps.engine,
+            querier: deps.querier,
+            appender: deps.appender,
+            tenant: model::TenantId::anonymous(),
+            clock: deps.clock,
+            registry: deps.registry,
+            sink,
+            timing: options.alert_timing,
+        };
+        let rules = rules::start(&settings(config, url), deps).context("cannot start evaluating rules")?;
+        Ok(Self { rules, alertmanagers, url: Arc::from(url) })
+    }
+
+    /// Makes everything that could fail.
+    pub(super) fn prepare(config: &Config) -> Result<Prepared, String> {
+        Prepared::new(config.alertmanagers.clone()).map_err(|error| format!("alerting: {error}"))
+    }
+
+    pub(super) fn reload(&self, config: &Config, prepared: Prepared) -> Result<(), String> {
+        self.rules.reload(&settings(config, &self.url)).map_err(|error| format!("rule_files: {error}"))?;
+        self.alertmanagers.reload(prepared);
+        Ok(())
+    }
+
+    /// Ends evaluations, then sends what is in the queues.
+    pub(super) async fn stop(&self) {
+        let rules = self.rules.clone();
+        if let Err(error) = spawn_blocking(move || rules.stop()).await {
+            tracing::error!(%error, "stopping the rules panicked");
+        }
+        self.alertmanagers.stop().await;
+    }
+}
+
+/// Settings of the file, completed by what only the process knows.
+fn settings(config: &Config, url: &str) -> rules::Settings {
+    let mut settings = config.rules.clone();
+    Arc::make_mut(&mut settings.defaults.external).url = url.to_owned();
+    settings
+}
