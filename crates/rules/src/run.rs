@@ -330,7 +330,12 @@ impl Shared {
                     let again = self.run(due, now_ms);
                     plan = self.plan.lock();
                     if let Some((at_ms, job)) = again {
+                        let is_first = plan.due.peek().is_none_or(|Reverse(first)| at_ms < first.at_ms);
                         plan.add(at_ms, job);
+                        // Who sleeps until what was first sleeps too long.
+                        if is_first {
+                            self.changed.notify_all();
+                        }
                     }
                 }
                 Some(at_ms) if !plan.has_sleeper => {
