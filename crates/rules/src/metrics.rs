@@ -89,19 +89,13 @@ impl Metrics {
                 "kymo_rule_group_evaluation_lag_seconds",
                 "How much later than due groups are evaluated.",
             )?,
-            alerts_sent: register(
-                registry,
-                IntCounter::new(
-                    "kymo_rule_alerts_sent_total",
-                    "Alerts handed to whoever notifies, repeats included.",
-                )?,
+            alerts_sent: counter(
+                "kymo_rule_alerts_sent_total",
+                "Alerts handed to whoever notifies, repeats included.",
             )?,
-            template_errors: register(
-                registry,
-                IntCounter::new(
-                    "kymo_rule_template_errors_total",
-                    "Labels and annotations that hold an error instead of what their template should yield.",
-                )?,
+            template_errors: counter(
+                "kymo_rule_template_errors_total",
+                "Labels and annotations that hold an error instead of what their template should yield.",
             )?,
             groups: register(registry, IntGauge::new("kymo_rule_groups", "Groups of rules.")?)?,
         })

@@ -1,3 +1,5 @@
+//! Alerts of a rule that is evaluated once a minute.
+
 use super::*;
 
 const MINUTE: i64 = 60_000;

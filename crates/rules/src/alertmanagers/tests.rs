@@ -1,3 +1,5 @@
+//! Alerts on their way to servers of the test.
+
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};

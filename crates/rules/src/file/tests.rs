@@ -1,3 +1,5 @@
+//! Rule files that load, and those that do not, with what is said about them.
+
 use std::path::{Path, PathBuf};
 
 use super::*;
