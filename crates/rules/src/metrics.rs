@@ -37,6 +37,7 @@ impl Metrics {
     pub fn register(registry: &Registry) -> Result<Self, Error> {
         let counters =
             |name: &str, help: &str| register(registry, IntCounterVec::new(Opts::new(name, help), GROUP)?);
+        let counter = |name: &str, help: &str| register(registry, IntCounter::new(name, help)?);
         let numbers =
             |name: &str, help: &str| register(registry, IntGaugeVec::new(Opts::new(name, help), GROUP)?);
         let gauges =
