@@ -5,7 +5,7 @@ use std::sync::Arc;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE;
 
-use crate::library::{Library, Room, Signature, TOO_LARGE, Type};
+use crate::library::{Library, Room, Signature, TOO_DEEP, TOO_LARGE, Type};
 use crate::time::Time;
 use crate::value::{Map, NESTING_MAX, Safe, Value};
 use crate::{escape, format, humanize, json, strings};
@@ -20,6 +20,35 @@ pub struct Alertmanager {
     /// What `now` and `since` go by.
     pub now_ms: i64,
 }
+
+/// All functions.
+#[cfg(test)]
+pub(crate) const FUNCTIONS: &[&str] = &[
+    "toUpper",
+    "toLower",
+    "title",
+    "trimSpace",
+    "safeHtml",
+    "safeUrl",
+    "urlUnescape",
+    "base64encode",
+    "base64decode",
+    "join",
+    "match",
+    "toDate",
+    "mustToDate",
+    "reReplaceAll",
+    "stringSlice",
+    "date",
+    "tz",
+    "now",
+    "since",
+    "humanizeDuration",
+    "toJson",
+    "list",
+    "dict",
+    "append",
+];
 
 impl Library for Alertmanager {
     fn signature(&self, name: &str) -> Option<Signature> {
@@ -80,7 +109,7 @@ impl Library for Alertmanager {
 /// The arguments, if they may be put into another list or map.
 fn nested(args: &[Value]) -> Result<&[Value], String> {
     if args.iter().any(|arg| arg.nesting() >= NESTING_MAX) {
-        return Err(format!("lists and maps nest more than {NESTING_MAX} deep"));
+        return Err(TOO_DEEP.to_owned());
     }
     Ok(args)
 }
@@ -117,7 +146,7 @@ fn decoded(text: &str) -> Result<Value, String> {
 }
 
 fn dict(args: &[Value]) -> Result<Value, String> {
-    if args.len() % 2 != 0 {
+    if !args.len().is_multiple_of(2) {
         return Err("dict requires an even number of arguments".to_owned());
     }
     let mut entries: Vec<(Arc<str>, Value)> = Vec::with_capacity(args.len() / 2);

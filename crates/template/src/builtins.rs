@@ -48,9 +48,9 @@ pub(crate) fn call(name: &str, args: &[Value], room: Room) -> Result<Value, Stri
         "print" | "println" => {
             let mut text = room.text();
             if name == "print" {
-                format::print(&mut text, args)
+                format::print(&mut text, args);
             } else {
-                format::println(&mut text, args)
+                format::println(&mut text, args);
             }
             text.into_value()?
         }

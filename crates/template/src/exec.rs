@@ -430,7 +430,7 @@ impl<'t> Run<'t> {
         };
         self.step(count)?;
         if value.nesting() > crate::value::NESTING_MAX {
-            return self.limit(&format!("lists and maps nest more than {} deep", crate::value::NESTING_MAX));
+            return self.limit(crate::library::TOO_DEEP);
         }
         Ok(())
     }

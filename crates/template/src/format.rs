@@ -12,7 +12,7 @@ pub(crate) use text::{backquote, is_print, quote};
 use crate::text::Text;
 use crate::value::{Map, Object, Value};
 
-/// The widest a value is padded, as in Go.
+/// The largest width or precision that an argument may be, as in Go.
 const WIDTH_MAX: usize = 1_000_000;
 
 /// What stands between `%` and the verb.
@@ -205,9 +205,10 @@ impl Printer<'_> {
 
     fn number(&mut self) -> Option<usize> {
         let end = self.rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(self.rest.len());
-        let number = self.rest[..end].parse::<usize>().ok().filter(|number| *number <= WIDTH_MAX);
+        let digits = &self.rest[..end];
         self.rest = &self.rest[end..];
-        number
+        // More than any text may hold is as good as any other such number.
+        (!digits.is_empty()).then(|| digits.parse().unwrap_or(usize::MAX))
     }
 
     fn extra(&self, out: &mut Text) {
@@ -266,12 +267,12 @@ fn show(out: &mut Text, value: &Value, flags: Flags, verb: char, depth: u32) {
     match value {
         Value::Nil if verb == 'v' || depth > 0 => text::pad(out, "<nil>", flags),
         Value::Bool(value) if matches!(verb, 't' | 'v') => {
-            text::pad(out, if *value { "true" } else { "false" }, flags)
+            text::pad(out, if *value { "true" } else { "false" }, flags);
         }
         Value::Int(value) if integer::knows(verb) => integer::show(out, *value, flags, verb),
         Value::Float(value) if float::knows(verb) => float::show(out, *value, flags, verb),
         Value::String(value) | Value::Safe(_, value) if text::knows(verb) => {
-            text::show(out, value, flags, verb)
+            text::show(out, value, flags, verb);
         }
         Value::Duration(ns) if text::knows(verb) && !flags.source => {
             text::show(out, &crate::time::format_duration(*ns), flags, verb);

@@ -140,9 +140,9 @@ impl Html {
         };
         self.out.push_str(&text[..at]);
         let rest = &text[at..];
-        if rest.starts_with("<!--") {
+        if let Some(comment) = rest.strip_prefix("<!--") {
             self.state = State::Comment;
-            return &rest[4..];
+            return comment;
         }
         let name_at = if rest.starts_with("</") { 2 } else { 1 };
         let name_end = rest[name_at..].find(|c: char| !c.is_ascii_alphanumeric() && c != '-' && c != ':');
@@ -281,7 +281,7 @@ impl Html {
                 let text = content.value(value, plain, safe, self.out.room());
                 match quote {
                     Some(_) if safe == Some(Safe::Html) => {
-                        place::normalise(&mut self.out, &place::without_tags(&text))
+                        place::normalise(&mut self.out, &place::without_tags(&text));
                     }
                     Some(_) => place::escape(&mut self.out, &text),
                     None => place::escape_unquoted(&mut self.out, &text),

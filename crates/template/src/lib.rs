@@ -12,6 +12,8 @@
 
 mod alertmanager;
 mod builtins;
+#[cfg(test)]
+mod docs;
 mod error;
 mod escape;
 mod exec;
@@ -48,4 +50,9 @@ pub use value::{Field, List, Map, Object, Safe, Value, expect_count};
 /// If it is infinite, no number, or longer than `bytes_max`.
 pub fn to_json(value: &Value, bytes_max: usize) -> Result<String, String> {
     json::write(value, bytes_max)
+}
+
+/// Nanoseconds as Go writes a span: `1h2m3.5s`.
+pub fn format_duration(ns: i64) -> String {
+    time::format_duration(ns)
 }

@@ -105,6 +105,9 @@ impl Room {
 /// What a function says that made more than it may.
 pub(crate) const TOO_LARGE: &str = "the text grows beyond the limit for templates";
 
+/// What a function says that would nest lists and maps more than they may.
+pub(crate) const TOO_DEEP: &str = "lists and maps nest too deeply";
+
 impl Text {
     /// The text as a value, if it all fitted.
     pub(crate) fn into_value(self) -> Result<Value, String> {

@@ -69,7 +69,7 @@ pub(crate) fn unquote(text: &str) -> Option<String> {
     // Escapes name bytes (`\xff`), so the whole is UTF-8 only at the end.
     let mut bytes = Vec::with_capacity(rest.len());
     while !rest.is_empty() {
-        let is_byte = rest.starts_with("\\x") || rest.as_bytes().get(..2).is_some_and(|at| octal_escape(at));
+        let is_byte = rest.starts_with("\\x") || rest.as_bytes().get(..2).is_some_and(octal_escape);
         let (code, after) = unescape(rest, '"')?;
         if is_byte {
             bytes.push(u8::try_from(code).ok()?);

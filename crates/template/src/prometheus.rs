@@ -54,6 +54,40 @@ impl fmt::Debug for Prometheus<'_> {
     }
 }
 
+/// All functions but `tmpl`, which no alert can use.
+#[cfg(test)]
+pub(crate) const FUNCTIONS: &[&str] = &[
+    "query",
+    "first",
+    "label",
+    "value",
+    "strvalue",
+    "sortByLabel",
+    "args",
+    "reReplaceAll",
+    "match",
+    "title",
+    "toUpper",
+    "toLower",
+    "safeHtml",
+    "graphLink",
+    "tableLink",
+    "stripPort",
+    "stripDomain",
+    "parseDuration",
+    "urlQueryEscape",
+    "humanize",
+    "humanize1024",
+    "humanizeDuration",
+    "humanizePercentage",
+    "humanizeTimestamp",
+    "toTime",
+    "toDuration",
+    "now",
+    "pathPrefix",
+    "externalURL",
+];
+
 fn signature(name: &str) -> Option<Signature> {
     const TEXT: Signature = Signature::of(&[Type::String]);
     const ANY: Signature = Signature::of(&[Type::Any]);

@@ -125,3 +125,6 @@ impl Templates {
         self.limits
     }
 }
+
+#[cfg(test)]
+mod tests;

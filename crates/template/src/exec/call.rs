@@ -3,7 +3,7 @@
 use super::{Result, Run, Spot};
 use crate::builtins;
 use crate::format;
-use crate::library::{Signature, Type};
+use crate::library::{Signature, TOO_DEEP, TOO_LARGE, Type};
 use crate::tree::{Expr, ExprKind};
 use crate::value::{Safe, Value};
 
@@ -130,12 +130,9 @@ impl<'t> Run<'t> {
             }
             Err(message) => {
                 self.spot = spot;
+                let is_limit = [TOO_LARGE, TOO_DEEP].contains(&message.as_str());
                 let message = format!("error calling {name}: {message}");
-                if message.ends_with(crate::library::TOO_LARGE) {
-                    self.limit(&message)
-                } else {
-                    self.fail(&message)
-                }
+                if is_limit { self.limit(&message) } else { self.fail(&message) }
             }
         }
     }

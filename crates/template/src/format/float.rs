@@ -20,6 +20,10 @@ pub(super) fn show(out: &mut Text, value: f64, flags: Flags, verb: char) {
         };
         return text::pad(out, &format!("{sign}{word}"), Flags { zero: false, ..flags });
     }
+    if flags.precision.is_some_and(|precision| precision > out.room()) {
+        // So many digits do not fit.
+        return out.fill('0', usize::MAX);
+    }
     let sign = integer::sign(value.is_sign_negative(), flags);
     let precision = flags.precision;
     let magnitude = value.abs();

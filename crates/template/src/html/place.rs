@@ -292,7 +292,7 @@ pub(super) fn escape_unquoted(out: &mut Text, text: &str) {
     for c in text.chars() {
         match c {
             '\t' | '\n' | '\x0b' | '\x0c' | '\r' | ' ' | '=' | '`' => {
-                out.push_str(&format!("&#{};", u32::from(c)))
+                out.push_str(&format!("&#{};", u32::from(c)));
             }
             '\0' => out.push_str("&#xfffd;"),
             c => escape_char(out, c),
