@@ -30,6 +30,7 @@ mod recorded;
 mod reload;
 mod remote_read;
 mod remote_write2;
+mod rule_tools;
 mod rules;
 mod search;
 mod snapshots;

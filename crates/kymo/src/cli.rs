@@ -116,7 +116,7 @@ impl Command {
             Self::Agent(arguments) => agent::run(arguments),
             Self::Query(arguments) => query::run(arguments, out, err),
             Self::Check(arguments) => check::run(arguments, out, err),
-            Self::Test(arguments) => test::run(arguments, out),
+            Self::Test(arguments) => test::run(arguments, out, err),
             Self::Tsdb(arguments) => tsdb::run(arguments, out),
             Self::Completions(arguments) => completions::run(arguments, out),
         }

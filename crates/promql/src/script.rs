@@ -7,11 +7,12 @@
 //! answer both ways.
 //!
 //! Map: `command` text to commands · `points` the notation of samples · `load` samples into storage · `classic`
-//! classic histograms as native ones · `check` results against expectations.
+//! classic histograms as native ones · `check` results against expectations · [`input`] the notation of series for others.
 
 mod check;
 mod classic;
 mod command;
+pub mod input;
 mod load;
 mod points;
 

@@ -11,6 +11,7 @@ use crate::config;
 use crate::features::Features;
 
 mod metrics;
+mod rules;
 
 const CONFIG_EXAMPLES: &str = "\
 Examples:
@@ -44,6 +45,9 @@ enum What {
     /// Whether what an exporter answers can be read; it is taken from standard input.
     #[command(after_help = METRICS_EXAMPLES)]
     Metrics,
+    /// Whether rule files load, and what in them is unwise.
+    #[command(after_help = rules::EXAMPLES)]
+    Rules(rules::Arguments),
 }
 
 pub(crate) fn run(arguments: Arguments, out: &mut dyn Write, err: &mut dyn Write) -> anyhow::Result<Outcome> {
@@ -54,6 +58,7 @@ pub(crate) fn run(arguments: Arguments, out: &mut dyn Write, err: &mut dyn Write
             std::io::stdin().lock().read_to_end(&mut text).context("cannot read standard input")?;
             metrics::check(&text, err)
         }
+        What::Rules(arguments) => rules::run(&arguments, out, err),
     }
 }
 

@@ -8,6 +8,9 @@ use clap::{Args, Subcommand};
 
 use crate::cli::Outcome;
 
+mod junit;
+mod rules;
+
 const EXAMPLES: &str = "\
 Examples:
   kymo test promql rates.test
@@ -38,12 +41,21 @@ enum What {
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
     },
+    /// Unit tests of rules, in promtool's format: prints what failed of each file.
+    #[command(after_help = rules::EXAMPLES)]
+    Rules(rules::Arguments),
 }
 
-pub(crate) fn run(arguments: Arguments, out: &mut dyn Write) -> anyhow::Result<Outcome> {
-    let What::Promql { files } = arguments.what;
+pub(crate) fn run(arguments: Arguments, out: &mut dyn Write, err: &mut dyn Write) -> anyhow::Result<Outcome> {
+    match arguments.what {
+        What::Promql { files } => run_scripts(&files, out),
+        What::Rules(arguments) => rules::run(&arguments, out, err),
+    }
+}
+
+fn run_scripts(files: &[PathBuf], out: &mut dyn Write) -> anyhow::Result<Outcome> {
     let (mut passed, mut failed) = (0, 0);
-    for file in &files {
+    for file in files {
         let text =
             std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
         let report = promql::script::run(&text);

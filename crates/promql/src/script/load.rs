@@ -34,28 +34,44 @@ fn start_of(starts: Option<&SeriesPoints>, at: usize, timestamp_ms: i64) -> i64 
 
 fn add(series: &SeriesPoints, starts: Option<&SeriesPoints>, interval_ms: i64, batch: &mut WriteBatch) {
     let number = batch.add_series(series.labels.as_ref());
-    let mut before: Option<FloatHistogram> = None;
+    let mut before = None;
     for (at, point) in series.points.iter().enumerate() {
         let timestamp_ms = at as i64 * interval_ms;
         let start_ms = start_of(starts, at, timestamp_ms);
-        match point {
-            Point::None => {}
-            // A marker ends a series of histograms as a histogram.
-            Point::Float(value) if is_stale(*value) && before.is_some() => {
-                let stale = FloatHistogram { sum: *value, ..FloatHistogram::default() };
-                batch.add_histogram(number, timestamp_ms, stale.clone());
-                before = Some(stale);
+        add_point(point, &mut before, |sample| match sample {
+            Sample::Float(value) => batch.add_float_since(number, timestamp_ms, value, start_ms),
+            Sample::Histogram(histogram) => {
+                batch.add_histogram_since(number, timestamp_ms, histogram, start_ms);
             }
-            Point::Float(value) => {
-                batch.add_float_since(number, timestamp_ms, *value, start_ms);
-                before = None;
-            }
-            Point::Histogram(histogram) => {
-                let mut stored = FloatHistogram::clone(histogram);
-                stored.counter_reset_hint = stored_hint(histogram, before.as_ref());
-                batch.add_histogram_since(number, timestamp_ms, stored, start_ms);
-                before = Some(FloatHistogram::clone(histogram));
-            }
+        });
+    }
+}
+
+/// A point as it is stored.
+pub(super) enum Sample {
+    Float(f64),
+    Histogram(FloatHistogram),
+}
+
+/// Hands on what a point is stored as; `before` is the histogram that the point before it was, if it was one.
+pub(super) fn add_point(point: &Point, before: &mut Option<FloatHistogram>, add: impl FnOnce(Sample)) {
+    match point {
+        Point::None => {}
+        // A marker ends a series of histograms as a histogram.
+        Point::Float(value) if is_stale(*value) && before.is_some() => {
+            let stale = FloatHistogram { sum: *value, ..FloatHistogram::default() };
+            add(Sample::Histogram(stale.clone()));
+            *before = Some(stale);
+        }
+        Point::Float(value) => {
+            add(Sample::Float(*value));
+            *before = None;
+        }
+        Point::Histogram(histogram) => {
+            let mut stored = FloatHistogram::clone(histogram);
+            stored.counter_reset_hint = stored_hint(histogram, before.as_ref());
+            add(Sample::Histogram(stored));
+            *before = Some(FloatHistogram::clone(histogram));
         }
     }
 }

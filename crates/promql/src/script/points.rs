@@ -73,7 +73,7 @@ fn labels_end(line: &str) -> usize {
     line.len()
 }
 
-fn parse_labels(text: &str) -> Result<Labels, String> {
+pub(super) fn parse_labels(text: &str) -> Result<Labels, String> {
     let selector = crate::parser::parse_selector(text).map_err(|errors| {
         errors.first().map_or_else(|| format!("not a series: {text}"), ToString::to_string)
     })?;
@@ -248,7 +248,7 @@ fn parse_histograms<'a>(text: &'a str, points: &mut Vec<Point>) -> Result<&'a st
     Ok(rest[end..].trim_start())
 }
 
-fn take_histogram(text: &str) -> Result<(FloatHistogram, &str), String> {
+pub(super) fn take_histogram(text: &str) -> Result<(FloatHistogram, &str), String> {
     let inner = text.strip_prefix("{{").ok_or_else(|| format!("expected {{{{, got {text:?}"))?;
     let (inner, rest) = inner.split_once("}}").ok_or_else(|| "a histogram without }}".to_owned())?;
     Ok((parse_histogram(inner)?, rest))
