@@ -82,7 +82,7 @@ pub struct Duplicate {
     pub labels: BTreeMap<String, String>,
 }
 
-/// Rules of a file that have a name and labels in common with one before them, as promtool finds them.
+/// Rules of a file that have a name and labels in common with another, each once, as promtool finds them.
 pub fn duplicates(file: &RuleFile) -> Vec<Duplicate> {
     let mut rules: Vec<Duplicate> = Vec::new();
     for group in &file.groups {
@@ -91,7 +91,10 @@ pub fn duplicates(file: &RuleFile) -> Vec<Duplicate> {
         }
     }
     rules.sort_by(|a, b| (&a.name, &a.labels).cmp(&(&b.name, &b.labels)));
-    rules.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| pair[0].clone()).collect()
+    let twice = rules.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| pair[0].clone());
+    let mut duplicates: Vec<Duplicate> = twice.collect();
+    duplicates.dedup();
+    duplicates
 }
 
 fn with_group_labels(group: &GroupSpec, rule: &RuleSpec) -> BTreeMap<String, String> {
@@ -317,7 +320,7 @@ mod tests {
 
     #[test]
     fn rules_of_one_name_and_labels_are_duplicates() {
-        let text = "groups:\n- name: g\n  rules:\n  - {record: a, expr: up}\n  - {record: a, expr: '1', labels: {x: y}}\n- name: h\n  labels: {x: y}\n  rules:\n  - {record: a, expr: '2'}\n";
+        let text = "groups:\n- name: g\n  rules:\n  - {record: a, expr: up}\n  - {record: a, expr: '1', labels: {x: y}}\n- name: h\n  labels: {x: y}\n  rules:\n  - {record: a, expr: '2'}\n  - {record: a, expr: '3'}\n";
         let file = parse(text.as_bytes(), Options::default()).expect("a rule file");
         let labels = BTreeMap::from([("x".to_owned(), "y".to_owned())]);
         assert_eq!(duplicates(&file), [Duplicate { name: "a".to_owned(), labels }]);
