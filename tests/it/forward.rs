@@ -17,13 +17,6 @@ fn send_numbers(to: &Kymo, base_ms: i64, range: std::ops::Range<i64>) {
     }
 }
 
-/// A value of `/metrics`; 0 for a counter that has not begun.
-fn metric(kymo: &Kymo, line: &str) -> f64 {
-    let text = http::get(&format!("{}/metrics", kymo.url())).expect("metrics").text();
-    let found = text.lines().find_map(|found| found.strip_prefix(line)?.trim().parse().ok());
-    found.unwrap_or(0.0)
-}
-
 /// All samples of a series, as (timestamp, value).
 fn samples(kymo: &Kymo, query: &str) -> Vec<(f64, f64)> {
     let found = kymo.instant(query);
@@ -79,7 +72,7 @@ fn a_server_sends_on_what_it_stores_by_either_version() {
         assert_eq!(samples(&receiver, "number[1d]"), samples(&sender, "number[1d]"));
         // The receiver has them before the sender has its answer.
         poll::until("all to be counted as sent", || {
-            match metric(&sender, "kymo_forward_sent_samples_total{receiver=\"there\"}") {
+            match sender.metric("kymo_forward_sent_samples_total{receiver=\"there\"}") {
                 50.0 => Ok(()),
                 sent => Err(format!("{sent} are counted")),
             }
@@ -103,7 +96,7 @@ fn an_agent_keeps_what_it_collects_through_outage_and_crash() {
     receiver.start_again();
     check_arrived(&receiver, 160, 160);
     assert_eq!(
-        metric(&agent, "kymo_forward_dropped_samples_total{reason=\"queue_full\",receiver=\"there\"}"),
+        agent.metric("kymo_forward_dropped_samples_total{reason=\"queue_full\",receiver=\"there\"}"),
         0.0
     );
     let asked = http::get(&format!("{}/api/v1/query?query=up", agent.url())).expect("answered");
@@ -134,10 +127,10 @@ fn beyond_the_queue_exactly_the_oldest_are_missing_and_counted() {
         assert_eq!(answer.status, 204, "{}", answer.text());
     }
     let dropped =
-        || metric(&agent, "kymo_forward_dropped_samples_total{reason=\"queue_full\",receiver=\"there\"}");
+        || agent.metric("kymo_forward_dropped_samples_total{reason=\"queue_full\",receiver=\"there\"}");
     receiver.start_again();
     poll::until("the queue to be empty", || {
-        match metric(&agent, "kymo_forward_queue_samples{receiver=\"there\"}") {
+        match agent.metric("kymo_forward_queue_samples{receiver=\"there\"}") {
             0.0 => Ok(()),
             waiting => Err(format!("{waiting} samples wait")),
         }

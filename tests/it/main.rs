@@ -21,6 +21,7 @@ mod malformed_queries;
 mod native_histograms;
 mod node_exporter;
 mod otlp;
+mod outage;
 mod prometheus;
 mod promtool;
 mod pushes;

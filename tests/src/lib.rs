@@ -2,7 +2,7 @@
 //!
 //! Map: [`server`] the binary under test · [`peer`] node_exporter and Prometheus · [`exporters`] other exporters and what they watch · [`exporter`] one
 //! of this process · [`http`] requests · [`ports`] ports for servers ·
-//! [`poll`] waiting with a deadline instead of sleeping · [`push`] a remote-write client · [`disk`] a small disk ·
+//! [`poll`] waiting with a deadline instead of sleeping · [`push`] a remote-write client · [`gate`] a receiver that is down for a while · [`disk`] a small disk ·
 //! [`docs`] snippets of the documentation · [`internet`] servers of others, played · [`paths`] where things are · [`random`] choices that a seed repeats.
 //! The suites themselves are in `it/`.
 
@@ -10,6 +10,7 @@ pub mod disk;
 pub mod docs;
 pub mod exporter;
 pub mod exporters;
+pub mod gate;
 pub mod http;
 pub mod internet;
 pub mod paths;

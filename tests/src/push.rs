@@ -2,6 +2,8 @@
 //!
 //! Source: Prometheus remote write specification 1.0, `prompb/remote.proto`.
 
+use std::borrow::Cow;
+
 use crate::http::{self, Response};
 
 /// A series to send: its labels, and its samples as (milliseconds, value).
@@ -58,6 +60,74 @@ pub fn write_request(all: &[Series]) -> Vec<u8> {
         bytes(&mut request, 1, &message);
     }
     request
+}
+
+/// The series of a `WriteRequest`, not compressed, with their float samples.
+///
+/// # Panics
+/// If it is none.
+pub fn read_write_request(request: &[u8]) -> Vec<Series> {
+    let mut all = Vec::new();
+    for (_, message) in fields(request).filter(|(field, _)| *field == 1) {
+        let mut series = Series { labels: Vec::new(), samples: Vec::new() };
+        for (field, part) in fields(&message) {
+            let text = |number| {
+                let found = fields(&part).find(|(field, _)| *field == number);
+                String::from_utf8(found.map_or(Vec::new(), |(_, text)| text.to_vec())).expect("UTF-8")
+            };
+            match field {
+                1 => series.labels.push((text(1), text(2))),
+                2 => {
+                    let (mut timestamp_ms, mut value) = (0, 0.0);
+                    for (field, bytes) in fields(&part) {
+                        let mut eight = [0; 8];
+                        eight[..bytes.len()].copy_from_slice(&bytes);
+                        match field {
+                            1 => value = f64::from_le_bytes(eight),
+                            _ => timestamp_ms = i64::from_le_bytes(eight),
+                        }
+                    }
+                    series.samples.push((timestamp_ms, value));
+                }
+                _ => {}
+            }
+        }
+        all.push(series);
+    }
+    all
+}
+
+/// The fields of a message. A number of variable length is handed out as eight bytes.
+fn fields(message: &[u8]) -> impl Iterator<Item = (u64, Cow<'_, [u8]>)> {
+    let mut left = message;
+    std::iter::from_fn(move || {
+        if left.is_empty() {
+            return None;
+        }
+        let tag = read_varint(&mut left);
+        let content = match tag & 7 {
+            0 => Cow::Owned(read_varint(&mut left).to_le_bytes().to_vec()),
+            1 => Cow::Borrowed(left.split_off(..8).expect("eight bytes")),
+            2 => {
+                let len = read_varint(&mut left) as usize;
+                Cow::Borrowed(left.split_off(..len).expect("as long as it says"))
+            }
+            other => panic!("wire type {other}"),
+        };
+        Some((tag >> 3, content))
+    })
+}
+
+fn read_varint(left: &mut &[u8]) -> u64 {
+    let mut value = 0;
+    for shift in (0..64).step_by(7) {
+        let byte = *left.split_off_first().expect("a number that ends");
+        value |= u64::from(byte & 0x7f) << shift;
+        if byte < 0x80 {
+            break;
+        }
+    }
+    value
 }
 
 /// Headers of remote write 1.0.

@@ -178,6 +178,13 @@ impl Kymo {
         self.wait_ready();
     }
 
+    /// The number behind `line` among its own metrics; 0 if there is none.
+    pub fn metric(&self, line: &str) -> f64 {
+        let text = http::get(&format!("{}/metrics", self.url())).expect("metrics").text();
+        let found = text.lines().find_map(|found| found.strip_prefix(line)?.trim().parse().ok());
+        found.unwrap_or(0.0)
+    }
+
     /// The result of an instant query.
     #[track_caller]
     pub fn instant(&self, query: &str) -> Value {
