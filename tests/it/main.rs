@@ -3,6 +3,7 @@
 mod bad_input;
 mod browser;
 mod client_crate;
+mod clouds;
 mod collect;
 mod crash;
 mod deletes;

@@ -129,7 +129,7 @@ impl Gate {
     }
 
     /// Gives a request to the receiver, and says what that answered.
-    fn hand_on(&self, receiver: &str, headers: &[(String, String)], body: &[u8]) -> u16 {
+    fn hand_on(&self, receiver: &str, headers: &Headers, body: &[u8]) -> u16 {
         let headers: Vec<(&str, &str)> =
             headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         let Ok(answer) = http::post(receiver, &headers, body) else { return 503 };
@@ -141,8 +141,11 @@ impl Gate {
     }
 }
 
+/// Names and values.
+type Headers = Vec<(String, String)>;
+
 /// The headers that the next one must see, too, and the body.
-fn read_request(reader: &mut BufReader<TcpStream>) -> Option<(Vec<(String, String)>, Vec<u8>)> {
+fn read_request(reader: &mut BufReader<TcpStream>) -> Option<(Headers, Vec<u8>)> {
     let (mut headers, mut body_bytes) = (Vec::new(), 0);
     loop {
         let mut line = String::new();

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http_client::aws::Environment;
 use model::TenantId;
 use parking_lot::RwLock;
 use stdx::clock::Clock;
@@ -28,6 +29,8 @@ pub struct Deps {
     pub clock: Arc<dyn Clock>,
     /// Where requests are sent from.
     pub runtime: Handle,
+    /// Looks environment variables up: clouds have credentials there.
+    pub environment: Environment,
     /// How it goes.
     pub metrics: Metrics,
     /// How long samples gather before they are written to disk. Who waits for an agent's acknowledgement waits for that.

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use http_client::cloud::Signer;
 use model::Metadata;
 use parking_lot::{Condvar, Mutex};
 use stdx::clock::Clock;
@@ -41,6 +42,7 @@ pub(crate) struct Lane {
 pub(crate) struct Shared {
     pub(crate) settings: Settings,
     pub(crate) client: http_client::Client,
+    pub(crate) signer: Option<Signer>,
     pub(crate) lanes: Vec<Lane>,
     pub(crate) families: Mutex<Families>,
     pub(crate) metrics: Metrics,
@@ -64,12 +66,18 @@ impl Receiver {
     pub(crate) fn start(settings: Settings, deps: &Deps) -> io::Result<Self> {
         let folder = deps.folder.join(settings.folder());
         let client = http_client::Client::new(settings.http.clone()).map_err(io::Error::other)?;
+        let signer = settings
+            .cloud
+            .clone()
+            .map(|cloud| Signer::new(cloud, Arc::clone(&deps.environment), Arc::clone(&deps.clock)));
+        let signer = signer.transpose().map_err(io::Error::other)?;
         let lanes = open_lanes(&settings, deps, &folder)?;
         let waiting: u64 = lanes.iter().map(|lane| lane.queue.lock().samples()).sum();
         tracing::info!(receiver = %settings.name, waiting, "forwarding; {}", settings.summary());
         let shared = Arc::new(Shared {
             pending: Mutex::new(Pending::new(lanes.len())),
             client,
+            signer,
             lanes,
             families: Mutex::default(),
             metrics: deps.metrics.clone(),

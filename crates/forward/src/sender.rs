@@ -17,8 +17,6 @@ use crate::settings::Message;
 
 /// How much of an error answer is shown.
 const ANSWER_SHOWN_MAX: usize = 300;
-/// Families in a request about metadata.
-const FAMILIES_MAX: usize = 500;
 /// Nobody is told to wait longer.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(300);
 
@@ -206,14 +204,9 @@ async fn send(shared: &Shared, body: Vec<u8>) -> Attempt {
         }
     }
     *request.body_mut() = Some(body.into());
-    let result = shared.client.execute(request).await;
-    let code = result
-        .as_ref()
-        .map_or_else(|_| "error".to_owned(), |response| response.status().as_u16().to_string());
-    shared.metrics.requests.with_label_values(&[settings.name.as_str(), &code]).inc();
-    let response = match result {
+    let response = match execute(shared, request).await {
         Ok(response) => response,
-        Err(error) => return Attempt::Failed { why: error.to_string(), not_before: None },
+        Err(why) => return Attempt::Failed { why, not_before: None },
     };
     let status = response.status();
     if status.is_success() {
@@ -227,6 +220,32 @@ async fn send(shared: &Shared, body: Vec<u8>) -> Attempt {
         500..=599 => Attempt::Failed { why, not_before },
         _ => Attempt::Refused(why),
     }
+}
+
+/// Sends a request once; as a cloud's, again with fresh credentials if those that were kept are refused.
+async fn execute(shared: &Shared, request: Request) -> Result<reqwest::Response, String> {
+    let Some(signer) = &shared.signer else { return execute_once(shared, request).await };
+    let again = request.try_clone();
+    let mut request = request;
+    signer.authorize(&mut request).await.map_err(|error| error.to_string())?;
+    let response = execute_once(shared, request).await?;
+    match again.filter(|_| matches!(response.status().as_u16(), 401 | 403)) {
+        Some(mut again) => {
+            signer.forget().await;
+            signer.authorize(&mut again).await.map_err(|error| error.to_string())?;
+            execute_once(shared, again).await
+        }
+        None => Ok(response),
+    }
+}
+
+async fn execute_once(shared: &Shared, request: Request) -> Result<reqwest::Response, String> {
+    let result = shared.client.execute(request).await;
+    let code = result
+        .as_ref()
+        .map_or_else(|_| "error".to_owned(), |response| response.status().as_u16().to_string());
+    shared.metrics.requests.with_label_values(&[shared.settings.name.as_str(), &code]).inc();
+    result.map_err(|error| error.to_string())
 }
 
 /// Seconds of `Retry-After`.
@@ -251,7 +270,7 @@ pub(crate) async fn run_metadata(shared: Arc<Shared>) {
         if shared.stop.is_cancelled() {
             return;
         }
-        for body in request::metadata(&shared.families(), FAMILIES_MAX) {
+        for body in request::metadata(&shared.families(), settings.metadata_families_max) {
             // What fails is said again with the next round.
             if let Attempt::Refused(why) | Attempt::Failed { why, .. } = send(&shared, body).await {
                 tracing::debug!(receiver = %settings.name, "metadata was not delivered: {why}");

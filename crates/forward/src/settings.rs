@@ -16,6 +16,8 @@ pub struct Settings {
     pub url: Url,
     /// How to reach it.
     pub http: http_client::Settings,
+    /// The cloud that authorises requests, if one does.
+    pub cloud: Option<http_client::cloud::Settings>,
     /// Headers of every request.
     pub headers: Vec<(String, String)>,
     /// How long a request may take.
@@ -32,6 +34,8 @@ pub struct Settings {
     pub send_native_histograms: bool,
     /// How often metadata is sent by remote write 1.0; 2.0 has it beside the samples.
     pub metadata_interval_ms: Option<u64>,
+    /// Families in a request about metadata, at most.
+    pub metadata_families_max: usize,
     /// Requests at a time.
     pub lanes: usize,
     /// Samples in a request, at most (a single batch of a queue may hold more).

@@ -162,7 +162,7 @@ impl Client {
     }
 
     /// Adds credentials and headers, sends, and follows redirects if the settings say so. What the settings add goes
-    /// to the host that was asked and to no other, nor from https to http.
+    /// to the host that was asked and to no other, nor from https to http; nor does an `Authorization` of the request.
     ///
     /// # Errors
     /// If a secret cannot be had, or the peer does not answer. Any HTTP status is an answer.
@@ -172,6 +172,10 @@ impl Client {
             let again = if self.settings.follow_redirects { request.try_clone() } else { None };
             if is_trusted(&asked, request.url()) {
                 self.add_headers(&mut request).await?;
+            } else {
+                for secret in [reqwest::header::AUTHORIZATION.as_str(), "x-amz-security-token"] {
+                    request.headers_mut().remove(secret);
+                }
             }
             let response = self.transport.current().execute(request).await?;
             let next = again.and_then(|again| redirected(again, &response));

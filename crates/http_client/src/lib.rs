@@ -4,7 +4,7 @@
 //! Map: [`settings`] what a configuration file says, its checks included · [`client`] the client ·
 //! `credentials` what goes into the `Authorization` header, read anew from its file for each request ·
 //! `oauth2` tokens, fetched and kept until they expire · `tls` certificates and versions · [`aws`] credentials of AWS,
-//! and requests signed with them.
+//! and requests signed with them · [`cloud`] requests authorised as a cloud wants it · [`jwt`] signed tokens.
 //!
 //! Secrets and certificates in files may be replaced while the client runs: secrets count from the next request on,
 //! certificates within a second. Deliberately absent: HTTP/2 (targets speak 1.1 well, and it would
@@ -12,6 +12,8 @@
 
 pub mod aws;
 pub mod client;
+pub mod cloud;
+pub mod jwt;
 pub mod settings;
 
 mod credentials;

@@ -263,13 +263,6 @@ fn unheeded<'a>(file: &File, jobs: impl Iterator<Item = &'a Job>) -> Vec<String>
     warn(!file.remote_read.is_empty(), "remote_read: other servers are not asked yet");
     warn(file.tracing.is_some(), "tracing: traces are not sent yet");
     warnings.extend(file.alerting.unheeded());
-    for (at, write) in file.remote_write.iter().enumerate() {
-        if let Some(key) = write.unknown_credential() {
-            warnings.push(format!(
-                "remote_write[{at}]: {key} is not supported yet; nothing is sent to this receiver"
-            ));
-        }
-    }
     for job in jobs {
         for key in &job.discovery.unsupported {
             warnings.push(format!(

@@ -173,6 +173,11 @@ impl Provider {
         }
     }
 
+    /// Those that were used are refused: the next request looks for others.
+    pub async fn forget(&self) {
+        self.newest.lock().await.take();
+    }
+
     /// The region that requests go to.
     ///
     /// # Errors

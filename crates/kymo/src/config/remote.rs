@@ -3,13 +3,12 @@
 use std::collections::BTreeMap;
 
 use forward::Message;
-use http_client::InvalidSettings;
+use http_client::{InvalidSettings, cloud};
 use model::relabel::Rule;
 use model::size::parse_size_bytes;
 use model::time::DurationMs;
 use model::{Labels, TenantId};
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 use url::Url;
 
 /// The bound of a queue on disk, unless `queue_config.max_disk_size` says.
@@ -35,11 +34,21 @@ pub(super) struct RemoteWrite {
     protobuf_message: ProtobufMessage,
     queue_config: Queue,
     metadata_config: Metadata,
-    sigv4: Option<IgnoredAny>,
-    azuread: Option<IgnoredAny>,
-    google_iam: Option<IgnoredAny>,
+    sigv4: Option<SigV4>,
+    azuread: Option<cloud::azure::Settings>,
+    google_iam: Option<cloud::google::Settings>,
     #[serde(rename = "*")]
     http: http_client::Settings,
+}
+
+/// Requests signed for a service of AWS.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct SigV4 {
+    /// Empty: `aps`, Amazon's Prometheus.
+    service_name: String,
+    #[serde(rename = "*")]
+    aws: http_client::aws::Settings,
 }
 
 #[derive(Debug, Default, Clone, Copy, Deserialize)]
@@ -89,13 +98,12 @@ impl Default for Queue {
 struct Metadata {
     send: bool,
     send_interval: DurationMs,
-    #[serde(rename = "max_samples_per_send")]
-    _max_samples_per_send: i64,
+    max_samples_per_send: i64,
 }
 
 impl Default for Metadata {
     fn default() -> Self {
-        Self { send: true, send_interval: DurationMs(60_000), _max_samples_per_send: 2_000 }
+        Self { send: true, send_interval: DurationMs(60_000), max_samples_per_send: 2_000 }
     }
 }
 
@@ -140,6 +148,12 @@ impl RemoteWrite {
         }
         self.http.check()?;
         self.check_one_credential()?;
+        if let Some(sigv4) = &self.sigv4 {
+            sigv4.aws.check().map_err(|error| error.within("sigv4"))?;
+        }
+        if let Some(azuread) = &self.azuread {
+            azuread.check().map_err(|error| error.within("azuread"))?;
+        }
         self.queue_config.check().map_err(|e| e.within("queue_config"))
     }
 
@@ -170,11 +184,14 @@ impl RemoteWrite {
 }
 
 impl RemoteWrite {
-    /// A credential that Kymo cannot give: then nothing is sent.
-    pub(super) fn unknown_credential(&self) -> Option<&'static str> {
-        [("sigv4", &self.sigv4), ("azuread", &self.azuread), ("google_iam", &self.google_iam)]
-            .into_iter()
-            .find_map(|(name, used)| used.is_some().then_some(name))
+    /// The cloud that authorises requests.
+    fn cloud(&self) -> Option<cloud::Settings> {
+        if let Some(sigv4) = &self.sigv4 {
+            let service = if sigv4.service_name.is_empty() { "aps" } else { &sigv4.service_name };
+            return Some(cloud::Settings::Aws { settings: sigv4.aws.clone(), service: service.to_owned() });
+        }
+        let azure = self.azuread.clone().map(cloud::Settings::Azure);
+        azure.or_else(|| self.google_iam.clone().map(cloud::Settings::Google))
     }
 
     /// Everything decided. `name` is what the receiver is called if the file does not say.
@@ -194,6 +211,7 @@ impl RemoteWrite {
             },
             url: Url::parse(&self.url).ok()?,
             http: self.http.clone(),
+            cloud: self.cloud(),
             headers: self.headers.clone().into_iter().collect(),
             timeout_ms: ms(self.remote_timeout, 30_000),
             relabel: self.write_relabel_configs.clone(),
@@ -208,6 +226,7 @@ impl RemoteWrite {
                 .metadata_config
                 .send
                 .then(|| ms(self.metadata_config.send_interval, 60_000)),
+            metadata_families_max: positive(self.metadata_config.max_samples_per_send),
             lanes: positive(queue.max_shards).min(LANES_MAX),
             samples_max: positive(queue.max_samples_per_send),
             deadline_ms: ms(queue.batch_send_deadline, 5_000),
@@ -300,7 +319,7 @@ pub(super) fn check_headers(
 /// The receivers, each under a name of its own.
 pub(super) fn receivers(writes: &[RemoteWrite], external_labels: &Labels) -> Vec<forward::Settings> {
     let mut receivers: Vec<forward::Settings> = Vec::new();
-    for write in writes.iter().filter(|write| write.unknown_credential().is_none()) {
+    for write in writes {
         let host =
             Url::parse(&write.url).ok().and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_default();
         // By the address, so that the queue is found again; the same address twice is told apart by a number.

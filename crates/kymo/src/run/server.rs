@@ -208,6 +208,7 @@ impl Server {
             folder: self.options.data.join("forward"),
             clock: Arc::clone(&self.clock),
             runtime: self.runtime.clone(),
+            environment: Arc::new(|name: &str| std::env::var(name).ok()),
             metrics: forward::metrics::Metrics::register(&self.registry)?,
             linger: match self.options.role {
                 // Storage has acknowledged already.

@@ -132,7 +132,6 @@ fn what_will_not_happen_is_said() {
         config.warnings,
         [
             "alerting.alertmanagers[0]: sigv4 is not supported yet; nothing is sent there",
-            "remote_write[1]: sigv4 is not supported yet; nothing is sent to this receiver",
             "scrape job \"pods\": oci_sd_configs is not supported yet; its targets are missing",
         ]
     );
