@@ -19,6 +19,7 @@ mod forward;
 mod governance;
 mod import;
 mod malformed_queries;
+mod native_export;
 mod native_histograms;
 mod node_exporter;
 mod otlp;

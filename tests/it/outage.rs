@@ -156,14 +156,20 @@ type Samples = Vec<(i64, u64)>;
 
 /// What came through, by target and part. No sample came before an older one of its series, but for repeats, which are counted.
 fn arrived(gate: &Gate) -> (BTreeMap<(String, u64), Samples>, usize) {
-    let mut all: BTreeMap<(String, u64), (Samples, BTreeSet<(i64, u64)>, usize)> = BTreeMap::new();
+    #[derive(Default)]
+    struct Arrived {
+        samples: Samples,
+        known: BTreeSet<(i64, u64)>,
+        repeats: usize,
+    }
+    let mut all: BTreeMap<(String, u64), Arrived> = BTreeMap::new();
     for series in gate.taken() {
         let label = |name: &str| {
             let found = series.labels.iter().find(|(label, _)| label == name);
             found.map(|(_, value)| value.clone()).expect("a label")
         };
         let part = label("part").parse().expect("a number");
-        let (samples, known, repeats) = all.entry((label("instance"), part)).or_default();
+        let Arrived { samples, known, repeats } = all.entry((label("instance"), part)).or_default();
         for (timestamp_ms, value) in &series.samples {
             let sample = (*timestamp_ms, value.to_bits());
             if known.insert(sample) {
@@ -175,8 +181,8 @@ fn arrived(gate: &Gate) -> (BTreeMap<(String, u64), Samples>, usize) {
             }
         }
     }
-    let repeats = all.values().map(|(.., repeats)| *repeats).max().unwrap_or(0);
-    (all.into_iter().map(|(key, (samples, ..))| (key, samples)).collect(), repeats)
+    let repeats = all.values().map(|arrived| arrived.repeats).max().unwrap_or(0);
+    (all.into_iter().map(|(key, arrived)| (key, arrived.samples)).collect(), repeats)
 }
 
 fn is_marker(bits: u64) -> bool {

@@ -285,3 +285,31 @@ fn what_the_documentation_shows_works() {
         check(kymo, query, want.unwrap_or(now_s as f64));
     }
 }
+
+#[test]
+fn datagrams_that_the_kernel_drops_are_counted() {
+    let port = free_port();
+    let mut kymo = Kymo::start_configured(&format!(
+        "push: {{statsd: {{listen_udp: '127.0.0.1:{port}', udp_buffer: 8KiB, flush_interval: 100ms}}}}\n"
+    ));
+    let client = std::net::UdpSocket::bind("127.0.0.1:0").expect("an address");
+    let count = 5_000;
+    // While it stands still, nobody reads.
+    kymo.process().signal(rustix::process::Signal::STOP);
+    for _ in 0..count {
+        client.send_to(b"burst:1|c", ("127.0.0.1", port)).expect("sent");
+    }
+    kymo.process().signal(rustix::process::Signal::CONT);
+    let lost_line = "kymo_push_samples_dropped_total{protocol=\"statsd\",reason=\"kernel_buffer_full\"}";
+    poll::until("every datagram to be read, or counted as lost", || {
+        let lost = kymo.metric(lost_line);
+        let read = http::single_value(&kymo.url(), "burst").unwrap_or(0.0);
+        if lost > 0.0 && read + lost == f64::from(count) {
+            Ok(())
+        } else {
+            Err(format!("{read} read, {lost} lost"))
+        }
+    });
+    let sources = http::get(&format!("{}/api/v1/status/push_sources", kymo.url())).expect("answered").text();
+    assert!(sources.contains("kernel buffer full"), "{sources}");
+}

@@ -66,7 +66,7 @@ pub(crate) async fn read_body_with(
 const DISCARDED_BYTES_MAX: usize = 4 << 20;
 
 /// Reads what a client is still sending: if the connection were closed on it, it would see a broken pipe instead of the answer.
-async fn discard(mut body: Body, settings: &Settings) {
+pub(crate) async fn discard(mut body: Body, settings: &Settings) {
     let end = Instant::now() + settings.stall_timeout;
     let mut bytes = 0;
     while bytes < DISCARDED_BYTES_MAX {

@@ -108,6 +108,15 @@ impl ApiError {
         }
     }
 
+    /// The same failure in other words.
+    pub(crate) fn with_message(self, message: String) -> Self {
+        match self {
+            Self::Typed(error_type, _) => Self::Typed(error_type, message),
+            Self::Later(_, seconds) => Self::Later(message, seconds),
+            Self::NotReady => Self::NotReady,
+        }
+    }
+
     /// As plain text, as endpoints outside the API's envelope answer.
     pub(crate) fn into_text(self) -> Response {
         if self == Self::NotReady {

@@ -1,4 +1,4 @@
-//! `/api/v1/export` and `/api/v1/export/csv`: all samples of some series, in forms that `/api/v1/import…` takes, here and in VictoriaMetrics.
+//! `/api/v1/export`, `/export/csv` and `/export/native`: all samples of some series, in forms that `/api/v1/import…` takes; the first two in VictoriaMetrics, too.
 //!
 //! The answer is made while it is sent, series by series, so that neither its length nor a slow client takes memory. If something fails on the way,
 //! the connection breaks off, so that nobody takes what there is for all there is.
@@ -11,14 +11,15 @@ use bytes::Bytes;
 use http::header;
 use jiff::Timestamp;
 use model::number::FloatFormat;
-use model::{Labels, METRIC_NAME, Matcher, TenantId, is_stale};
+use model::{Labels, METRIC_NAME, Matcher, TenantId, UNKNOWN_START_MS, is_stale};
 use stdx::cancel::Cancel;
-use storage::{QueryContext, SelectHints, SelectRequest, SeriesSamples};
+use storage::{QueryContext, SelectHints, SelectRequest, SeriesSamples, StartColumn};
 use tokio::sync::mpsc;
 use wire::json_lines::histogram;
 
 use crate::error::{ApiError, ErrorType};
 use crate::json::{write_int, write_labels, write_number};
+use crate::native_export::Everything;
 use crate::params::{MAX_TIME_MS, MIN_TIME_MS, Params};
 use crate::remote_read::body_of;
 use crate::state::State;
@@ -67,8 +68,17 @@ pub(crate) async fn csv(
     answer(&state, tenant, &params, Form::Csv(columns), "text/csv; charset=utf-8").await
 }
 
+pub(crate) async fn native(
+    Extract(state): Extract<Arc<State>>,
+    Tenant(tenant): Tenant,
+    params: Params,
+) -> Result<Response, ApiError> {
+    answer(&state, tenant, &params, Form::Native, wire::native::CONTENT_TYPE).await
+}
+
 /// How samples are written.
 enum Form {
+    Native,
     Lines { line_samples: usize },
     Csv(Vec<Column>),
 }
@@ -166,6 +176,7 @@ impl Export {
     /// Sends everything, or until nobody takes it any more.
     fn stream(&self, pieces: &mpsc::Sender<Result<Bytes, String>>) -> Result<(), String> {
         let (mut samples, mut out) = (SeriesSamples::default(), Vec::new());
+        let mut everything = matches!(self.form, Form::Native).then(Everything::new);
         for number in 0..self.matcher_sets.len() {
             let set = self.select(number).map_err(|error| error.message().to_owned())?;
             for at in 0..set.len() {
@@ -177,6 +188,13 @@ impl Export {
                 }
                 set.read(at, &mut samples).map_err(|error| error.to_string())?;
                 match &self.form {
+                    Form::Native => {
+                        let everything = everything.get_or_insert_with(Everything::new);
+                        everything.add(labels, &samples);
+                        if everything.ready_bytes() >= PIECE_BYTES {
+                            out = everything.take();
+                        }
+                    }
                     Form::Lines { line_samples } => write_lines(&mut out, labels, &samples, *line_samples),
                     Form::Csv(columns) => write_rows(&mut out, labels, &samples, columns),
                 }
@@ -184,6 +202,13 @@ impl Export {
                     return Ok(());
                 }
             }
+        }
+        if let Some(everything) = everything {
+            let backends = self.state.backends().map_err(|error| error.message().to_owned())?;
+            let range_ms = (self.start_ms, self.end_ms);
+            out = everything
+                .finish(&*backends.querier, &self.tenant, &self.matcher_sets, range_ms)
+                .map_err(|error| error.to_string())?;
         }
         send(pieces, &mut out);
         Ok(())
@@ -215,22 +240,36 @@ fn begin_line(out: &mut Vec<u8>, labels: &Labels) {
 
 fn write_lines(out: &mut Vec<u8>, labels: &Labels, samples: &SeriesSamples, line_samples: usize) {
     let floats = &samples.floats;
-    for (times, values) in floats.timestamps_ms.chunks(line_samples).zip(floats.values.chunks(line_samples)) {
+    let pairs = floats.timestamps_ms.chunks(line_samples).zip(floats.values.chunks(line_samples));
+    for (number, (times, values)) in pairs.enumerate() {
         begin_line(out, labels);
         write_list(out, "values", values, |out, value| write_json_value(out, *value));
         write_list(out, "timestamps", times, |out, time| write_int(out, *time));
+        write_starts(out, "startTimestamps", &floats.starts, number * line_samples, times.len());
         out.extend_from_slice(b"}\n");
     }
     let histograms = &samples.histograms;
     let pairs = histograms.timestamps_ms.chunks(line_samples).zip(histograms.values.chunks(line_samples));
-    for (times, values) in pairs {
+    for (number, (times, values)) in pairs.enumerate() {
         begin_line(out, labels);
         write_list(out, "histogramTimestamps", times, |out, time| write_int(out, *time));
         write_list(out, "histograms", values, |out, value| {
             out.extend_from_slice(histogram::write(value).to_string().as_bytes());
         });
+        let from = number * line_samples;
+        write_starts(out, "histogramStartTimestamps", &histograms.starts, from, times.len());
         out.extend_from_slice(b"}\n");
     }
+}
+
+/// When the samples from a place on began to count, 0 for those of which nobody knows; nothing where nobody knows of any.
+fn write_starts(out: &mut Vec<u8>, key: &str, starts: &StartColumn, from: usize, count: usize) {
+    let known = starts.slice(from, from + count);
+    if known.iter().all(|start_ms| *start_ms == UNKNOWN_START_MS) {
+        return;
+    }
+    let all: Vec<i64> = (from..from + count).map(|at| starts.get(at)).collect();
+    write_list(out, key, &all, |out, start_ms| write_int(out, *start_ms));
 }
 
 /// A number where JSON has one that every reader takes for the same; a text for the others.
@@ -329,7 +368,7 @@ mod tests {
         let (mut bits, mut seen) = (Vec::new(), Vec::new());
         wire::json_lines::read(&out, |_, line| {
             let line = line.expect("sound");
-            bits.extend(line.samples().map(|(_, value)| value.to_bits()));
+            bits.extend(line.samples().map(|(_, value, _)| value.to_bits()));
             seen = line.labels().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
             true
         });

@@ -8,7 +8,7 @@
 //! `respond`, `json`, `histogram`, `error` what goes out · `query`, `query_result`, `plan`, `parse_query`, `series`,
 //! `metadata`, `targets`, `status`, `governance`, `storage_admin` the endpoints of `/api/v1` · `push` the intake that every
 //! protocol of pushed samples goes through, `write` remote write, `listeners` sockets that are not HTTP · `federate` ·
-//! `remote_read` · `export` everything of some series · `search` names for completion · `features` · `admin` health, metrics, reload · `ui` the
+//! `remote_read` · `export` everything of some series, [`native_export`] in Kymo's own form · `search` names for completion · `features` · `admin` health, metrics, reload · `ui` the
 //! embedded web UI · `state`, `metrics` what all share.
 //!
 //! Invariants: the server listens before storage is open and answers 503 until it is; no request is answered
@@ -17,6 +17,7 @@
 //! keys), the Alertmanager API (it comes with `notifier`).
 
 pub mod deps;
+pub mod native_export;
 pub mod server;
 pub mod settings;
 

@@ -1,13 +1,15 @@
 //! Listeners of protocols that are not HTTP: Graphite and OpenTSDB lines, StatsD, Zabbix' senders.
 //!
-//! Map: here they are bound and stopped · `lines` what a line becomes · `tcp`, `datagrams` the sockets · `statsd` aggregation ·
+//! Map: here they are bound and stopped · `lines` what a line becomes · `tcp`, `datagrams` the sockets · `kernel` what the system throws
+//! away before anybody reads it · `statsd` aggregation ·
 //! `zabbix` requests and answers in frames.
 //!
 //! Invariants: a socket is read without ever waiting for storage. Lines gather in batches; between them and storage is a short queue, a protocol
-//! each. When it is full, TCP is read no further (the client's own buffer fills), and datagrams are dropped and counted. No client can hold a
+//! each. When it is full, what comes is dropped and counted, over TCP after a second in which there was no room. No client can hold a
 //! connection without sending, or memory without bound. Off unless configured.
 
 mod datagrams;
+mod kernel;
 mod lines;
 mod statsd;
 mod tcp;
@@ -23,7 +25,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::push::{LineSettings, Noticed, Protocol, Source, begin_store};
+use crate::push::{LineSettings, Noticed, Protocol, Refusals, Seen, Source, begin_store};
 use crate::server::StartError;
 use crate::state::State;
 use datagrams::Datagrams;
@@ -119,6 +121,14 @@ impl Common {
         if let Some(address) = &settings.listen_udp {
             let socket =
                 UdpSocket::bind(address).await.map_err(|e| listen_error(protocol, address.clone(), e))?;
+            kernel::widen(&socket, protocol, settings.udp_buffer_bytes);
+            let endpoint = self.endpoint(protocol, settings, lines, queue);
+            match kernel::Drops::of(&socket) {
+                Ok(drops) => self.spawn(kernel::watch(drops, endpoint, self.stop.clone())),
+                Err(error) => {
+                    tracing::warn!(%error, %protocol, "datagrams that the system drops are not counted")
+                }
+            }
             self.spawn_datagrams(socket, protocol, settings, lines, queue);
         }
         Ok(())
@@ -177,9 +187,14 @@ impl Endpoint {
         self.state.intake.budget(self.source.protocol)
     }
 
-    /// Counts what was thrown away.
-    fn drop_counted(&self, reason: &'static str, items: usize) {
-        self.state.metrics.push.count_dropped(self.source.protocol, reason, items);
+    /// Counts what was thrown away, in metrics and with its source.
+    fn dropped(&self, reason: &'static str, items: usize) {
+        let state = &self.state;
+        state.metrics.push.count_dropped(self.source.protocol, reason, items);
+        let mut refusals = Refusals::default();
+        refusals.add(reason, items, || format!("{items} items were dropped: {}", reason.replace('_', " ")));
+        let seen = Seen::of(0, 0, &refusals, None);
+        state.intake.sources.record(self.source.clone(), &seen, state.deps.clock.now_ms());
     }
 }
 

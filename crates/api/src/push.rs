@@ -3,7 +3,7 @@
 //! Map: [`receive`] a request from its head to "durable" · [`store`] a batch that did not come by HTTP · `protocol` their names ·
 //! `decoding` Content-Encoding, bounded · `filling` what a handler fills, and how it gets into storage · `refusals` what was not
 //! written, each item named · `sources` who pushes, for people · `labels` of a series · here the lanes. Protocols over HTTP: `influx`, `import` (JSON, JSON lines, CSV, exposition
-//! text, Graphite), `opentsdb`, `datadog`, `pushgateway`, `otlp` OpenTelemetry; remote write is in `write`; sockets are in `listeners`.
+//! text, Graphite), `opentsdb`, `datadog`, `pushgateway`, `otlp` OpenTelemetry, `native` Kymo's own export; remote write is in `write`; sockets are in `listeners`.
 //!
 //! Each protocol has a lane: slots and a share of memory of its own, so that a flood on one does not starve another. What
 //! finds no slot is answered 429 at once. Larger bodies are decoded on a blocking thread. Nothing is answered
@@ -17,6 +17,7 @@ mod filling;
 pub(crate) mod import;
 pub(crate) mod influx;
 mod labels;
+pub(crate) mod native;
 pub(crate) mod opentsdb;
 pub(crate) mod otlp;
 mod protocol;

@@ -110,8 +110,10 @@ fn api(state: &Arc<State>) -> Router<Arc<State>> {
         .route("/import/csv", post(import::csv))
         .route("/import/prometheus", post_or_put(import::prometheus))
         .route("/import/graphite", post(import::graphite))
+        .route("/import/native", post(push::native::import))
         .route("/export", get_or_post(export::json_lines))
         .route("/export/csv", get_or_post(export::csv))
+        .route("/export/native", get_or_post(export::native))
         .route("/read", post(remote_read::read))
         .route("/search/metric_names", get_or_post(search::metric_names))
         .route("/search/label_names", get_or_post(search::label_names))
@@ -199,9 +201,9 @@ async fn observe(Extract(state): Extract<Arc<State>>, request: Request, next: Ne
     let handler = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str).map(str::to_owned);
     let handler = handler.filter(|path| !path.contains("{*")).unwrap_or_else(|| "other".to_owned());
     let mut counted = Counted { started: state.deps.clock.monotonic(), state, handler, status: None };
-    // Deletes and compactions take as long as the data is large.
-    let is_admin = counted.handler.starts_with(ADMIN_PATH);
-    let timeout = if is_admin { ADMIN_TIMEOUT } else { counted.state.settings.request_timeout };
+    // Deletes, compactions and bulk imports take as long as the data is large.
+    let is_large = counted.handler.starts_with(ADMIN_PATH) || counted.handler.ends_with("/import/native");
+    let timeout = if is_large { ADMIN_TIMEOUT } else { counted.state.settings.request_timeout };
     let limited = tokio::time::timeout(timeout, next.run(request));
     let response = match AssertUnwindSafe(limited).catch_unwind().await {
         Ok(Ok(response)) => response,

@@ -9,7 +9,7 @@
 //! vmagent may ask whether its own compression is understood (`?get_vm_proto_version=1`): zstd instead of snappy
 //! around the same message, which takes less of the network.
 
-mod fill;
+pub(crate) mod fill;
 
 use std::sync::Arc;
 

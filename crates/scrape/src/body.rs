@@ -1,7 +1,7 @@
 //! The answer of a target: bounded, decompressed while it arrives, in a buffer that is used again.
 //!
 //! Bounds: one answer by `body_size_limit` (or [`BODY_BYTES_MAX`]), all answers under way together by the memory
-//! budget that scraping was given. A compressed answer is stopped where its content exceeds the limit, however
+//! budget that scraping was given, and so is what becomes of them. A compressed answer is stopped where its content exceeds the limit, however
 //! small it came, and counts as too large if it comes much larger than its content may be.
 
 use std::io::{self, Write};
@@ -36,6 +36,11 @@ impl Buffers {
     /// Buffers that together hold no more than `budget`.
     pub(crate) fn new(budget: Arc<Budget>) -> Arc<Self> {
         Arc::new(Self { free: Mutex::default(), budget })
+    }
+
+    /// Memory for what an answer becomes; none yet.
+    pub(crate) fn reserve_none(&self) -> Reservation {
+        self.budget.reserve_none()
     }
 
     /// An empty answer.

@@ -7,6 +7,7 @@ use hashbrown::HashMap;
 use model::{Labels, LabelsBuilder, TenantId};
 use parking_lot::{Mutex, RwLock};
 use stdx::clock::Clock;
+use stdx::memory::Reservation;
 use storage::{Appender, WriteBatch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -48,12 +49,15 @@ pub(crate) struct Scratch {
     pub(crate) other: LabelsBuilder,
     /// For each series of the batch, where it is in the target's cache.
     pub(crate) cached_at: Vec<SeriesAt>,
+    /// Memory of what is in the batch.
+    pub(crate) held: Option<Reservation>,
 }
 
 impl Scratch {
     pub(crate) fn clear(&mut self) {
         self.batch.clear();
         self.cached_at.clear();
+        self.held = None;
     }
 }
 

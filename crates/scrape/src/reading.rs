@@ -21,6 +21,12 @@ const AHEAD_MS_MAX: i64 = 10 * 60_000;
 const EXEMPLAR_CHARS_MAX: usize = 128;
 /// A series with more has more labels than anybody stores, and sorting them would take its time.
 const LABELS_MAX: usize = 2_048;
+/// Memory is taken from the budget in such steps.
+const MEMORY_STEP_BYTES: u64 = 64 << 10;
+/// What a sample takes in the batch: its place, its series', and where that is in the cache.
+const SAMPLE_BYTES: usize = 64;
+/// What an exemplar takes: a few labels.
+const EXEMPLAR_BYTES: usize = 256;
 /// In [`Scratch::cached_at`]: not a scraped series.
 pub(crate) const NOT_CACHED: SeriesAt = SeriesAt::MAX;
 
@@ -46,6 +52,8 @@ pub(crate) struct Reading<'a, 's> {
     family: Option<Family<'a>>,
     /// Says nothing unless the job wants type and unit as labels.
     described: Described<'a>,
+    /// Bytes in the batch that were not taken from the budget yet.
+    owed_bytes: u64,
 }
 
 impl<'a, 's> Reading<'a, 's> {
@@ -69,7 +77,21 @@ impl<'a, 's> Reading<'a, 's> {
             limit_error: None,
             family: None,
             described: Described::default(),
+            owed_bytes: 0,
         }
+    }
+
+    /// Takes memory from the budget before it is used, in steps: an answer may become far larger than it came.
+    fn take_memory(&mut self, bytes: usize) -> Result<(), ScrapeError> {
+        self.owed_bytes += bytes as u64;
+        if self.owed_bytes < MEMORY_STEP_BYTES {
+            return Ok(());
+        }
+        let env = self.scrape.env;
+        let held = self.scratch.held.get_or_insert_with(|| env.buffers.reserve_none());
+        held.grow(self.owed_bytes)?;
+        self.owed_bytes = 0;
+        Ok(())
     }
 
     /// `start_ms` is when the counter of a series began.
@@ -128,6 +150,7 @@ impl<'a, 's> Reading<'a, 's> {
         let pack = |labels: &mut LabelsBuilder| series.pack_labels(labels);
         let Some(admitted) = self.admit(&series.id, series.timestamp_ms, pack)? else { return Ok(()) };
         let Admitted { at, in_batch, timestamp_ms } = admitted;
+        self.take_memory(SAMPLE_BYTES)?;
         self.scratch.batch.add_float_since(in_batch, timestamp_ms, series.value, start_ms);
         match &series.exemplar {
             Some(exemplar) => {
@@ -142,6 +165,7 @@ impl<'a, 's> Reading<'a, 's> {
         let pack = |labels: &mut LabelsBuilder| series.pack_labels(labels);
         let Some(admitted) = self.admit(&series.id, series.timestamp_ms, pack)? else { return Ok(()) };
         let Some(histogram) = self.bounded(histogram, &series.id)? else { return Ok(()) };
+        self.take_memory(SAMPLE_BYTES + histogram.size_bytes() + series.exemplars.len() * EXEMPLAR_BYTES)?;
         let Admitted { at, in_batch, timestamp_ms } = admitted;
         let wants_start = self.scrape.recipe.job.start_timestamps;
         let start_ms = series.start_ms.filter(|_| wants_start).unwrap_or(UNKNOWN_START_MS);

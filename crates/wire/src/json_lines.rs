@@ -1,6 +1,7 @@
 //! JSON lines: a series, or a part of one, a line, as VictoriaMetrics exports and imports them, and as Kymo exports and imports them:
 //! `{"metric":{"__name__":"up","job":"x"},"values":[1,"NaN",null],"timestamps":[1700000000000,…]}`; native histograms stand beside the values, as
-//! `histograms` (see [`histogram`]) and `histogramTimestamps`.
+//! `histograms` (see [`histogram`]) and `histogramTimestamps`. Where it is known when counters began, `startTimestamps` and
+//! `histogramStartTimestamps` have it for each sample, 0 for those of which nobody knows.
 //!
 //! Buffers are used again from line to line. A wrong line is one error, and the next line is read.
 
@@ -11,7 +12,7 @@ use std::fmt;
 
 use memchr::memchr;
 use model::sample::NORMAL_NAN;
-use model::{FloatHistogram, STALE_NAN};
+use model::{FloatHistogram, STALE_NAN, UNKNOWN_START_MS};
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use crate::json::{Key, Pairs, Scalar};
@@ -24,8 +25,10 @@ pub struct LineSeries<'a> {
     pairs: Vec<(Cow<'a, str>, Scalar<'a>)>,
     timestamps_ms: Vec<i64>,
     values: Vec<f64>,
+    starts_ms: Vec<i64>,
     histogram_timestamps_ms: Vec<i64>,
     histograms: Vec<FloatHistogram>,
+    histogram_starts_ms: Vec<i64>,
 }
 
 impl LineSeries<'_> {
@@ -34,14 +37,21 @@ impl LineSeries<'_> {
         self.pairs.iter().filter_map(|(name, value)| Some((&**name, value.as_text()?)))
     }
 
-    /// Times and values.
-    pub fn samples(&self) -> impl ExactSizeIterator<Item = (i64, f64)> {
-        self.timestamps_ms.iter().copied().zip(self.values.iter().copied())
+    /// Times, values, and when they began to count ([`UNKNOWN_START_MS`] where the line does not say).
+    pub fn samples(&self) -> impl ExactSizeIterator<Item = (i64, f64, i64)> {
+        let start = |at: usize| self.starts_ms.get(at).copied().unwrap_or(UNKNOWN_START_MS);
+        self.timestamps_ms
+            .iter()
+            .zip(&self.values)
+            .enumerate()
+            .map(move |(at, (time, value))| (*time, *value, start(at)))
     }
 
-    /// Times and native histograms, validated.
-    pub fn histograms(&self) -> impl ExactSizeIterator<Item = (i64, &FloatHistogram)> {
-        self.histogram_timestamps_ms.iter().copied().zip(&self.histograms)
+    /// Times, native histograms, validated, and when they began to count.
+    pub fn histograms(&self) -> impl ExactSizeIterator<Item = (i64, &FloatHistogram, i64)> {
+        let start = |at: usize| self.histogram_starts_ms.get(at).copied().unwrap_or(UNKNOWN_START_MS);
+        let pairs = self.histogram_timestamps_ms.iter().zip(&self.histograms);
+        pairs.enumerate().map(move |(at, (time, value))| (*time, value, start(at)))
     }
 }
 
@@ -68,6 +78,8 @@ fn make<'a>(line: &'a [u8], series: &mut LineSeries<'a>) -> Result<(), String> {
     series.pairs.clear();
     series.timestamps_ms.clear();
     series.values.clear();
+    series.starts_ms.clear();
+    series.histogram_starts_ms.clear();
     series.histogram_timestamps_ms.clear();
     series.histograms.clear();
     let mut deserializer = serde_json::Deserializer::from_slice(line);
@@ -88,6 +100,14 @@ fn make<'a>(line: &'a [u8], series: &mut LineSeries<'a>) -> Result<(), String> {
     if series.histogram_timestamps_ms.len() != series.histograms.len() {
         let (timestamps, histograms) = (series.histogram_timestamps_ms.len(), series.histograms.len());
         return Err(format!("there are {histograms} histograms and {timestamps} histogramTimestamps"));
+    }
+    for (key, starts, values) in [
+        ("startTimestamps", series.starts_ms.len(), series.values.len()),
+        ("histogramStartTimestamps", series.histogram_starts_ms.len(), series.histograms.len()),
+    ] {
+        if starts != 0 && starts != values {
+            return Err(format!("there are {starts} {key} for {values} samples"));
+        }
     }
     Ok(())
 }
@@ -115,6 +135,10 @@ impl<'de> Visitor<'de> for SeriesSeed<'_, 'de> {
                 "metric" => drop(fields.next_value_seed(Pairs(&mut self.0.pairs))?),
                 "values" => fields.next_value_seed(Column(&mut self.0.values, value))?,
                 "timestamps" => fields.next_value_seed(Column(&mut self.0.timestamps_ms, time))?,
+                "startTimestamps" => fields.next_value_seed(Column(&mut self.0.starts_ms, time))?,
+                "histogramStartTimestamps" => {
+                    fields.next_value_seed(Column(&mut self.0.histogram_starts_ms, time))?;
+                }
                 "histogramTimestamps" => {
                     fields.next_value_seed(Column(&mut self.0.histogram_timestamps_ms, time))?;
                 }
@@ -180,9 +204,14 @@ mod tests {
         read(body.as_bytes(), |number, line| {
             got.push(match line {
                 Ok(series) => {
-                    let (labels, samples): (Vec<_>, Vec<_>) =
-                        (series.labels().collect(), series.samples().collect());
-                    format!("{number} {labels:?} {samples:?}")
+                    let (labels, samples): (Vec<_>, Vec<_>) = (
+                        series.labels().collect(),
+                        series.samples().map(|(time, value, _)| (time, value)).collect(),
+                    );
+                    let starts: Vec<i64> =
+                        series.samples().map(|(.., start)| start).filter(|start| *start != 0).collect();
+                    let starts = if starts.is_empty() { String::new() } else { format!(" since {starts:?}") };
+                    format!("{number} {labels:?} {samples:?}{starts}")
                 }
                 Err(error) => format!("{number} {error}"),
             });
@@ -199,6 +228,20 @@ mod tests {
             &[
                 r#"1 [("__name__", "up"), ("job", "x")] [(1, 1.0), (2, 2.5), (3, NaN), (4, -inf)]"#,
                 r#"3 [("__name__", "b")] [(5, 1000.0)]"#,
+            ],
+        );
+    }
+
+    #[test]
+    fn starts_are_read_where_a_line_has_them() {
+        check(
+            "{\"metric\":{\"__name__\":\"a\"},\"values\":[1,2],\"timestamps\":[5,6],\"startTimestamps\":[0,4]}\n\
+             {\"metric\":{\"__name__\":\"a\"},\"values\":[1],\"timestamps\":[5],\"startTimestamps\":[3,4]}\n\
+             {\"metric\":{\"__name__\":\"a\"},\"values\":[1],\"timestamps\":[5]}",
+            &[
+                r#"1 [("__name__", "a")] [(5, 1.0), (6, 2.0)] since [4]"#,
+                "2 there are 2 startTimestamps for 1 samples",
+                r#"3 [("__name__", "a")] [(5, 1.0)]"#,
             ],
         );
     }
@@ -223,7 +266,7 @@ mod tests {
         };
         read(line("[7]").as_bytes(), |_, series| {
             let series = series.expect("sound");
-            assert!(series.histograms().eq([(7, &one)]) && series.samples().len() == 0);
+            assert!(series.histograms().eq([(7, &one, 0)]) && series.samples().len() == 0);
             true
         });
         check(&line("[]"), &["1 there are 1 histograms and 0 histogramTimestamps"]);

@@ -344,7 +344,7 @@ fn sample(message: &[u8]) -> Result<(i64, f64, i64), ProtobufError> {
 }
 
 /// Takes the samples of a series that is refused.
-struct Ignored;
+pub(crate) struct Ignored;
 
 impl Visitor for Ignored {
     fn raw_series(&mut self, _: u128, _: Range<usize>) {}

@@ -96,12 +96,12 @@ fn hand_over(gathering: &mut Gathering, endpoint: &Endpoint) {
     let is_refused = reserved.is_err();
     let parcel = gathering.take(endpoint, reserved.unwrap_or_else(|_| endpoint.budget().reserve_none()));
     if is_refused {
-        endpoint.drop_counted("memory", parcel.batch.sample_count());
+        endpoint.dropped("memory", parcel.batch.sample_count());
         endpoint.state.intake.give_back(parcel.batch);
         return;
     }
     if let Err(TrySendError::Full(parcel) | TrySendError::Closed(parcel)) = endpoint.queue.try_send(parcel) {
-        endpoint.drop_counted("queue_full", parcel.batch.sample_count());
+        endpoint.dropped("queue_full", parcel.batch.sample_count());
         endpoint.state.intake.give_back(parcel.batch);
     }
 }

@@ -9,6 +9,7 @@ use memchr::{memchr, memrchr};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
+use tokio::sync::mpsc::error::SendTimeoutError;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -24,6 +25,8 @@ const LINE_BYTES_MAX: usize = 64 << 10;
 const GATHERED_BYTES_MAX: usize = 128 << 10;
 /// How long a sample may wait for company.
 const LINGER: Duration = Duration::from_millis(500);
+/// How long a client may be held up by a full queue.
+const PATIENCE: Duration = Duration::from_secs(1);
 /// Wait after a failed accept (no file descriptor left), so that the loop does not spin.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
@@ -82,6 +85,7 @@ pub(super) async fn accept<F: Future<Output = ()> + Send + 'static>(
 
 async fn serve(mut socket: TcpStream, endpoint: &Endpoint, stop: &CancellationToken) -> io::Result<()> {
     let mut gathering = Gathering::new();
+    let mut patient = true;
     let mut buffer = Vec::with_capacity(16 << 10);
     let mut hand_over_at: Option<Instant> = None;
     let idle_timeout = endpoint.state.settings.idle_timeout;
@@ -98,7 +102,7 @@ async fn serve(mut socket: TcpStream, endpoint: &Endpoint, stop: &CancellationTo
             Ok(Err(error)) => break Err(error),
             Err(_) if hand_over_at.is_some() => {
                 hand_over_at = None;
-                hand_over(&mut gathering, endpoint).await;
+                hand_over(&mut gathering, endpoint, &mut patient).await;
                 continue;
             }
             Err(_) => break Err(io::Error::new(io::ErrorKind::TimedOut, "nothing came for too long")),
@@ -115,7 +119,7 @@ async fn serve(mut socket: TcpStream, endpoint: &Endpoint, stop: &CancellationTo
         }
         if gathering.size_bytes() >= GATHERED_BYTES_MAX {
             hand_over_at = None;
-            hand_over(&mut gathering, endpoint).await;
+            hand_over(&mut gathering, endpoint, &mut patient).await;
         } else if !gathering.is_empty() && hand_over_at.is_none() {
             hand_over_at = Some(Instant::now() + LINGER);
         }
@@ -124,7 +128,7 @@ async fn serve(mut socket: TcpStream, endpoint: &Endpoint, stop: &CancellationTo
     if ended.is_ok() && !buffer.is_empty() && buffer.len() <= LINE_BYTES_MAX {
         gathering.add(endpoint, &buffer);
     }
-    hand_over(&mut gathering, endpoint).await;
+    hand_over(&mut gathering, endpoint, &mut patient).await;
     ended
 }
 
@@ -153,15 +157,23 @@ fn take_lines(buffer: &mut Vec<u8>, gathering: &mut Gathering, endpoint: &Endpoi
     (replies, true)
 }
 
-/// Waits while the queue is full: the client is read no further meanwhile.
-async fn hand_over(gathering: &mut Gathering, endpoint: &Endpoint) {
+/// Waits a moment while the queue is full, and the client is read no further meanwhile. If there is no room then, what was gathered is thrown away and
+/// counted, and so is what follows until there is room again: a storage that hangs must not hang those who are measured.
+async fn hand_over(gathering: &mut Gathering, endpoint: &Endpoint, patient: &mut bool) {
     if gathering.is_empty() {
         return;
     }
     // It is there already; whoever comes next is refused instead.
     let held = endpoint.budget().reserve_anyway(gathering.batch_bytes());
     let parcel = gathering.take(endpoint, held);
-    if endpoint.queue.send(parcel).await.is_err() {
-        tracing::debug!("a listener's last lines came after the end");
+    let patience = if *patient { PATIENCE } else { Duration::ZERO };
+    match endpoint.queue.send_timeout(parcel, patience).await {
+        Ok(()) => *patient = true,
+        Err(SendTimeoutError::Timeout(parcel)) => {
+            *patient = false;
+            endpoint.dropped("queue_full", parcel.batch.sample_count());
+            endpoint.state.intake.give_back(parcel.batch);
+        }
+        Err(SendTimeoutError::Closed(_)) => tracing::debug!("a listener's last lines came after the end"),
     }
 }

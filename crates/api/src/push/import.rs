@@ -106,10 +106,14 @@ pub(crate) async fn graphite(
 }
 
 fn answer(received: Received<()>) -> Response {
-    if received.refusals.is_empty() {
+    answer_of(received.accepted_count, &received.refusals)
+}
+
+/// 204, or 400 with what was refused.
+pub(super) fn answer_of(accepted_count: usize, refusals: &Refusals) -> Response {
+    if refusals.is_empty() {
         return StatusCode::NO_CONTENT.into_response();
     }
-    let Received { accepted_count, refusals, .. } = received;
     let body = json!({
         "status": "error",
         "errorType": "bad_data",
@@ -179,11 +183,11 @@ fn fill_json_lines(filling: &mut Filling<'_>, extra: Vec<(String, String)>) -> R
                 }
             }
             let series = labels.series(metric, filling.batch);
-            for (timestamp_ms, value) in line.samples() {
-                filling.batch.add_float(series, timestamp_ms, value);
+            for (timestamp_ms, value, start_ms) in line.samples() {
+                filling.batch.add_float_since(series, timestamp_ms, value, start_ms);
             }
-            for (timestamp_ms, histogram) in line.histograms() {
-                filling.batch.add_histogram(series, timestamp_ms, histogram.clone());
+            for (timestamp_ms, histogram, start_ms) in line.histograms() {
+                filling.batch.add_histogram_since(series, timestamp_ms, histogram.clone(), start_ms);
             }
             Ok(())
         });

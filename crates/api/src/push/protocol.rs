@@ -19,11 +19,12 @@ pub(crate) enum Protocol {
     Datadog,
     OpenTsdb,
     Zabbix,
+    Native,
 }
 
 impl Protocol {
     /// In the order of their numbers.
-    pub(crate) const ALL: [Self; 13] = [
+    pub(crate) const ALL: [Self; 14] = [
         Self::RemoteWrite,
         Self::RemoteWrite2,
         Self::Otlp,
@@ -37,6 +38,7 @@ impl Protocol {
         Self::Datadog,
         Self::OpenTsdb,
         Self::Zabbix,
+        Self::Native,
     ];
 
     /// A word for labels.
@@ -55,6 +57,7 @@ impl Protocol {
             Self::Datadog => "datadog",
             Self::OpenTsdb => "opentsdb",
             Self::Zabbix => "zabbix",
+            Self::Native => "native",
         }
     }
 }

@@ -5,13 +5,14 @@
 //! As the Pushgateway: `PUT` replaces a group, `POST` replaces the metrics of the same names in it, `DELETE` ends it, and what was pushed is
 //! a sample again at each interval, as if it were scraped with `honor_labels`. A body that is inconsistent is refused as a whole. What Kymo
 //! adds: samples are written at once, too; groups can have a time to live (`?ttl=1h`, or the setting), and counters can be added
-//! up instead of replaced (`?sum_counters=1`).
+//! up instead of replaced (`?sum_counters=1`): such a push is taken once it is in its group, so that nobody pushes again what is counted.
 
 mod families;
 mod groups;
 mod state;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::extract::{OriginalUri, Request, State as Extract};
 use axum::response::{IntoResponse, Response};
@@ -79,12 +80,23 @@ async fn push(
     let arrival = Arrival::new(Protocol::Pushgateway, key.tenant.clone());
     let groups = Arc::clone(&state.groups);
     let failed_key = key.clone();
+    let is_counted = Arc::new(AtomicBool::new(false));
+    let counted = Arc::clone(&is_counted);
     let fill = move |filling: &mut Filling<'_>| {
         let families = families::parse(&filling.body, format, &key.labels)?;
         let push = Push { families, replaces_all, sums_counters, ttl_ms, now_ms: filling.now_ms };
-        groups.push(&key, push, filling.batch)
+        groups.push(&key, push, filling.batch)?;
+        counted.store(sums_counters, Ordering::Relaxed);
+        Ok(())
     };
     let received = receive(state, arrival, request, fill).await;
+    if let Err(error) = &received
+        && is_counted.load(Ordering::Relaxed)
+    {
+        // The group has it, on disk, and is a sample again at the next interval. Whoever was told to push again would count twice.
+        tracing::warn!(error = error.message(), "counters were added up, and are written to storage later");
+        return Ok(StatusCode::OK.into_response());
+    }
     if let Err(error) = &received
         && error.status() == StatusCode::BAD_REQUEST
     {

@@ -52,6 +52,22 @@ impl Refusals {
         }
     }
 
+    /// Takes over what was noted elsewhere.
+    pub(crate) fn append(&mut self, other: Self) {
+        self.count += other.count;
+        for (reason, count) in other.by_reason {
+            match self.by_reason.iter_mut().find(|(known, _)| *known == reason) {
+                Some((_, known)) => *known += count,
+                None => self.by_reason.push((reason, count)),
+            }
+        }
+        for (reason, items) in other.ignored {
+            self.ignore(reason, items);
+        }
+        let room = SHOWN_MAX.saturating_sub(self.shown.len());
+        self.shown.extend(other.shown.into_iter().take(room));
+    }
+
     /// Notes that so many items were left out that no sample can hold, and that clients send all the same: no refusal.
     pub(crate) fn ignore(&mut self, reason: &'static str, items: usize) {
         match self.ignored.iter_mut().find(|(known, _)| *known == reason) {

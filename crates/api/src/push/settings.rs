@@ -44,6 +44,8 @@ pub struct LineSettings {
     pub listen_tcp: Option<String>,
     /// UDP.
     pub listen_udp: Option<String>,
+    /// The kernel's buffer of datagrams that were not read yet; `None`: 8 MiB. The system may allow less.
+    pub udp_buffer_bytes: Option<usize>,
     /// Whose samples they are.
     pub tenant: TenantId,
 }

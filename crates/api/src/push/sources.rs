@@ -65,7 +65,7 @@ pub(crate) struct Seen<'a> {
 }
 
 impl<'a> Seen<'a> {
-    pub(super) fn of(
+    pub(crate) fn of(
         bytes: usize,
         samples: usize,
         refusals: &'a Refusals,
@@ -131,7 +131,7 @@ impl Known {
 pub(crate) struct Sources(Mutex<HashMap<Source, Known>>);
 
 impl Sources {
-    pub(super) fn record(&self, source: Source, seen: &Seen<'_>, now_ms: i64) {
+    pub(crate) fn record(&self, source: Source, seen: &Seen<'_>, now_ms: i64) {
         let mut known = self.0.lock();
         if let Some(known) = known.get_mut(&source) {
             known.record(seen, now_ms);

@@ -11,7 +11,7 @@ use crate::error::ApiError;
 use crate::push::{Filling, Refusals};
 
 /// A request of 1.0.
-pub(super) fn fill(filling: &mut Filling<'_>) -> Result<(), ApiError> {
+pub(crate) fn fill(filling: &mut Filling<'_>) -> Result<(), ApiError> {
     let request = std::mem::take(&mut filling.body);
     let hasher = filling.label_hasher;
     filling.explain_raw(|raw| refuse_raw(raw.bytes));
@@ -24,7 +24,7 @@ pub(super) fn fill(filling: &mut Filling<'_>) -> Result<(), ApiError> {
 }
 
 /// A request of 2.0.
-pub(super) fn fill2(filling: &mut Filling<'_>) -> Result<(), ApiError> {
+pub(crate) fn fill2(filling: &mut Filling<'_>) -> Result<(), ApiError> {
     let mut request = std::mem::take(&mut filling.body);
     let hasher = filling.label_hasher;
     filling.explain_raw(|raw| refuse_refs(raw.bytes, raw.all));

@@ -3,11 +3,16 @@
 use std::io::{Read, Write};
 use std::net::{TcpStream, UdpSocket};
 use std::os::unix::net::UnixDatagram;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use api::{LineSettings, PushSettings, Settings, StatsdSettings};
+use api::{LineSettings, PushSettings, PushgatewaySettings, Settings, StatsdSettings};
 use kymo_tests::ports::free_port;
 use model::TenantId;
+use parking_lot::{Condvar, Mutex};
+use storage::memory::MemoryStorage;
+use storage::{Appended, Appender, WriteBatch};
 
 use crate::client::PATIENCE;
 use crate::server::{TestServer, settings};
@@ -34,8 +39,12 @@ fn wait_for(server: &TestServer, target: &str, want: &str) {
 fn graphite_lines_come_by_tcp_and_udp() {
     let address = format!("127.0.0.1:{}", free_port());
     let tenant = TenantId::new("old").expect("a name");
-    let graphite =
-        LineSettings { listen_tcp: Some(address.clone()), listen_udp: Some(address.clone()), tenant };
+    let graphite = LineSettings {
+        listen_tcp: Some(address.clone()),
+        listen_udp: Some(address.clone()),
+        tenant,
+        ..LineSettings::default()
+    };
     let server = with_push(PushSettings { graphite, ..PushSettings::default() });
     let mut socket = TcpStream::connect(&address).expect("it listens");
     socket.write_all(b"by.tcp;a=b 1 1435781400\nbad\nby.tcp.last 2 143578").expect("taken");
@@ -230,4 +239,158 @@ fn a_connection_on_which_nothing_comes_is_closed() {
         !server.client.get("/api/v1/label/__name__/values").text().contains("hal\""),
         "half a line is none"
     );
+}
+
+/// Storage that hangs until it is told to go on.
+struct Hanging {
+    storage: Arc<MemoryStorage>,
+    goes_on: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl Hanging {
+    fn go_on(&self) {
+        *self.goes_on.lock() = true;
+        self.changed.notify_all();
+    }
+}
+
+impl Appender for Hanging {
+    fn append(&self, tenant: &TenantId, batch: &WriteBatch) -> Result<Appended, storage::Error> {
+        let mut goes_on = self.goes_on.lock();
+        while !*goes_on {
+            self.changed.wait(&mut goes_on);
+        }
+        drop(goes_on);
+        self.storage.append(tenant, batch)
+    }
+}
+
+/// A server whose storage hangs.
+fn hanging(push: PushSettings) -> (TestServer, Arc<Hanging>) {
+    let server = TestServer::start_closed(Settings { push, ..settings() });
+    let storage = Arc::clone(&server.storage);
+    let hanging = Arc::new(Hanging { storage, goes_on: Mutex::default(), changed: Condvar::new() });
+    server.open_with(Arc::clone(&hanging) as _, Arc::clone(&server.storage) as _);
+    (server, hanging)
+}
+
+/// The sum of a metric over all reasons, as `/metrics` has it.
+fn sum(server: &TestServer, metric: &str) -> f64 {
+    let text = server.client.get("/metrics").text().to_owned();
+    let lines = text.lines().filter(|line| line.starts_with(metric));
+    lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+}
+
+#[test]
+fn who_sends_is_not_held_up_while_storage_hangs() {
+    let address = format!("127.0.0.1:{}", free_port());
+    let graphite = LineSettings {
+        listen_tcp: Some(address.clone()),
+        listen_udp: Some(address.clone()),
+        ..LineSettings::default()
+    };
+    let (server, storage) = hanging(PushSettings { graphite, ..PushSettings::default() });
+    let dropped = "kymo_push_samples_dropped_total{protocol=\"graphite\"";
+    // What one address sends is handed over when another does: each datagram takes a place of the queue.
+    let senders = ["127.0.0.1:0", "127.0.0.2:0"].map(|from| UdpSocket::bind(from).expect("an address"));
+    let mut sent = 0;
+    let until = Instant::now() + PATIENCE;
+    let full = "kymo_push_samples_dropped_total{protocol=\"graphite\",reason=\"queue_full\"";
+    while sum(&server, full) < 100.0 {
+        for _ in 0..50 {
+            for sender in &senders {
+                sender.send_to(format!("by.udp.n{sent} 1").as_bytes(), &address).expect("sent");
+                sent += 1;
+            }
+        }
+        assert!(Instant::now() < until, "nothing is dropped after {sent} datagrams");
+    }
+    // Far more than the system's own buffers of a connection hold.
+    let mut client = TcpStream::connect(&address).expect("it listens");
+    client.set_write_timeout(Some(PATIENCE)).expect("set");
+    let lines = "by.tcp 1 1435781400\n".repeat(50_000);
+    let lines_sent = 20 * 50_000;
+    for _ in 0..20 {
+        client.write_all(lines.as_bytes()).expect("taken, and thrown away");
+    }
+    drop(client);
+    // All of it has been read before storage goes on.
+    let until = Instant::now() + PATIENCE;
+    while sum(&server, dropped) < f64::from(lines_sent) {
+        assert!(Instant::now() < until, "{} of {lines_sent} are dropped", sum(&server, dropped));
+        std::thread::yield_now();
+    }
+    let sources = server.client.get("/api/v1/status/push_sources").text().to_owned();
+    assert!(sources.contains("items were dropped: queue full"), "{sources}");
+    storage.go_on();
+    let until = Instant::now() + PATIENCE;
+    let taken = || sum(&server, "kymo_push_samples_total{protocol=\"graphite\"}") + sum(&server, dropped);
+    while taken() < f64::from(sent + lines_sent) {
+        assert!(Instant::now() < until, "{} of {} are accounted for", taken(), sent + lines_sent);
+        std::thread::yield_now();
+    }
+    assert_eq!(
+        taken(),
+        f64::from(sent + lines_sent),
+        "each is written or counted as dropped, and none is both"
+    );
+    server.stop();
+}
+
+#[test]
+fn statsd_goes_on_adding_up_while_storage_hangs() {
+    let address = format!("127.0.0.1:{}", free_port());
+    let lines = LineSettings { listen_tcp: Some(address.clone()), ..LineSettings::default() };
+    let flush_interval = Duration::from_millis(50);
+    let statsd = StatsdSettings { lines, flush_interval, ..StatsdSettings::default() };
+    let (server, storage) = hanging(PushSettings { statsd, ..PushSettings::default() });
+    let mut client = TcpStream::connect(&address).expect("it listens");
+    client.set_write_timeout(Some(PATIENCE)).expect("set");
+    let count = 500_000;
+    for _ in 0..count / 10_000 {
+        client.write_all("orders:1|c\n".repeat(10_000).as_bytes()).expect("taken");
+    }
+    storage.go_on();
+    drop(client);
+    wait_for(&server, "/api/v1/query?query=orders&time=1435781451.781", &format!("\"{count}\""));
+    server.stop();
+}
+
+/// Storage that refuses everything until it is told otherwise.
+struct Refusing {
+    storage: Arc<MemoryStorage>,
+    accepts: AtomicBool,
+}
+
+impl Appender for Refusing {
+    fn append(&self, tenant: &TenantId, batch: &WriteBatch) -> Result<Appended, storage::Error> {
+        if self.accepts.load(Ordering::Relaxed) {
+            return self.storage.append(tenant, batch);
+        }
+        Err(storage::Error::new(storage::ErrorKind::Unavailable, "the disk is full"))
+    }
+}
+
+#[test]
+fn a_push_that_was_added_up_is_not_asked_for_again() {
+    let pushgateway = PushgatewaySettings { interval: Duration::from_millis(50), ttl: None };
+    let push = PushSettings { pushgateway, ..PushSettings::default() };
+    let server = TestServer::start_closed(Settings { push, ..settings() });
+    let storage = Arc::clone(&server.storage);
+    let refusing = Arc::new(Refusing { storage, accepts: AtomicBool::new(false) });
+    server.open_with(Arc::clone(&refusing) as _, Arc::clone(&server.storage) as _);
+    let body = b"# TYPE done counter\ndone 2\n";
+    // A client sends again what was answered 503, and nothing else.
+    let push = |target: &str| {
+        let answers = (0..3).map(|_| server.client.request("POST", target, &[], body).status);
+        answers.take_while(|status| *status != 200).count()
+    };
+    assert_eq!(push("/metrics/job/plain"), 3, "what is replaced may be pushed again");
+    assert_eq!(push("/metrics/job/summed?sum_counters=1"), 0);
+    assert_eq!(push("/metrics/job/summed?sum_counters=1"), 0);
+    refusing.accepts.store(true, Ordering::Relaxed);
+    let query = "/api/v1/query?time=1435781451.781&query=done%7Bjob%3D%22summed%22%7D";
+    wait_for(&server, query, "\"4\"");
+    server.stop();
 }

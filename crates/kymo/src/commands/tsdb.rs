@@ -44,7 +44,8 @@ a snapshot and copy its folder away.";
 const LINES_EXAMPLES: &str = "\
 Examples:
   kymo tsdb dump ./data --match '{job=\"node\"}' --start 2026-01-31T00:00:00Z
-  kymo tsdb export ./data series.jsonl       kymo tsdb import reads it";
+  kymo tsdb export ./data series.jsonl       kymo tsdb import reads it
+  kymo tsdb export ./data all.kymo --format native";
 
 /// What can be said on the command line.
 #[derive(Debug, Args)]
@@ -77,7 +78,7 @@ enum What {
     /// Print samples, one line each.
     #[command(after_help = LINES_EXAMPLES)]
     Dump(transfer::Source),
-    /// Write series to a file of JSON lines.
+    /// Write series to a file, of JSON lines or in Kymo's own form.
     #[command(after_help = LINES_EXAMPLES)]
     Export(transfer::ExportArguments),
     /// Read what others stored: Prometheus' data, OpenMetrics, Influx and JSON lines, another server.

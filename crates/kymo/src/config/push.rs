@@ -6,6 +6,7 @@ use std::time::Duration;
 use api::{LineSettings, PushSettings, PushgatewaySettings, StatsdSettings, Timers};
 use http_client::InvalidSettings;
 use model::TenantId;
+use model::size::parse_size_bytes;
 use model::time::DurationMs;
 use serde::Deserialize;
 
@@ -32,6 +33,7 @@ struct Pushgateway {
 struct Lines {
     listen_tcp: String,
     listen_udp: String,
+    udp_buffer: Option<String>,
     tenant: TenantId,
 }
 
@@ -47,6 +49,7 @@ struct TcpLines {
 struct Statsd {
     listen_tcp: String,
     listen_udp: String,
+    udp_buffer: Option<String>,
     listen_unix: Option<PathBuf>,
     tenant: TenantId,
     flush_interval: DurationMs,
@@ -79,6 +82,12 @@ impl Push {
                 return Err(InvalidSettings::at([protocol, key], message));
             }
         }
+        for (protocol, text) in [("graphite", &self.graphite.udp_buffer), ("statsd", &self.statsd.udp_buffer)]
+        {
+            if let Some(Err(error)) = text.as_deref().map(parse_size_bytes) {
+                return Err(InvalidSettings::at([protocol, "udp_buffer"], error.to_string()));
+            }
+        }
         if !matches!(self.statsd.timers.as_str(), "" | "native_histograms" | "summaries") {
             let message = format!("{:?}: write native_histograms or summaries", self.statsd.timers);
             return Err(InvalidSettings::at(["statsd", "timers"], message));
@@ -109,6 +118,7 @@ impl Push {
             graphite: LineSettings {
                 listen_tcp: listen(&self.graphite.listen_tcp),
                 listen_udp: listen(&self.graphite.listen_udp),
+                udp_buffer_bytes: buffer(self.graphite.udp_buffer.as_deref()),
                 tenant: self.graphite.tenant.clone(),
             },
             opentsdb: self.opentsdb.settings(),
@@ -117,6 +127,7 @@ impl Push {
                 lines: LineSettings {
                     listen_tcp: listen(&statsd.listen_tcp),
                     listen_udp: listen(&statsd.listen_udp),
+                    udp_buffer_bytes: buffer(statsd.udp_buffer.as_deref()),
                     tenant: statsd.tenant.clone(),
                 },
                 listen_unix: statsd.listen_unix.clone(),
@@ -134,6 +145,11 @@ fn listen(text: &str) -> Option<String> {
     port.parse::<u16>().ok()?;
     let host = if host.is_empty() { "0.0.0.0" } else { host };
     Some(format!("{host}:{port}"))
+}
+
+/// Bytes of a buffer, if they are said.
+fn buffer(text: Option<&str>) -> Option<usize> {
+    usize::try_from(parse_size_bytes(text?).ok()?).ok()
 }
 
 fn duration(given: DurationMs, default: Duration) -> Duration {
@@ -157,7 +173,7 @@ mod tests {
     fn what_is_said_is_set_and_the_rest_is_off() {
         assert_eq!(read("{}").settings(), PushSettings::default());
         let push = read(
-            "graphite: {listen_tcp: \":2003\", tenant: old}\nstatsd: {listen_udp: \"127.0.0.1:8125\", timers: summaries, \
+            "graphite: {listen_tcp: \":2003\", tenant: old}\nstatsd: {listen_udp: \"127.0.0.1:8125\", udp_buffer: 1MiB, timers: summaries, \
              flush_interval: 1s}\npushgateway: {ttl: 1h}\n",
         );
         push.check().expect("sound");
@@ -165,6 +181,7 @@ mod tests {
         assert_eq!(settings.graphite.listen_tcp.as_deref(), Some("0.0.0.0:2003"));
         assert_eq!(settings.graphite.tenant.as_str(), "old");
         assert_eq!(settings.statsd.lines.listen_udp.as_deref(), Some("127.0.0.1:8125"));
+        assert_eq!(settings.statsd.lines.udp_buffer_bytes, Some(1 << 20));
         assert_eq!(settings.statsd.timers, Timers::Summaries(vec![0.5, 0.9, 0.99]));
         assert_eq!(settings.statsd.flush_interval, Duration::from_secs(1));
         assert_eq!(settings.pushgateway.ttl, Some(Duration::from_secs(3600)));
@@ -176,6 +193,7 @@ mod tests {
             ("graphite: {listen_tcp: \"2003\"}", "is not ADDRESS:PORT"),
             ("statsd: {listen_udp: \":x\"}", "is not ADDRESS:PORT"),
             ("zabbix: {listen_tcp: \"10051\"}", "is not ADDRESS:PORT"),
+            ("graphite: {udp_buffer: much}", "much"),
             ("statsd: {timers: averages}", "native_histograms or summaries"),
             ("statsd: {quantiles: [2]}", "between 0 and 1"),
         ] {

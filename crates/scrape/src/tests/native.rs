@@ -308,3 +308,54 @@ async fn names_beyond_ascii_are_asked_for_and_checked_as_the_job_says() {
         }
     }
 }
+
+/// A native histogram and whatever makes it large.
+fn bloated(fill: impl Fn(&mut Writer)) -> Vec<u8> {
+    let value = message(|histogram| {
+        histogram.varint(1, 1);
+        histogram.varint(7, 1);
+        fill(histogram);
+    });
+    family("bloated", 4, 7, &value)
+}
+
+#[tokio::test]
+async fn a_histogram_of_very_many_parts_is_refused_before_it_takes_memory() {
+    // Two bytes each make a span of eight, one byte a bucket of sixteen, and three an exemplar of a hundred.
+    let spans = bloated(|histogram| (0..70_000).for_each(|_| histogram.bytes(12, &[])));
+    let buckets = bloated(|histogram| histogram.bytes(13, &[0; 70_000]));
+    let exemplars = bloated(|histogram| (0..70_000).for_each(|_| histogram.bytes(16, &[])));
+    for (body, want) in [(spans, "65536 spans"), (buckets, "65536 buckets"), (exemplars, "65536 exemplars")] {
+        let exporter = Exporter::start(Reply::text(PROTOBUF, body)).await;
+        let quick =
+            |job: &mut Job| (job.interval_ms, job.timeout_ms, job.native_histograms) = (100, 100, true);
+        let server = Server::start(vec![job(&exporter.address, quick)]).await;
+        eventually(want, || {
+            active(&server).last_error.contains(&format!("a histogram has more than {want}"))
+        })
+        .await;
+        server.handle.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn what_an_answer_becomes_is_taken_from_the_memory_of_scraping() {
+    let value = message(|histogram| {
+        histogram.varint(1, 1);
+        histogram.varint(7, 1);
+    });
+    let one = |at: usize| family(&format!("h{at}"), 4, 7, &value);
+    let body: Vec<u8> = (0..20_000).flat_map(one).collect();
+    // The answer itself has room several times.
+    let budget = stdx::memory::Budget::root("scrape", 3 * body.len() as u64);
+    let exporter = Exporter::start(Reply::text(PROTOBUF, body)).await;
+    let patient = |job: &mut Job| {
+        (job.interval_ms, job.timeout_ms, job.native_histograms) = (20_000, 20_000, true);
+    };
+    let jobs = vec![job(&exporter.address, patient)];
+    let settings = crate::settings::Settings { jobs, host_collector: None, ..Default::default() };
+    let server = Server::start_with(settings, |deps| deps.body_budget = Arc::clone(&budget)).await;
+    eventually("the scrape to be refused", || active(&server).last_error.contains("too much memory")).await;
+    server.handle.stop().await;
+    assert_eq!(budget.used_bytes(), 0, "all of it is given back");
+}

@@ -29,7 +29,7 @@ impl Server {
         Self::start_with(Settings { jobs, host_collector: None, ..Settings::default() }, |_| {}).await
     }
 
-    async fn start_with(settings: Settings, change: impl FnOnce(&mut Deps)) -> Self {
+    pub(super) async fn start_with(settings: Settings, change: impl FnOnce(&mut Deps)) -> Self {
         let storage = MemoryStorage::new();
         let registry = prometheus::Registry::new();
         let mut deps = Deps {

@@ -109,6 +109,16 @@ impl Encoder {
         self
     }
 
+    /// How large the request is by now, not compressed.
+    pub fn size_bytes(&self) -> usize {
+        self.symbol_fields.as_bytes().len() + self.series_fields.as_bytes().len()
+    }
+
+    /// Whether no series was added.
+    pub fn is_empty(&self) -> bool {
+        self.series_fields.as_bytes().is_empty()
+    }
+
     /// The request, not compressed.
     pub fn to_bytes(&self) -> Vec<u8> {
         [self.symbol_fields.as_bytes(), self.series_fields.as_bytes()].concat()

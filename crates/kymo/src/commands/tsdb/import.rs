@@ -2,7 +2,7 @@
 //!
 //! Map: here the command line, and which reader a source needs · `intake` filters what readers find, writes it in batches and counts ·
 //! `sink` where it goes · `resume` how far it is, for a second attempt · `data_directory` Prometheus' folders: `block` and `log` their parts,
-//! `window` their files · `text` files of lines · `remote` another server, asked by remote read.
+//! `window` their files · `text` files of lines · `native` Kymo's own exports · `remote` another server, asked by remote read.
 //!
 //! Every reader is idempotent: what is written a second time is a duplicate, and storage ignores those. So an import that was interrupted goes on
 //! a little before the place where it stood.
@@ -25,6 +25,7 @@ mod block;
 mod data_directory;
 mod intake;
 mod log;
+mod native;
 mod remote;
 mod resume;
 mod sink;
@@ -38,6 +39,7 @@ Examples:
   kymo tsdb import ./data snapshot/01HF…                    one block, or a snapshot
   kymo tsdb import ./data history.om.gz                     OpenMetrics, as promtool takes it
   kymo tsdb import ./data points.influx --precision s
+  curl -s http://kymo:9090/api/v1/export/native -d 'match[]={job=\"a\"}' | kymo tsdb import ./data -
   curl -s http://victoria:8428/api/v1/export -d 'match[]={job=\"a\"}' | kymo tsdb import ./data - --format json
   kymo tsdb import ./data --from-url http://prometheus:9090 --start 2026-01-01T00:00:00Z --match '{job=\"node\"}'
 

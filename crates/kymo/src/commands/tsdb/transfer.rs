@@ -3,11 +3,14 @@
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::Context;
+use api::native_export::Everything;
 use clap::{Args, ValueEnum};
 use model::{Matcher, TenantId, UNKNOWN_START_MS};
 use storage::{Querier, QueryContext, SelectHints, SelectRequest, SeriesSamples};
+use tsdb::Tsdb;
 use wire::json_lines::histogram::{self, number};
 
 use super::lines;
@@ -54,6 +57,17 @@ pub(super) struct ExportArguments {
     source: Source,
     /// The file to write; it must not be there.
     file: PathBuf,
+    /// What the file holds.
+    #[arg(long, value_enum, default_value = "json")]
+    format: FileFormat,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum FileFormat {
+    /// JSON lines: samples.
+    Json,
+    /// Kymo's own form: samples, exemplars and metadata, compressed and checksummed, as /api/v1/export/native answers.
+    Native,
 }
 
 /// Unix seconds or RFC 3339, in milliseconds.
@@ -99,6 +113,14 @@ pub(super) fn export(arguments: &ExportArguments, out: &mut dyn Write) -> anyhow
     let file = File::create_new(&arguments.file).with_context(|| format!("cannot make {path}"))?;
     let mut writer = BufWriter::new(file);
     let (mut line_count, mut sample_count) = (0u64, 0u64);
+    if arguments.format == FileFormat::Native {
+        let written = native(&arguments.source, &mut writer)
+            .and_then(|count| Ok((count, writer.flush()?)))
+            .and_then(|(count, ())| Ok((count, writer.get_ref().sync_all()?)))
+            .with_context(|| format!("{path} is not complete"))?;
+        writeln!(out, "{} samples written to {path}", written.0)?;
+        return Ok(Outcome::Success);
+    }
     arguments
         .source
         .visit(|labels, samples| {
@@ -106,19 +128,33 @@ pub(super) fn export(arguments: &ExportArguments, out: &mut dyn Write) -> anyhow
             sample_count += samples.len() as u64;
             Ok(writeln!(writer, "{}", lines::line(labels, samples))?)
         })
-        .and_then(|()| Ok(writer.flush()?))
+        .and_then(|_| Ok(writer.flush()?))
         .and_then(|()| Ok(writer.get_ref().sync_all()?))
         .with_context(|| format!("{path} is not complete"))?;
     writeln!(out, "{sample_count} samples in {line_count} lines written to {path}")?;
     Ok(Outcome::Success)
 }
 
+/// Writes everything in Kymo's own form; how many samples that were.
+fn native(source: &Source, writer: &mut BufWriter<File>) -> anyhow::Result<u64> {
+    let (mut everything, mut sample_count) = (Everything::new(), 0);
+    let tsdb = source.visit(|labels, samples| {
+        everything.add(labels, samples);
+        sample_count += samples.len() as u64;
+        Ok(writer.write_all(&everything.take())?)
+    })?;
+    let range_ms = (source.start.unwrap_or(i64::MIN), source.end.unwrap_or(i64::MAX));
+    let tenant = TenantId::new(&source.tenant)?;
+    writer.write_all(&everything.finish(&*tsdb, &tenant, &source.matcher_sets()?, range_ms)?)?;
+    Ok(sample_count)
+}
+
 impl Source {
-    /// Calls `visit` with all samples, at most [`LINE_SAMPLES_MAX`] at a time.
+    /// Calls `visit` with all samples, at most [`LINE_SAMPLES_MAX`] at a time; returns where they came from.
     fn visit(
         &self,
         mut visit: impl FnMut(&model::Labels, &SeriesSamples) -> anyhow::Result<()>,
-    ) -> anyhow::Result<()> {
+    ) -> anyhow::Result<Arc<Tsdb>> {
         super::check_folder(&self.directory)?;
         let tenant = TenantId::new(&self.tenant)?;
         let sets = self.matcher_sets()?;
@@ -146,7 +182,7 @@ impl Source {
                 }
             }
         }
-        Ok(())
+        Ok(tsdb)
     }
 
     fn matcher_sets(&self) -> anyhow::Result<Vec<Vec<Matcher>>> {

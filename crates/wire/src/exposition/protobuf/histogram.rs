@@ -2,8 +2,9 @@
 
 use model::{CounterResetHint, FloatHistogram};
 
+use super::Fault;
 use super::metric::timestamp;
-use crate::protobuf::{ProtobufError, Reader};
+use crate::protobuf::{ProtobufError, Reader, Value};
 use crate::remote_write::histogram as fields;
 
 /// What a histogram says without its buckets.
@@ -86,8 +87,29 @@ impl<'a> Buckets<'a> {
     }
 }
 
+/// Buckets, spans or exemplars of one histogram: far more than any exporter has, and few enough that a message of a few bytes each cannot
+/// take much memory.
+pub(super) const PARTS_MAX: usize = 1 << 16;
+
+/// Refuses a histogram that has more parts than that.
+pub(super) fn check_count(count: usize, what: &str) -> Result<(), Fault> {
+    if count <= PARTS_MAX {
+        return Ok(());
+    }
+    Err(Fault::Content(format!("a histogram has more than {PARTS_MAX} {what}")))
+}
+
+/// How many numbers of variable length, or doubles, a field holds.
+fn count_of(value: Value<'_>, is_varint: bool) -> usize {
+    match value {
+        Value::Bytes(packed) if is_varint => packed.iter().filter(|byte| **byte < 0x80).count(),
+        Value::Bytes(packed) => packed.len() / 8,
+        _ => 1,
+    }
+}
+
 /// The native histogram of a message; not validated.
-pub(super) fn native(message: &[u8], is_gauge: bool) -> Result<FloatHistogram, ProtobufError> {
+pub(super) fn native(message: &[u8], is_gauge: bool) -> Result<FloatHistogram, Fault> {
     let mut histogram = FloatHistogram::default();
     let (mut float_count, mut float_zero) = (0.0, 0.0);
     let (mut negative_deltas, mut positive_deltas) = (Vec::new(), Vec::new());
@@ -103,13 +125,26 @@ pub(super) fn native(message: &[u8], is_gauge: bool) -> Result<FloatHistogram, P
             7 => histogram.zero_count = value.varint(field)? as f64,
             8 => float_zero = value.double(field)?,
             9 => histogram.negative_spans.push(fields::span(value.bytes(field)?)?),
-            10 => fields::deltas(field, value, &mut negative_deltas)?,
-            11 => fields::doubles(field, value, &mut negative_counts)?,
+            10 => {
+                check_count(negative_deltas.len() + count_of(value, true), "buckets")?;
+                fields::deltas(field, value, &mut negative_deltas)?;
+            }
+            11 => {
+                check_count(negative_counts.len() + count_of(value, false), "buckets")?;
+                fields::doubles(field, value, &mut negative_counts)?;
+            }
             12 => histogram.positive_spans.push(fields::span(value.bytes(field)?)?),
-            13 => fields::deltas(field, value, &mut positive_deltas)?,
-            14 => fields::doubles(field, value, &mut positive_counts)?,
+            13 => {
+                check_count(positive_deltas.len() + count_of(value, true), "buckets")?;
+                fields::deltas(field, value, &mut positive_deltas)?;
+            }
+            14 => {
+                check_count(positive_counts.len() + count_of(value, false), "buckets")?;
+                fields::doubles(field, value, &mut positive_counts)?;
+            }
             _ => {}
         }
+        check_count(histogram.negative_spans.len().max(histogram.positive_spans.len()), "spans")?;
     }
     if float_count > 0.0 || float_zero > 0.0 {
         (histogram.count, histogram.zero_count) = (float_count, float_zero);

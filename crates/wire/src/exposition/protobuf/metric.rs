@@ -223,10 +223,12 @@ impl<'a> Metric<'a> {
         let (mut own, mut of_buckets) = (Reader::new(self.message), Buckets::new(self.message));
         while let Some(message) = next_message(&mut own, 16)? {
             exemplars.push(exemplar(message)?);
+            histogram::check_count(exemplars.len(), "exemplars")?;
         }
         if exemplars.is_empty() {
             while let Some(bucket) = of_buckets.next()? {
                 exemplars.extend(bucket.exemplar.map(exemplar).transpose()?);
+                histogram::check_count(exemplars.len(), "exemplars")?;
             }
         }
         // Without a time of its own nobody could tell an exemplar from the same one scraped again.
@@ -244,8 +246,10 @@ impl<'a> Metric<'a> {
         self.stage = if options.always_classic { Stage::Count } else { Stage::Done };
         let mut classic = Classic::default();
         let mut exemplars = Vec::new();
-        let mut buckets = Buckets::new(self.message);
+        let (mut buckets, mut count) = (Buckets::new(self.message), 0);
         while let Some(bucket) = buckets.next()? {
+            count += 1;
+            histogram::check_count(count, "buckets")?;
             classic.set_bucket(bucket.bound, bucket.count);
             exemplars.extend(bucket.exemplar.map(exemplar).transpose()?);
         }

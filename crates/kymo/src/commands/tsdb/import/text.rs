@@ -17,6 +17,7 @@ use wire::influx::{FieldValue, Line, Lines, Precision};
 
 use super::super::lines;
 use super::intake::{Intake, Place};
+use super::native;
 
 /// Read at one time.
 const PIECE_BYTES: usize = 4 << 20;
@@ -38,6 +39,8 @@ pub(super) enum Format {
     Influx,
     /// JSON lines, of kymo tsdb export, /api/v1/export or VictoriaMetrics.
     Json,
+    /// Kymo's own export: kymo tsdb export --format native, /api/v1/export/native.
+    Native,
 }
 
 pub(super) fn parse_precision(name: &str) -> Result<Precision, String> {
@@ -60,6 +63,10 @@ pub(super) fn import(
         None => guess(path, pieces.peek().with_context(|| format!("cannot read {name}"))?)?,
     };
     intake.expect(compressed_bytes, "");
+    if format == Format::Native {
+        let Pieces { reader, buffer, .. } = pieces;
+        return native::import(io::Cursor::new(buffer).chain(reader), &name, intake);
+    }
     let mut reading = Reading {
         name,
         written: intake.position(&path.display().to_string()),
@@ -79,6 +86,7 @@ pub(super) fn import(
         let written = lines_before + line_count as u64 <= reading.written;
         match format {
             _ if written => {}
+            Format::Native => bail!("BUG: a native export is not read by lines"),
             Format::Json => reading.json(piece, lines_before)?,
             Format::Influx => reading.influx(piece, lines_before)?,
             Format::Openmetrics => {
@@ -101,6 +109,9 @@ pub(super) fn import(
 
 /// What a file is, by its name and how it begins.
 fn guess(path: &Path, beginning: &[u8]) -> anyhow::Result<Format> {
+    if beginning.starts_with(&wire::native::MAGIC[..wire::native::MAGIC.len() - 1]) {
+        return Ok(Format::Native);
+    }
     let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
     let name = name.trim_end_matches(".gz").trim_end_matches(".zst");
     let has = |endings: &[&str]| endings.iter().any(|ending| name.ends_with(ending));
