@@ -3,7 +3,8 @@
 use std::process::Command;
 
 use kymo_tests::docs::snippet;
-use kymo_tests::process::{Process, free_port};
+use kymo_tests::ports::free_port;
+use kymo_tests::process::Process;
 use kymo_tests::push::{Series, now_ms, send};
 use kymo_tests::server::Kymo;
 use kymo_tests::{http, paths, poll};
