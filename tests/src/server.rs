@@ -54,14 +54,8 @@ impl Kymo {
     /// As [`Self::start_agent`], with more environment variables.
     pub fn start_agent_with_environment(config: &str, environment: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().expect("temporary directory");
-        let port = free_port();
-        let path = folder.path().join("kymo.yml");
-        write(&path, &config.replace("{port}", &port.to_string()));
-        let arguments = vec!["agent".to_owned(), "--config".to_owned(), path.display().to_string()];
-        let environment: Vec<(String, String)> =
-            environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        let process = Self::spawn(folder.path(), port, &arguments, &environment);
-        Self { process, _disk: None, folder, port, arguments, environment }.ready()
+        let pair = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        Self::launch_in("agent", folder, None, config, environment.iter().map(pair).collect()).ready()
     }
 
     /// As [`Self::start_configured`], with its data on a disk of so many bytes. `None`, and a line that says so, where tests may

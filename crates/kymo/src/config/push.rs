@@ -61,7 +61,7 @@ struct Statsd {
 impl TcpLines {
     fn settings(&self) -> LineSettings {
         let (listen_tcp, tenant) = (listen(&self.listen_tcp), self.tenant.clone());
-        LineSettings { listen_tcp, listen_udp: None, tenant }
+        LineSettings { listen_tcp, tenant, ..LineSettings::default() }
     }
 }
 
