@@ -207,10 +207,15 @@ fn alerts_reach_an_alertmanager_and_end_there() {
         none if none.is_empty() => Ok(()),
         some => Err(format!("{some:?}")),
     });
-    let metrics = http::get(&format!("{}/metrics", kymo.url())).expect("answered").text();
-    let counted = metrics.lines().find(|line| line.starts_with("kymo_alertmanager_alerts_sent_total{"));
-    let sent: f64 = counted.and_then(|line| line.rsplit(' ').next()?.parse().ok()).expect("a number");
-    assert!(sent >= 2.0, "{sent}");
+    // The Alertmanager has them before Kymo has its answer.
+    poll::until("both to be counted as sent", || {
+        let metrics = http::get(&format!("{}/metrics", kymo.url()))?.text();
+        let counted = metrics.lines().find(|line| line.starts_with("kymo_alertmanager_alerts_sent_total{"));
+        match counted.and_then(|line| line.rsplit(' ').next()?.parse::<f64>().ok()) {
+            Some(sent) if sent >= 2.0 => Ok(()),
+            sent => Err(format!("{sent:?}")),
+        }
+    });
 }
 
 #[test]
