@@ -261,7 +261,6 @@ async fn take_in<T: Send + 'static>(
 }
 
 /// Decodes and fills, on a blocking thread if that may take long.
-#[expect(clippy::too_many_arguments, reason = "what came of reading a request and of reading a message")]
 async fn work_off<T: Send + 'static>(
     state: &Arc<State>,
     protocol: Protocol,
