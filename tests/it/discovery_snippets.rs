@@ -12,8 +12,11 @@ use serde_json::{Value, json};
 
 /// Blocks that are no section of a job.
 const OTHERS: [&str; 2] = ["discovery-alert", "file-targets"];
+/// Labels of a target, as they are written here.
+type Written = &'static [(&'static str, &'static str)];
+
 /// Sections whose targets come from no played server, and those targets.
-const UNPLAYED: [(&str, &[&[(&str, &str)]]); 3] = [
+const UNPLAYED: [(&str, &[Written]); 3] = [
     (
         "static",
         &[
