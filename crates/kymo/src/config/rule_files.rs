@@ -1,6 +1,7 @@
 //! `rule_files`: the files that patterns name, read and checked. One that is not sound refuses the whole configuration.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -50,9 +51,9 @@ pub(super) fn load(
             LoadError::Pattern(InvalidSettings::at(["rule_files", &at.to_string()], message))
         })?;
         for path in found {
-            if !files.contains_key(&path) {
-                let file = read(&path, options)?;
-                files.insert(path, Arc::new(file));
+            if let Entry::Vacant(place) = files.entry(path) {
+                let file = read(place.key(), options)?;
+                place.insert(Arc::new(file));
             }
         }
     }

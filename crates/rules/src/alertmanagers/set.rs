@@ -1,5 +1,6 @@
 //! The Alertmanagers of one element of `alertmanagers`, as discovery and relabelling yield them.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -109,12 +110,13 @@ impl Set {
             stays
         });
         for url in urls {
-            if !found.targets.contains_key(&url) {
-                let stop = self.stop.child_token();
-                match Target::start(&self.shared, &self.client, &url, self.settings.timeout, stop) {
-                    Ok(target) => drop(found.targets.insert(url, target)),
-                    Err(error) => tracing::error!(url, error, "a discovered Alertmanager cannot be used"),
+            let Entry::Vacant(place) = found.targets.entry(url) else { continue };
+            let (url, stop) = (place.key(), self.stop.child_token());
+            match Target::start(&self.shared, &self.client, url, self.settings.timeout, stop) {
+                Ok(target) => {
+                    place.insert(target);
                 }
+                Err(error) => tracing::error!(url, error, "a discovered Alertmanager cannot be used"),
             }
         }
         let change = found.targets.len() as i64 - before as i64;

@@ -49,7 +49,7 @@ fn answer(mut stream: &TcpStream, status: &str, sender: &mpsc::Sender<(String, V
         reader.read_line(&mut line).ok()?;
         match line.trim_end().split_once(": ") {
             Some((name, value)) if name.eq_ignore_ascii_case("content-length") => {
-                length = value.parse().ok()?
+                length = value.parse().ok()?;
             }
             Some(_) => {}
             None => break,
