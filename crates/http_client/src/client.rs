@@ -1,5 +1,6 @@
 //! The client: sends requests with what its settings add to them.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,6 +11,7 @@ use reqwest::{Method, NoProxy, Proxy, Request, Response, Url, redirect};
 
 use crate::Settings;
 use crate::credentials::{Credentials, read_secret};
+use crate::direct::{self, Direct, Receive};
 use crate::settings::{HeaderValues, Secret, TlsSettings};
 use crate::tls::{self, Fingerprint};
 
@@ -19,8 +21,8 @@ pub const USER_AGENT: &str = concat!("Kymo/", env!("CARGO_PKG_VERSION"));
 /// How often files of certificates are looked at.
 const TLS_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// How long an unused connection is kept: longer than usual scrape intervals.
-const IDLE_MAX: Duration = Duration::from_secs(300);
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
+pub(crate) const IDLE_MAX: Duration = Duration::from_secs(300);
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 const REDIRECTS_MAX: usize = 10;
 
 /// A client could not be made.
@@ -85,12 +87,33 @@ pub enum RequestError {
     /// The peer could not be reached, or its answer is not HTTP.
     #[error("{}", root_cause(.0))]
     Http(#[from] reqwest::Error),
+    /// As before, said by the system.
+    #[error(transparent)]
+    Io(std::io::Error),
+    /// The answer is not as HTTP/1.1 has it.
+    #[error("{0}")]
+    Malformed(&'static str),
+}
+
+/// Nothing, or not all, could be received.
+#[derive(Debug, thiserror::Error)]
+pub enum ReceiveError<E> {
+    /// There is no answer, or only a part of it.
+    #[error(transparent)]
+    Request(#[from] RequestError),
+    /// The receiver did not want it.
+    #[error("the answer is not wanted")]
+    Refused(E),
 }
 
 impl RequestError {
     /// Whether it simply took too long.
     pub fn is_timeout(&self) -> bool {
-        matches!(self, Self::Http(error) if error.is_timeout())
+        match self {
+            Self::Http(error) => error.is_timeout(),
+            Self::Io(error) => error.kind() == std::io::ErrorKind::TimedOut,
+            _ => false,
+        }
     }
 }
 
@@ -109,6 +132,8 @@ pub struct Client {
     settings: Settings,
     credentials: Credentials,
     transport: Transport,
+    /// For what needs neither TLS nor a proxy.
+    direct: Option<Direct>,
 }
 
 impl Client {
@@ -139,7 +164,8 @@ impl Client {
         };
         let transport = Transport::new(options)?;
         let credentials = Credentials::new(&settings)?;
-        Ok(Self { settings, credentials, transport })
+        let direct = transport.options.leads_straight().then(Direct::new);
+        Ok(Self { settings, credentials, transport, direct })
     }
 
     /// The settings it was made from.
@@ -171,7 +197,7 @@ impl Client {
         for _ in 0..=REDIRECTS_MAX {
             let again = if self.settings.follow_redirects { request.try_clone() } else { None };
             if is_trusted(&asked, request.url()) {
-                self.add_headers(&mut request).await?;
+                self.add_headers(request.headers_mut()).await?;
             } else {
                 for secret in [reqwest::header::AUTHORIZATION.as_str(), "x-amz-security-token"] {
                     request.headers_mut().remove(secret);
@@ -187,12 +213,58 @@ impl Client {
         Err(RequestError::Redirects { url: asked.to_string() })
     }
 
-    async fn add_headers(&self, request: &mut Request) -> Result<(), RequestError> {
+    /// A `GET` whose answer is received piece by piece as it arrives, as cheaply as can be: for who asks many peers often.
+    /// Otherwise as [`Self::execute`].
+    ///
+    /// # Errors
+    /// As `execute`; or if the answer is cut off, or the receiver does not want it.
+    pub async fn get_into<R: Receive>(
+        &self,
+        url: &Url,
+        headers: &HeaderMap,
+        receiver: &mut R,
+    ) -> Result<(), ReceiveError<R::Error>> {
+        let direct = self.direct.as_ref().filter(|_| Direct::speaks(url));
+        let Some(direct) = direct else { return self.get_generally(url, headers, receiver).await };
+        let mut all = Cow::Borrowed(headers);
+        if !self.settings.http_headers.is_empty() || !self.credentials.are_none() {
+            self.add_headers(all.to_mut()).await?;
+        }
+        match direct.get(url, &all, self.settings.follow_redirects, receiver).await {
+            Ok(()) => Ok(()),
+            // Wherever it leads.
+            Err(direct::Failure::Redirect) => self.get_generally(url, headers, receiver).await,
+            Err(direct::Failure::Io(error)) => Err(RequestError::Io(error).into()),
+            Err(direct::Failure::Malformed(why)) => Err(RequestError::Malformed(why).into()),
+            Err(direct::Failure::Refused(error)) => Err(ReceiveError::Refused(error)),
+        }
+    }
+
+    async fn get_generally<R: Receive>(
+        &self,
+        url: &Url,
+        headers: &HeaderMap,
+        receiver: &mut R,
+    ) -> Result<(), ReceiveError<R::Error>> {
+        let mut request = self.get(url.clone());
+        request.headers_mut().clone_from(headers);
+        let mut response = self.execute(request).await?;
+        let text = |name| response.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or("");
+        let (encoding, content_type) =
+            (text(reqwest::header::CONTENT_ENCODING), text(reqwest::header::CONTENT_TYPE));
+        receiver.head(response.status(), encoding, content_type).map_err(ReceiveError::Refused)?;
+        while let Some(piece) = response.chunk().await.map_err(RequestError::Http)? {
+            receiver.data(&piece).map_err(ReceiveError::Refused)?;
+        }
+        Ok(())
+    }
+
+    async fn add_headers(&self, headers: &mut HeaderMap) -> Result<(), RequestError> {
         for (name, values) in &self.settings.http_headers {
-            add_header(request.headers_mut(), name, values).await?;
+            add_header(headers, name, values).await?;
         }
         if let Some(value) = self.credentials.header().await? {
-            request.headers_mut().insert(reqwest::header::AUTHORIZATION, value);
+            headers.insert(reqwest::header::AUTHORIZATION, value);
         }
         Ok(())
     }
@@ -246,6 +318,13 @@ pub(crate) struct TransportOptions {
     pub(crate) proxy_from_environment: bool,
     pub(crate) proxy_connect_header: Vec<(String, Vec<Secret>)>,
     pub(crate) unix_socket: Option<PathBuf>,
+}
+
+impl TransportOptions {
+    /// Whether connections lead to whom the URL names.
+    fn leads_straight(&self) -> bool {
+        self.proxy_url.is_empty() && !self.proxy_from_environment && self.unix_socket.is_none()
+    }
 }
 
 /// Connections; made anew when files of certificates change.

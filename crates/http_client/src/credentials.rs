@@ -30,6 +30,11 @@ impl Credentials {
         })
     }
 
+    /// Whether there are none to be added.
+    pub(crate) fn are_none(&self) -> bool {
+        matches!(self, Self::None)
+    }
+
     pub(crate) async fn header(&self) -> Result<Option<HeaderValue>, RequestError> {
         let (key, text) = match self {
             Self::None => return Ok(None),

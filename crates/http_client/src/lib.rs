@@ -3,6 +3,7 @@
 //!
 //! Map: [`settings`] what a configuration file says, its checks included · [`client`] the client ·
 //! `credentials` what goes into the `Authorization` header, read anew from its file for each request ·
+//! `direct` plain HTTP for who asks thousands of peers again and again ·
 //! `oauth2` tokens, fetched and kept until they expire · `tls` certificates and versions · [`aws`] credentials of AWS,
 //! and requests signed with them · [`cloud`] requests authorised as a cloud wants it · [`jwt`] signed tokens.
 //!
@@ -17,9 +18,11 @@ pub mod jwt;
 pub mod settings;
 
 mod credentials;
+mod direct;
 mod oauth2;
 mod tls;
 
-pub use client::{BuildError, Client, RequestError, USER_AGENT};
+pub use client::{BuildError, Client, ReceiveError, RequestError, USER_AGENT};
+pub use direct::Receive;
 pub use reqwest::{Method, Request, Response, StatusCode, Url, header};
 pub use settings::{InvalidSettings, Secret, Settings};

@@ -7,7 +7,7 @@
 use std::io::{self, Write};
 use std::sync::Arc;
 
-use flate2::write::MultiGzDecoder;
+use flate2::{Decompress, FlushDecompress, Status};
 use parking_lot::Mutex;
 use stdx::memory::{Budget, MemoryExceeded, Reservation};
 use zstd::stream::raw::{DParameter, Operation};
@@ -22,6 +22,10 @@ const FREE_BUFFERS_MAX: usize = 64;
 const FREE_BUFFER_BYTES_MAX: usize = 1 << 20;
 /// Memory is taken from the budget in such steps.
 const RESERVE_STEP_BYTES: u64 = 64 << 10;
+/// What gzip's smallest windows and its largest have in common: the decoder takes both.
+const GZIP_WINDOW_BITS: u8 = 15;
+/// Room for the first bytes that a decoder writes; there is more as it is needed.
+const ROOM_BYTES: usize = 16 << 10;
 /// zstd may ask for a window of up to 2 GiB; no exporter needs more than 8 MiB.
 const ZSTD_WINDOW_LOG_MAX: u32 = 23;
 
@@ -83,6 +87,20 @@ impl Body {
         self.bytes.extend_from_slice(data);
         Ok(())
     }
+
+    /// Makes room behind the content: not much more than `bytes_max` in all.
+    fn make_room(&mut self, bytes_max: u64) -> Result<(), MemoryExceeded> {
+        if self.bytes.len() == self.bytes.capacity() {
+            let bytes_max = usize::try_from(bytes_max).unwrap_or(usize::MAX).saturating_add(1);
+            let wanted = (self.bytes.len() * 2).min(bytes_max).max(self.bytes.len() + ROOM_BYTES);
+            self.bytes.reserve_exact(wanted - self.bytes.len());
+        }
+        let capacity = self.bytes.capacity() as u64;
+        if capacity > self.reservation.bytes() {
+            self.reservation.resize(capacity.next_multiple_of(RESERVE_STEP_BYTES))?;
+        }
+        Ok(())
+    }
 }
 
 impl Drop for Body {
@@ -108,7 +126,7 @@ pub(crate) struct Decoder {
 
 enum Encoding {
     Identity(Sink),
-    Gzip(Box<MultiGzDecoder<Sink>>),
+    Gzip(Gzip),
     Zstd(Box<Zstd>),
 }
 
@@ -122,7 +140,7 @@ impl Decoder {
         let sink = Sink { body, limit_bytes, refused: None };
         let encoding = match encoding.trim().to_ascii_lowercase().as_str() {
             "" | "identity" => Encoding::Identity(sink),
-            "gzip" | "x-gzip" => Encoding::Gzip(Box::new(MultiGzDecoder::new(sink))),
+            "gzip" | "x-gzip" => Encoding::Gzip(Gzip::new(sink)),
             "zstd" => {
                 let decoder = Zstd::new(sink).map_err(|e| ScrapeError::Encoding(e.to_string()))?;
                 Encoding::Zstd(Box::new(decoder))
@@ -157,13 +175,13 @@ impl Decoder {
     pub(crate) fn finish(mut self) -> Result<Body, ScrapeError> {
         let finished = match &mut self.encoding {
             Encoding::Identity(_) => Ok(()),
-            Encoding::Gzip(decoder) => decoder.try_finish(),
+            Encoding::Gzip(decoder) => decoder.check_complete(),
             Encoding::Zstd(decoder) => decoder.check_complete(),
         };
         finished.map_err(|error| self.explain(&error))?;
         let sink = match self.encoding {
             Encoding::Identity(sink) => sink,
-            Encoding::Gzip(decoder) => decoder.finish().map_err(|e| ScrapeError::Encoding(e.to_string()))?,
+            Encoding::Gzip(decoder) => decoder.sink,
             Encoding::Zstd(decoder) => decoder.sink,
         };
         Ok(sink.body)
@@ -172,7 +190,7 @@ impl Decoder {
     fn explain(&mut self, error: &io::Error) -> ScrapeError {
         let sink = match &mut self.encoding {
             Encoding::Identity(sink) => sink,
-            Encoding::Gzip(decoder) => decoder.get_mut(),
+            Encoding::Gzip(decoder) => &mut decoder.sink,
             Encoding::Zstd(decoder) => &mut decoder.sink,
         };
         sink.refused.take().unwrap_or_else(|| ScrapeError::Encoding(error.to_string()))
@@ -192,27 +210,91 @@ struct Sink {
     refused: Option<ScrapeError>,
 }
 
+impl Sink {
+    fn refuse(&mut self, why: ScrapeError) -> io::Error {
+        self.refused = Some(why);
+        io::Error::other("refused")
+    }
+
+    /// Room for a decoder that writes into the body itself.
+    fn make_room(&mut self) -> io::Result<()> {
+        self.body.make_room(self.limit_bytes).map_err(|error| self.refuse(error.into()))
+    }
+
+    /// Refuses a body that has become too long by what was written.
+    fn check_length(&mut self, written: usize) -> io::Result<()> {
+        // As in Prometheus, an answer of exactly the limit is too large.
+        if written > 0 && self.body.bytes.len() as u64 >= self.limit_bytes {
+            return Err(self.refuse(too_large(self.limit_bytes)));
+        }
+        Ok(())
+    }
+}
+
 impl Write for Sink {
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
         let len = self.body.bytes.len() as u64 + data.len() as u64;
         // As in Prometheus, an answer of exactly the limit is too large.
-        let refused = if len >= self.limit_bytes {
-            Some(too_large(self.limit_bytes))
-        } else {
-            self.body.push(data).err().map(ScrapeError::from)
-        };
-        match refused {
-            None => Ok(data.len()),
-            Some(refused) => {
-                self.refused = Some(refused);
-                Err(io::Error::other("refused"))
-            }
+        if len >= self.limit_bytes {
+            return Err(self.refuse(too_large(self.limit_bytes)));
+        }
+        match self.body.push(data) {
+            Ok(()) => Ok(data.len()),
+            Err(error) => Err(self.refuse(error.into())),
         }
     }
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
+}
+
+/// Decodes gzip straight into the body of a [`Sink`].
+struct Gzip {
+    decoder: Decompress,
+    sink: Sink,
+    /// Whether the last member is complete.
+    complete: bool,
+}
+
+impl Gzip {
+    fn new(sink: Sink) -> Self {
+        Self { decoder: Decompress::new_gzip(GZIP_WINDOW_BITS), sink, complete: false }
+    }
+
+    fn write_all(&mut self, mut data: &[u8]) -> io::Result<()> {
+        loop {
+            if self.complete && !data.is_empty() {
+                // Another member.
+                self.decoder = Decompress::new_gzip(GZIP_WINDOW_BITS);
+                self.complete = false;
+            }
+            self.sink.make_room()?;
+            let (read_before, had) = (self.decoder.total_in(), self.sink.body.bytes.len());
+            let bytes = &mut self.sink.body.bytes;
+            let status = self.decoder.decompress_vec(data, bytes, FlushDecompress::None)?;
+            self.complete = status == Status::StreamEnd;
+            let (written, is_full) = (bytes.len() - had, bytes.len() == bytes.capacity());
+            self.sink.check_length(written)?;
+            let read = usize::try_from(self.decoder.total_in() - read_before).unwrap_or(data.len());
+            data = &data[read.min(data.len())..];
+            // A full buffer means that the decoder may hold more.
+            if data.is_empty() && (self.complete || !is_full) {
+                return Ok(());
+            }
+            if read == 0 && written == 0 && !is_full {
+                return Err(io::Error::other("the decoder does not go on"));
+            }
+        }
+    }
+
+    fn check_complete(&self) -> io::Result<()> {
+        if self.complete { Ok(()) } else { Err(ends_too_early()) }
+    }
+}
+
+fn ends_too_early() -> io::Error {
+    io::Error::new(io::ErrorKind::UnexpectedEof, "it ends too early")
 }
 
 /// Decodes zstd into a [`Sink`]. The `zstd` crate's own writer does not tell when a frame is cut off.
@@ -246,11 +328,7 @@ impl Zstd {
     }
 
     fn check_complete(&self) -> io::Result<()> {
-        if self.complete {
-            Ok(())
-        } else {
-            Err(io::Error::new(io::ErrorKind::UnexpectedEof, "it ends too early"))
-        }
+        if self.complete { Ok(()) } else { Err(ends_too_early()) }
     }
 }
 

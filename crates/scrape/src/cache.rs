@@ -1,12 +1,13 @@
 //! What the series of a target became: raw text → labels after relabelling, and what of it is alive in storage.
 //!
 //! Why: parsing labels, relabelling and packing cost far more than a sample; they happen once per series, and
-//! every later scrape finds the packed labels by a keyed 128-bit hash of the raw text. Exporters list series in
+//! every later scrape finds the result by a keyed 96-bit hash of the raw text. Exporters list series in
 //! the same order each time, so the entry behind the last one found is nearly always the next: most lookups are
-//! one comparison. Per series: about 80 bytes and its packed labels.
+//! one comparison. Labels without those of the target are shared by all targets that have the like (see `shapes`), so a series
+//! takes about 40 bytes here.
 //!
-//! Storage is told a series by a key of its packed labels, and looks into those only if it does not know the key: for the time of
-//! an append they are lent to the batch ([`SeriesCache::lend`]).
+//! Storage is told a series by a key made of both parts, and looks into its labels only if it does not know the key: the batch gets them
+//! in a raw form ([`SeriesCache::add_to`], [`SeriesCache::end_raw`]).
 //!
 //! A scrape is an attempt: [`SeriesCache::begin`], then lookups and insertions, then exactly one of
 //! - [`SeriesCache::commit`]: storage took the samples and the staleness markers of what vanished;
@@ -16,26 +17,46 @@
 //! A failed attempt forgets the series it added ([`SeriesCache::rollback`]), so that a target which sends
 //! garbage cannot make the cache grow.
 
-use std::ops::Range;
+use std::sync::Arc;
 
-use hashbrown::{HashMap, HashTable};
-use model::{LabelsBuilder, LabelsRef};
-use storage::{BatchSeries, InvalidLabels, SeriesKey, WriteBatch};
+use hashbrown::{HashMap, HashSet, HashTable};
+use model::{Labels, LabelsBuilder};
+use storage::{BatchSeries, WriteBatch};
 use xxhash_rust::xxh3::{xxh3_64_with_seed, xxh3_128_with_seed};
 
 use crate::quota::Share;
+use crate::shapes::{self, Shape, Shapes};
 
 /// Position of a series (after relabelling) in its cache.
 pub(crate) type SeriesAt = u32;
 
 /// Stands for "relabelling dropped it".
-const DROPPED: SeriesAt = SeriesAt::MAX;
-/// Most bytes of packed labels of one target.
+const DROPPED: SeriesAt = SEEN_RAW - 1;
+/// In [`Raw::series`]: the current attempt saw it.
+const SEEN_RAW: u32 = 1 << 31;
+/// Most bytes of labels of one target.
 const LABELS_BYTES_MAX: usize = 1 << 30;
 
-/// Hash of a raw text, 128 bits in two words to keep entries small.
+/// The current attempt saw the series.
+const SEEN: u8 = 1;
+/// The current attempt saw it without a timestamp of its own.
+const UNTIMED: u8 = 2;
+/// The current attempt saw it in a way that makes its absence meaningful.
+const TRACKED: u8 = 4;
+/// The newest sample in storage is not a staleness marker.
+const LIVE: u8 = 8;
+/// The last attempt that was committed saw it, or one after that.
+const KNOWN: u8 = 16;
+
+/// Hash of a raw text: 96 bits, to keep entries small.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct RawHash([u64; 2]);
+pub(crate) struct RawHash([u32; 3]);
+
+impl RawHash {
+    fn short(self) -> u64 {
+        u64::from(self.0[0]) << 32 | u64::from(self.0[1])
+    }
+}
 
 /// What is known about a raw text.
 #[derive(Debug, PartialEq, Eq)]
@@ -59,18 +80,18 @@ pub(crate) struct CacheFull;
 #[derive(Debug)]
 pub(crate) struct SeriesCache {
     seed: u64,
-    /// Number of the current attempt, from 1.
-    attempt: u32,
-    /// Number of the last attempt that was committed.
-    last_commit: u32,
+    target: Labels,
+    shapes: Arc<Shapes>,
     raw: Vec<Raw>,
     raw_index: HashTable<u32>,
     /// Where the next raw text is expected.
     expected: usize,
-    packed: String,
     series: Vec<Series>,
-    series_index: HashTable<SeriesAt>,
-    /// Lengths of `raw`, `series` and `packed` when the attempt began.
+    /// Series by their shapes; made when a text is new, and dropped at the end of the attempt.
+    by_shape: Option<HashMap<usize, SeriesAt>>,
+    /// Bytes of the labels of all series.
+    labels_bytes: usize,
+    /// Lengths of `raw` and `series`, and `labels_bytes`, when the attempt began.
     began_with: (usize, usize, usize),
     /// Hash of a family's name → hash of its metadata as last sent.
     families: HashMap<u64, u64>,
@@ -86,48 +107,55 @@ pub(crate) struct SeriesCache {
 #[derive(Debug, Clone, Copy)]
 struct Raw {
     hash: RawHash,
-    series: SeriesAt,
-    /// Attempt that saw it last.
-    seen: u32,
+    /// What it became, and [`SEEN_RAW`].
+    series: u32,
 }
 
-#[derive(Debug, Clone, Copy)]
-struct Series {
-    /// By which storage knows it; the same for all targets.
-    key: SeriesKey,
-    start: u32,
-    len: u32,
-    /// Attempt that saw it last.
-    seen: u32,
-    /// Attempt that saw it last without a timestamp of its own.
-    untimed: u32,
-    /// Attempt that saw it last in a way that makes its absence meaningful.
-    tracked: u32,
-    /// The newest sample in storage is not a staleness marker.
-    live: bool,
-}
+impl Raw {
+    fn series(self) -> SeriesAt {
+        self.series & !SEEN_RAW
+    }
 
-impl Series {
-    /// Where its packed labels are.
-    fn range(&self) -> Range<usize> {
-        self.start as usize..self.start as usize + self.len as usize
+    fn is_seen(self) -> bool {
+        self.series & SEEN_RAW != 0
     }
 }
 
+#[derive(Debug)]
+struct Series {
+    shape: Arc<Shape>,
+    flags: u8,
+}
+
+impl Series {
+    fn is(&self, flag: u8) -> bool {
+        self.flags & flag != 0
+    }
+
+    fn set(&mut self, flag: u8, on: bool) {
+        self.flags = if on { self.flags | flag } else { self.flags & !flag };
+    }
+}
+
+/// Where a shape is, which tells it from all others.
+fn place(shape: &Arc<Shape>) -> usize {
+    Arc::as_ptr(shape) as usize
+}
+
 impl SeriesCache {
-    /// An empty cache. `seed` keys its hashes, so that no exporter can choose colliding texts; `share` is of what
-    /// the job may have.
-    pub(crate) fn new(seed: u64, share: Share) -> Self {
+    /// An empty cache of a target with these labels. `seed` keys its hashes, so that no exporter can choose colliding texts; `share` is
+    /// of what the job may have.
+    pub(crate) fn new(seed: u64, target: Labels, shapes: Arc<Shapes>, share: Share) -> Self {
         Self {
             seed,
-            attempt: 0,
-            last_commit: 0,
+            target,
+            shapes,
             raw: Vec::new(),
             raw_index: HashTable::new(),
             expected: 0,
-            packed: String::new(),
             series: Vec::new(),
-            series_index: HashTable::new(),
+            by_shape: None,
+            labels_bytes: 0,
             began_with: (0, 0, 0),
             families: HashMap::new(),
             families_seen: 0,
@@ -139,33 +167,44 @@ impl SeriesCache {
 
     /// Forgets everything.
     pub(crate) fn reset(&mut self) {
-        *self = Self::new(self.seed, self.share.empty());
+        *self = Self::new(self.seed, self.target.clone(), Arc::clone(&self.shapes), self.share.empty());
     }
 
     /// Begins an attempt.
     pub(crate) fn begin(&mut self) {
-        self.attempt += 1;
         self.expected = 0;
         self.families_seen = 0;
-        self.began_with = (self.raw.len(), self.series.len(), self.packed.len());
+        self.began_with = (self.raw.len(), self.series.len(), self.labels_bytes);
+        for raw in &mut self.raw {
+            raw.series &= !SEEN_RAW;
+        }
+        for series in &mut self.series {
+            if series.is(SEEN) {
+                series.set(KNOWN, true);
+            }
+            series.set(SEEN | UNTIMED | TRACKED, false);
+        }
     }
 
     /// Looks the bytes of a series up. `tag` is what else decides what it becomes; 0 for nothing.
     pub(crate) fn find(&mut self, raw: &[u8], tag: u64) -> Lookup {
         let hash = xxh3_128_with_seed(raw, self.seed ^ tag);
-        let hash = RawHash([hash as u64, (hash >> 64) as u64]);
+        let hash = RawHash([hash as u32, (hash >> 32) as u32, (hash >> 64) as u32]);
         let at = if self.raw.get(self.expected).is_some_and(|entry| entry.hash == hash) {
             self.expected
         } else {
-            match self.raw_index.find(hash.0[0], |at| self.raw[*at as usize].hash == hash) {
+            match self.raw_index.find(hash.short(), |at| self.raw[*at as usize].hash == hash) {
                 Some(at) => *at as usize,
                 None => return Lookup::Unknown(hash),
             }
         };
         self.expected = at + 1;
         let entry = &mut self.raw[at];
-        entry.seen = self.attempt;
-        if entry.series == DROPPED { Lookup::Dropped } else { Lookup::Known(entry.series) }
+        entry.series |= SEEN_RAW;
+        match entry.series() {
+            DROPPED => Lookup::Dropped,
+            at => Lookup::Known(at),
+        }
     }
 
     /// Remembers that relabelling dropped a raw text.
@@ -178,18 +217,20 @@ impl SeriesCache {
     /// # Errors
     /// If the cache would exceed its limit.
     pub(crate) fn insert(&mut self, hash: RawHash, labels: &LabelsBuilder) -> Result<SeriesAt, CacheFull> {
-        let start = self.packed.len();
-        labels.pack_into(&mut self.packed);
-        if self.packed.len() > LABELS_BYTES_MAX || self.series.len() >= DROPPED as usize {
-            self.packed.truncate(start);
-            return Err(CacheFull);
-        }
-        let at = match self.find_series(&self.packed[start..]) {
-            Some(at) => {
-                self.packed.truncate(start);
+        let shape = self.shapes.of(labels, &self.target, &mut String::new());
+        let at = match self.find_series(&shape) {
+            Some(at) => at,
+            None => {
+                let labels_bytes = self.labels_bytes + shape.len();
+                if labels_bytes > LABELS_BYTES_MAX || self.series.len() >= DROPPED as usize {
+                    return Err(CacheFull);
+                }
+                self.labels_bytes = labels_bytes;
+                let at = self.series.len() as SeriesAt;
+                self.by_shape.get_or_insert_default().insert(place(&shape), at);
+                self.series.push(Series { shape, flags: 0 });
                 at
             }
-            None => self.insert_series(start),
         };
         self.insert_raw(hash, at);
         Ok(at)
@@ -200,36 +241,23 @@ impl SeriesCache {
         if !self.share.is_exhausted() {
             return false;
         }
-        let start = self.packed.len();
-        labels.pack_into(&mut self.packed);
-        let is_known = self.find_series(&self.packed[start..]).is_some();
-        self.packed.truncate(start);
-        !is_known
+        let shape = self.shapes.of(labels, &self.target, &mut String::new());
+        self.find_series(&shape).is_none()
     }
 
-    fn find_series(&self, packed: &str) -> Option<SeriesAt> {
-        let hash = xxh3_64_with_seed(packed.as_bytes(), self.seed);
-        self.series_index.find(hash, |at| self.packed_of(*at) == packed).copied()
-    }
-
-    /// Adds the series whose packed labels end `self.packed`.
-    fn insert_series(&mut self, start: usize) -> SeriesAt {
-        let narrow = |n: usize| u32::try_from(n).expect("LABELS_BYTES_MAX is below 2^32");
-        let at = narrow(self.series.len());
-        let len = narrow(self.packed.len() - start);
-        let key = SeriesKey::new(xxh3_128_with_seed(&self.packed.as_bytes()[start..], self.seed));
-        let start = narrow(start);
-        self.series.push(Series { key, start, len, seen: 0, untimed: 0, tracked: 0, live: false });
-        let (seed, series, packed) = (self.seed, &self.series, &self.packed);
-        let hash = |at: &SeriesAt| hash_of(seed, packed, series[*at as usize]);
-        self.series_index.insert_unique(hash(&at), at, hash);
-        at
+    fn find_series(&mut self, shape: &Arc<Shape>) -> Option<SeriesAt> {
+        let series = &self.series;
+        let by_shape = self.by_shape.get_or_insert_with(|| {
+            let places = series.iter().map(|series| place(&series.shape));
+            places.zip(0..).collect()
+        });
+        by_shape.get(&place(shape)).copied()
     }
 
     fn insert_raw(&mut self, hash: RawHash, series: SeriesAt) {
         let at = u32::try_from(self.raw.len()).expect("body limits keep a scrape far below 2^32 series");
-        self.raw.push(Raw { hash, series, seen: self.attempt });
-        self.raw_index.insert_unique(hash.0[0], at, |at| self.raw[*at as usize].hash.0[0]);
+        self.raw.push(Raw { hash, series: series | SEEN_RAW });
+        self.raw_index.insert_unique(hash.short(), at, |at| self.raw[*at as usize].hash.short());
         self.expected = self.raw.len();
     }
 
@@ -237,106 +265,111 @@ impl SeriesCache {
     /// is missing next time, it has ended.
     pub(crate) fn note(&mut self, at: SeriesAt, timed: bool, track: bool) -> Noted {
         let series = &mut self.series[at as usize];
-        let is_new = series.seen < self.last_commit || series.seen == 0;
-        let first = series.seen != self.attempt;
-        if is_new && first && !self.share.try_grow() {
+        let is_new = !series.is(KNOWN | SEEN);
+        if is_new && !self.share.try_grow() {
             return Noted::Excess;
         }
-        series.seen = self.attempt;
-        if !timed && series.untimed == self.attempt {
+        series.set(SEEN, true);
+        if !timed && series.is(UNTIMED) {
             return Noted::Repeated;
         }
         if !timed {
-            series.untimed = self.attempt;
+            series.set(UNTIMED, true);
         }
         if track {
-            series.tracked = self.attempt;
+            series.set(TRACKED, true);
         }
-        if is_new && first { Noted::New } else { Noted::Known }
+        if is_new { Noted::New } else { Noted::Known }
     }
 
     /// Takes back that a sample of the series will live on in storage, because storage refused it.
     pub(crate) fn untrack(&mut self, at: SeriesAt) {
-        self.series[at as usize].tracked = 0;
+        self.series[at as usize].set(TRACKED, false);
     }
 
-    /// The packed labels of a series.
-    pub(crate) fn packed_of(&self, at: SeriesAt) -> &str {
-        &self.packed[self.series[at as usize].range()]
+    /// The labels of a series.
+    pub(crate) fn labels_of(&self, at: SeriesAt) -> Labels {
+        let mut packed = String::new();
+        self.series[at as usize].shape.append_labels(self.target.as_ref(), &mut packed);
+        model::LabelsRef::from_packed_trusted(&packed).to_labels()
     }
 
-    /// Adds a series to a batch that the cache will be lent to.
-    pub(crate) fn add_to(&self, batch: &mut WriteBatch, at: SeriesAt) -> BatchSeries {
-        let series = &self.series[at as usize];
-        batch.add_raw_series(series.key, series.range())
+    /// What [`Self::add_to`] needs to know of the target.
+    pub(crate) fn target_hash(&self) -> u128 {
+        xxh3_128_with_seed(self.target.packed().as_bytes(), self.seed)
     }
 
-    /// Lends the packed labels to a batch, until [`Self::take_back`]. Nobody may ask for labels meanwhile.
-    pub(crate) fn lend(&mut self, batch: &mut WriteBatch) {
-        batch.set_raw(std::mem::take(&mut self.packed).into_bytes(), |raw, packed| {
-            packed.push_str(std::str::from_utf8(raw).map_err(|_| InvalidLabels)?);
-            Ok(())
-        });
+    /// Adds a series to a batch, and its labels to the raw bytes that the batch will get.
+    pub(crate) fn add_to(
+        &self,
+        batch: &mut WriteBatch,
+        raw: &mut Vec<u8>,
+        target_hash: u128,
+        at: SeriesAt,
+    ) -> BatchSeries {
+        let shape = &self.series[at as usize].shape;
+        let start = raw.len();
+        shape.append_raw(raw);
+        batch.add_raw_series(shape.key(target_hash, self.seed), start..raw.len())
     }
 
-    /// Takes back what was lent.
-    pub(crate) fn take_back(&mut self, batch: &mut WriteBatch) {
-        self.packed = String::from_utf8(batch.take_raw_buffer()).expect("it was text when it was lent");
+    /// Gives a batch the raw bytes that its series were added to. They are to be taken back when storage has seen them.
+    pub(crate) fn end_raw(&self, batch: &mut WriteBatch, raw: &mut Vec<u8>) {
+        shapes::end_raw(raw, self.target.as_ref());
+        batch.set_raw_within(std::mem::take(raw), shapes::decode);
     }
 
     /// Forgets what this attempt inserted. What it saw stays seen.
     pub(crate) fn rollback(&mut self) {
-        let (raw_len, series_len, packed_len) = self.began_with;
+        let (raw_len, series_len, labels_bytes) = self.began_with;
         for at in raw_len..self.raw.len() {
-            let hash = self.raw[at].hash.0[0];
+            let hash = self.raw[at].hash.short();
             if let Ok(entry) = self.raw_index.find_entry(hash, |candidate| *candidate as usize == at) {
-                entry.remove();
-            }
-        }
-        for at in series_len..self.series.len() {
-            let hash = hash_of(self.seed, &self.packed, self.series[at]);
-            if let Ok(entry) = self.series_index.find_entry(hash, |candidate| *candidate as usize == at) {
                 entry.remove();
             }
         }
         self.raw.truncate(raw_len);
         self.series.truncate(series_len);
-        self.packed.truncate(packed_len);
+        self.labels_bytes = labels_bytes;
+        self.by_shape = None;
         self.share.settle(self.committed_share);
         self.forget_sent();
     }
 
     /// Series that live in storage, and were not seen by this attempt; or all that live, if it `failed`.
-    pub(crate) fn ended(&self, failed: bool) -> impl Iterator<Item = LabelsRef<'_>> {
-        let ended = move |series: &&Series| series.live && (failed || series.tracked != self.attempt);
-        self.series
-            .iter()
-            .filter(ended)
-            .map(|series| LabelsRef::from_packed_trusted(&self.packed[series.range()]))
+    pub(crate) fn ended(&self, failed: bool) -> impl Iterator<Item = SeriesAt> {
+        let ended = move |series: &Series| series.is(LIVE) && (failed || !series.is(TRACKED));
+        (0..).zip(&self.series).filter(move |(_, series)| ended(series)).map(|(at, _)| at)
     }
 
-    /// Whether this series lives in storage.
-    pub(crate) fn has_live(&self, packed: &str) -> bool {
-        self.find_series(packed).is_some_and(|at| self.series[at as usize].live)
+    /// Of a target with the same labels, whether its series lives in storage, by places of shapes.
+    pub(crate) fn live(&self) -> HashSet<usize> {
+        self.series.iter().filter(|series| series.is(LIVE)).map(|series| place(&series.shape)).collect()
+    }
+
+    /// Whether a series is among those that [`Self::live`] said of another cache.
+    pub(crate) fn is_among(&self, at: SeriesAt, live: &HashSet<usize>) -> bool {
+        live.contains(&place(&self.series[at as usize].shape))
     }
 
     /// The attempt's samples are in storage.
     pub(crate) fn commit(&mut self) {
+        self.by_shape = None;
         for series in &mut self.series {
-            series.live = series.tracked == self.attempt;
+            series.set(LIVE, series.is(TRACKED));
+            series.set(KNOWN, false);
         }
-        self.last_commit = self.attempt;
         if self.families.len() > 2 * self.families_seen + 64 {
             self.families.clear();
         }
-        let unseen_raw = self.raw.iter().filter(|raw| raw.seen != self.attempt).count();
-        let unseen_series = self.series.iter().filter(|series| series.seen != self.attempt).count();
+        let unseen_raw = self.raw.iter().filter(|raw| !raw.is_seen()).count();
+        let unseen_series = self.series.iter().filter(|series| !series.is(SEEN)).count();
         self.committed_share = (self.series.len() - unseen_series) as u64;
         self.share.settle(self.committed_share);
         // Some dead entries are cheaper than compacting each time; an eighth bounds what they cost.
         if (unseen_raw + unseen_series) * 8 > self.raw.len() + self.series.len() {
             self.compact();
-        } else if self.began_with != (self.raw.len(), self.series.len(), self.packed.len()) {
+        } else if self.began_with != (self.raw.len(), self.series.len(), self.labels_bytes) {
             self.trim();
         }
     }
@@ -344,7 +377,7 @@ impl SeriesCache {
     /// The attempt failed, and storage knows that nothing lives any more.
     pub(crate) fn commit_failed(&mut self) {
         for series in &mut self.series {
-            series.live = false;
+            series.set(LIVE, false);
         }
     }
 
@@ -381,63 +414,46 @@ impl SeriesCache {
     /// Drops all that the last attempt did not see and that does not live.
     fn compact(&mut self) {
         let mut moved_to = vec![DROPPED; self.series.len()];
-        let mut packed = String::with_capacity(self.packed.len());
-        let mut kept = Vec::with_capacity(self.series.len());
+        let mut kept = 0;
         for (from, series) in self.series.iter().enumerate() {
-            if series.seen == self.attempt || series.live {
-                moved_to[from] = u32::try_from(kept.len()).expect("fewer than before");
-                let start = u32::try_from(packed.len()).expect("shorter than before");
-                packed.push_str(&self.packed[series.range()]);
-                kept.push(Series { start, ..*series });
+            if series.is(SEEN | LIVE) {
+                moved_to[from] = kept;
+                kept += 1;
             }
         }
-        let attempt = self.attempt;
+        self.series.retain(|series| series.is(SEEN | LIVE));
+        self.labels_bytes = self.series.iter().map(|series| series.shape.len()).sum();
         // A text that was seen may stand for a series that was kept out; it is looked at anew next time.
-        self.raw.retain(|raw| {
-            raw.seen == attempt && (raw.series == DROPPED || moved_to[raw.series as usize] != DROPPED)
-        });
-        for raw in self.raw.iter_mut().filter(|raw| raw.series != DROPPED) {
-            raw.series = moved_to[raw.series as usize];
+        let moved = |at: SeriesAt| if at == DROPPED { DROPPED } else { moved_to[at as usize] };
+        self.raw.retain(|raw| raw.is_seen() && (raw.series() == DROPPED || moved(raw.series()) != DROPPED));
+        for raw in &mut self.raw {
+            raw.series = moved(raw.series()) | SEEN_RAW;
         }
         let exemplars = std::mem::take(&mut self.exemplars);
         self.exemplars = exemplars
             .into_iter()
-            .map(|(at, hash)| (moved_to[at as usize], hash))
+            .map(|(at, hash)| (moved(at), hash))
             .filter(|(at, _)| *at != DROPPED)
             .collect();
-        (self.packed, self.series) = (packed, kept);
-        self.rebuild_indexes();
-        self.trim();
-    }
-
-    fn rebuild_indexes(&mut self) {
-        let (raw, series, packed, seed) = (&self.raw, &self.series, &self.packed, self.seed);
-        let raw_hash = |at: &u32| raw[*at as usize].hash.0[0];
-        let series_hash = |at: &SeriesAt| hash_of(seed, packed, series[*at as usize]);
         self.raw_index.clear();
-        for at in (0u32..).take(raw.len()) {
-            self.raw_index.insert_unique(raw_hash(&at), at, raw_hash);
+        for (at, raw) in (0..).zip(&self.raw) {
+            self.raw_index.insert_unique(raw.hash.short(), at, |at| self.raw[*at as usize].hash.short());
         }
-        self.raw_index.shrink_to_fit(raw_hash);
-        self.series_index.clear();
-        for at in (0u32..).take(series.len()) {
-            self.series_index.insert_unique(series_hash(&at), at, series_hash);
-        }
-        self.series_index.shrink_to_fit(series_hash);
+        self.trim();
     }
 
     /// Gives back what growing by doubling took too much.
     fn trim(&mut self) {
         let room = |len: usize| len + len / 16;
-        if self.packed.capacity() > self.packed.len() + self.packed.len() / 4 {
-            self.packed.shrink_to(room(self.packed.len()));
-        }
         if self.raw.capacity() > self.raw.len() + self.raw.len() / 4 {
             self.raw.shrink_to(room(self.raw.len()));
         }
         if self.series.capacity() > self.series.len() + self.series.len() / 4 {
             self.series.shrink_to(room(self.series.len()));
         }
+        let raw = &self.raw;
+        self.raw_index.shrink_to_fit(|at| raw[*at as usize].hash.short());
+        self.families.shrink_to_fit();
     }
 }
 
@@ -452,10 +468,6 @@ pub(crate) enum Noted {
     Excess,
     /// The same scrape had a sample of this series already, and neither has a timestamp.
     Repeated,
-}
-
-fn hash_of(seed: u64, packed: &str, series: Series) -> u64 {
-    xxh3_64_with_seed(&packed.as_bytes()[series.range()], seed)
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ use crate::body::Buffers;
 use crate::cache::SeriesAt;
 use crate::metrics::Metrics;
 use crate::pool::{PoolId, PoolView};
+use crate::shapes::Shapes;
 use crate::target::Target;
 
 /// See the module.
@@ -31,6 +32,8 @@ pub(crate) struct Env {
     pub(crate) seed: u64,
     pub(crate) buffers: Arc<Buffers>,
     pub(crate) scratches: Scratches,
+    /// Labels that targets share.
+    pub(crate) shapes: Arc<Shapes>,
     /// Active targets by the labels of their series, so that a target that went away does not end the series of
     /// one that took its place.
     pub(crate) active: Active,
@@ -45,6 +48,8 @@ pub(crate) struct Env {
 #[derive(Debug, Default)]
 pub(crate) struct Scratch {
     pub(crate) batch: WriteBatch,
+    /// What the batch will know of labels.
+    pub(crate) raw: Vec<u8>,
     pub(crate) labels: LabelsBuilder,
     pub(crate) other: LabelsBuilder,
     /// For each series of the batch, where it is in the target's cache.
@@ -56,6 +61,7 @@ pub(crate) struct Scratch {
 impl Scratch {
     pub(crate) fn clear(&mut self) {
         self.batch.clear();
+        self.raw.clear();
         self.cached_at.clear();
         self.held = None;
     }
@@ -76,7 +82,7 @@ impl Scratches {
     }
 
     pub(crate) fn give_back(&self, mut scratch: Scratch) {
-        if scratch.batch.size_bytes() > SCRATCH_BYTES_MAX {
+        if scratch.batch.size_bytes() + scratch.raw.capacity() > SCRATCH_BYTES_MAX {
             return;
         }
         scratch.clear();

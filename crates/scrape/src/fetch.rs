@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use http_client::header::{HeaderName, HeaderValue};
+use http_client::{Receive, ReceiveError, StatusCode};
 use model::time::format_duration_ms;
-use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue};
-use url::Url;
 
 use crate::body::{Body, Decoder};
 use crate::collector::Collector;
@@ -46,21 +46,43 @@ async fn get(
     if let Ok(value) = HeaderValue::from_str(&timeout_s) {
         headers.insert(TIMEOUT_HEADER, value);
     }
-    let url = Url::parse(&target.spec.url).map_err(|e| failed(e.to_string()))?;
-    let mut request = client.get(url);
-    *request.headers_mut() = headers;
-    let mut response = client.execute(request).await.map_err(|e| failed(e.to_string()))?;
-    if response.status() != reqwest::StatusCode::OK {
-        return Err(ScrapeError::Status(response.status().to_string()));
+    let url = target.url.as_ref().map_err(|e| failed(e.to_string()))?;
+    let mut receiving = Receiving { env, recipe, decoder: None, content_type: String::new() };
+    match client.get_into(url, &headers, &mut receiving).await {
+        Ok(()) => {}
+        Err(ReceiveError::Request(error)) => return Err(failed(error.to_string())),
+        Err(ReceiveError::Refused(error)) => return Err(error),
     }
-    let header =
-        |name| response.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or("").to_owned();
-    let (encoding, content_type) = (header(CONTENT_ENCODING), header(CONTENT_TYPE));
-    let mut decoder = Decoder::new(&encoding, recipe.job.body_size_limit_bytes, env.buffers.take())?;
-    while let Some(piece) = response.chunk().await.map_err(|e| failed(root_cause(&e)))? {
-        decoder.push(&piece)?;
-    }
+    let Receiving { decoder, content_type, .. } = receiving;
+    let decoder = decoder.ok_or_else(|| failed("BUG: an answer without a head".to_owned()))?;
     Ok(Answer { body: decoder.finish()?, content_type })
+}
+
+/// An answer on its way from the network into a body.
+struct Receiving<'a> {
+    env: &'a Env,
+    recipe: &'a Recipe,
+    /// Set once the head has come.
+    decoder: Option<Decoder>,
+    content_type: String,
+}
+
+impl Receive for Receiving<'_> {
+    type Error = ScrapeError;
+
+    fn head(&mut self, status: StatusCode, encoding: &str, content_type: &str) -> Result<(), ScrapeError> {
+        if status != StatusCode::OK {
+            return Err(ScrapeError::Status(status.to_string()));
+        }
+        content_type.clone_into(&mut self.content_type);
+        let limit_bytes = self.recipe.job.body_size_limit_bytes;
+        self.decoder = Some(Decoder::new(encoding, limit_bytes, self.env.buffers.take())?);
+        Ok(())
+    }
+
+    fn data(&mut self, piece: &[u8]) -> Result<(), ScrapeError> {
+        self.decoder.as_mut().map_or(Ok(()), |decoder| decoder.push(piece))
+    }
 }
 
 async fn collect(
@@ -76,13 +98,4 @@ async fn collect(
     let failed = |reason: String| ScrapeError::Fetch { url: target.spec.url.clone(), reason };
     let body = collected.await.map_err(|e| failed(e.to_string()))??;
     Ok(Answer { body, content_type: "text/plain; version=0.0.4".to_owned() })
-}
-
-/// The innermost reason; reqwest's own text says only that something failed.
-fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut cause = error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    cause.to_string()
 }

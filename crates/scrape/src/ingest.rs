@@ -8,17 +8,20 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use model::{LabelsRef, METRIC_NAME, STALE_NAN, UNKNOWN_START_MS};
+use model::{METRIC_NAME, STALE_NAN, UNKNOWN_START_MS};
 use storage::{BatchSeries, Durability, Rejected};
 use wire::exposition::{Entry, Format, Options, Parser};
 
 use crate::body::Body;
-use crate::cache::SeriesCache;
+use crate::cache::{SeriesAt, SeriesCache};
 use crate::env::{Env, Scratch};
 use crate::error::ScrapeError;
 use crate::reading::{NOT_CACHED, Reading};
 use crate::recipe::Recipe;
 use crate::target::Target;
+
+/// Targets that are scraped more often cannot wait for others' samples to be made safe with theirs.
+const PATIENT_INTERVAL_MS: i64 = 1_000;
 
 /// What a target answered.
 #[derive(Debug)]
@@ -91,12 +94,14 @@ impl Scrape<'_> {
             scratch.clear();
             self.count_error(error, &mut counts);
         }
-        let ended = cache.ended(error.is_some());
-        let ended_count = add_stale(scratch, ended, self.timestamp_ms);
+        let ended_count = add_stale(scratch, cache, cache.ended(error.is_some()), self.timestamp_ms);
         self.add_report(scratch, error.is_none(), counts);
-        cache.lend(&mut scratch.batch);
+        if self.target.spec.interval_ms >= PATIENT_INTERVAL_MS {
+            scratch.batch.set_patient();
+        }
+        cache.end_raw(&mut scratch.batch, &mut scratch.raw);
         let appended = self.env.appender.append(&self.env.tenant, &scratch.batch);
-        cache.take_back(&mut scratch.batch);
+        scratch.raw = scratch.batch.take_raw_buffer();
         match appended {
             Ok(appended) => {
                 self.env.metrics.samples.inc_by(appended.accepted_count as u64);
@@ -185,8 +190,8 @@ impl Scrape<'_> {
         };
         if let (Some(first), false) = (rejected.first(), was_rejected) {
             let labels = match in_cache(first.series) {
-                Some(at) => LabelsRef::from_packed_trusted(cache.packed_of(at)),
-                None => scratch.batch.series(first.series),
+                Some(at) => cache.labels_of(at),
+                None => scratch.batch.series(first.series).to_labels(),
             };
             tracing::warn!(
                 target = %self.target.spec.url,
@@ -232,14 +237,16 @@ pub(crate) fn end_of_run(env: &Env, recipe: &Recipe, target: &Target, timestamp_
     scratch.clear();
     let durable = {
         let cache = target.state.cache.lock();
-        let gone = cache
-            .ended(true)
-            .filter(|labels| !successor_caches.iter().any(|successor| successor.has_live(labels.packed())));
-        let mut ended_count = add_stale(&mut scratch, gone, timestamp_ms);
+        let taken_over: Vec<_> = successor_caches.iter().map(|successor| successor.live()).collect();
+        let gone = cache.ended(true).filter(|at| !taken_over.iter().any(|live| cache.is_among(*at, live)));
+        let mut ended_count = add_stale(&mut scratch, &cache, gone, timestamp_ms);
         if successors.is_empty() {
             ended_count += add_stale_report(&mut scratch, target, recipe, timestamp_ms);
         }
-        match env.appender.append(&env.tenant, &scratch.batch) {
+        cache.end_raw(&mut scratch.batch, &mut scratch.raw);
+        let appended = env.appender.append(&env.tenant, &scratch.batch);
+        scratch.raw = scratch.batch.take_raw_buffer();
+        match appended {
             Ok(appended) => {
                 env.metrics.stale_markers.inc_by(ended_count);
                 appended.durable
@@ -254,14 +261,16 @@ pub(crate) fn end_of_run(env: &Env, recipe: &Recipe, target: &Target, timestamp_
     durable
 }
 
-fn add_stale<'c>(
+fn add_stale(
     scratch: &mut Scratch,
-    ended: impl Iterator<Item = model::LabelsRef<'c>>,
+    cache: &SeriesCache,
+    ended: impl Iterator<Item = SeriesAt>,
     timestamp_ms: i64,
 ) -> u64 {
+    let target_hash = cache.target_hash();
     let mut count = 0;
-    for labels in ended {
-        let series = scratch.batch.add_series(labels);
+    for at in ended {
+        let series = cache.add_to(&mut scratch.batch, &mut scratch.raw, target_hash, at);
         scratch.batch.add_float(series, timestamp_ms, STALE_NAN);
         count += 1;
     }

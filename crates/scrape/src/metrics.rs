@@ -36,7 +36,7 @@ impl Metrics {
         };
         let durations = HistogramOpts::new(
             "kymo_scrape_duration_seconds",
-            "Time from a scrape's start until its samples were safe in storage.",
+            "Time from a scrape's start until its samples were in storage.",
         );
         let targets =
             Opts::new("kymo_scrape_targets", "Targets by pool and state (active, dropped by relabelling).");

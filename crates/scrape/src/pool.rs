@@ -314,7 +314,7 @@ impl Pool {
         };
         let state = match &previous {
             Some(previous) => Arc::clone(&previous.target.state),
-            None => TargetState::new(self.env.seed, Share::new(Arc::clone(&self.quota))),
+            None => TargetState::new(&self.env, spec.labels.clone(), Share::new(Arc::clone(&self.quota))),
         };
         let target = Target::new(spec, state);
         self.env.active.add(&target);

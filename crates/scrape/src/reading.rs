@@ -46,6 +46,7 @@ pub(crate) struct Reading<'a, 's> {
     cache: &'s mut SeriesCache,
     counts: &'s mut Counts,
     ahead_ms_max: i64,
+    target_hash: u128,
     appended_count: u64,
     /// Set once a limit is exceeded that fails the scrape; the rest is only counted.
     limit_error: Option<ScrapeError>,
@@ -65,6 +66,7 @@ impl<'a, 's> Reading<'a, 's> {
         cache: &'s mut SeriesCache,
         counts: &'s mut Counts,
     ) -> Self {
+        let target_hash = cache.target_hash();
         let ahead_ms_max = scrape.env.clock.now_ms().saturating_add(AHEAD_MS_MAX);
         Self {
             scrape,
@@ -73,6 +75,7 @@ impl<'a, 's> Reading<'a, 's> {
             cache,
             counts,
             ahead_ms_max,
+            target_hash,
             appended_count: 0,
             limit_error: None,
             family: None,
@@ -242,7 +245,8 @@ impl<'a, 's> Reading<'a, 's> {
         }
         self.appended_count += 1;
         let timestamp_ms = own_ms.unwrap_or(self.scrape.timestamp_ms);
-        let in_batch = self.cache.add_to(&mut self.scratch.batch, at);
+        let Scratch { batch, raw, .. } = &mut *self.scratch;
+        let in_batch = self.cache.add_to(batch, raw, self.target_hash, at);
         self.scratch.cached_at.resize(in_batch as usize, NOT_CACHED);
         self.scratch.cached_at.push(at);
         Ok(Some(Admitted { at, in_batch, timestamp_ms }))

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use http_client::header::{ACCEPT, ACCEPT_ENCODING, HeaderMap, HeaderValue};
 use model::histogram::{SCHEMA_MAX, SCHEMA_MIN};
 use parking_lot::RwLock;
-use reqwest::header::{ACCEPT, ACCEPT_ENCODING, HeaderMap, HeaderValue};
 use wire::exposition::negotiation;
 
 use crate::collector::Collector;

@@ -22,6 +22,7 @@ use crate::metrics::Metrics;
 use crate::pool::{PoolHandle, PoolId, PoolView};
 use crate::recipe::Recipe;
 use crate::settings::{Global, Job, ScrapeConfig, Settings};
+use crate::shapes::Shapes;
 use crate::status::{ActiveTarget, DroppedTarget, InvalidTarget, TargetsView};
 
 /// The pool, and `job` label, of Kymo's own metrics.
@@ -62,13 +63,15 @@ pub struct Handle {
 /// # Errors
 /// If a job's HTTP client cannot be made, or metrics of our names are registered already.
 pub async fn start(settings: Settings, deps: Deps) -> Result<Handle, Error> {
+    let seed = deps.random.next_u64();
     let env = Arc::new(Env {
         appender: deps.appender,
         tenant: deps.tenant,
         metrics: Metrics::register(&deps.registry)?,
         discovery: discovery::Shared::register(&deps.registry)?,
         host_name: deps.host_name,
-        seed: deps.random.next_u64(),
+        seed,
+        shapes: Shapes::new(seed),
         buffers: Buffers::new(deps.body_budget),
         scratches: Scratches::default(),
         active: Active::default(),

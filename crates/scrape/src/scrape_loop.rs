@@ -148,11 +148,14 @@ impl Loop {
         } else {
             scrape.ingest(fetched)
         };
+        let took = env.clock.monotonic().saturating_sub(scrape.began);
         let error = match self.confirm(durable).await {
             Ok(()) => error,
             Err(unsafe_yet) => error.or(Some(unsafe_yet)),
         };
-        let took = env.clock.monotonic().saturating_sub(scrape.began);
+        let until_safe = env.clock.monotonic().saturating_sub(scrape.began);
+        let skipped = until_safe.as_millis() / u128::from(self.grid.interval_ms().unsigned_abs());
+        env.metrics.intervals_skipped.inc_by(u64::try_from(skipped).unwrap_or(u64::MAX));
         self.conclude(error, began_ms, took, (kept_count, excess_count));
     }
 
@@ -170,8 +173,6 @@ impl Loop {
         let metrics = &self.env.metrics;
         metrics.scrapes.with_label_values(&[error.as_ref().map_or("ok", ScrapeError::word)]).inc();
         metrics.durations.observe(took.as_secs_f64());
-        let skipped = took.as_millis() / u128::from(self.grid.interval_ms().unsigned_abs());
-        metrics.intervals_skipped.inc_by(u64::try_from(skipped).unwrap_or(u64::MAX));
         if let Some(error) = &error {
             tracing::debug!(target = %self.target.spec.url, %error, "scrape failed");
         }

@@ -14,6 +14,7 @@ use url::Url;
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::cache::SeriesCache;
+use crate::env::Env;
 use crate::quota::Share;
 use crate::settings::Job;
 use crate::status::{ActiveTarget, Health};
@@ -195,6 +196,8 @@ impl TargetSpec {
 pub(crate) struct Target {
     pub(crate) key: TargetKey,
     pub(crate) spec: TargetSpec,
+    /// What is asked for; why it cannot be, if its host is none.
+    pub(crate) url: Result<Url, url::ParseError>,
     /// Labels before relabelling may change without the target becoming another.
     pub(crate) discovered: Mutex<Labels>,
     pub(crate) state: Arc<TargetState>,
@@ -223,7 +226,7 @@ pub(crate) struct LastScrape {
 
 impl TargetState {
     /// Before the first scrape.
-    pub(crate) fn new(seed: u64, share: Share) -> Arc<Self> {
+    pub(crate) fn new(env: &Env, labels: Labels, share: Share) -> Arc<Self> {
         let last = LastScrape {
             error: String::new(),
             began_ms: 0,
@@ -233,7 +236,7 @@ impl TargetState {
             health: Health::Unknown,
         };
         Arc::new(Self {
-            cache: Mutex::new(SeriesCache::new(seed, share)),
+            cache: Mutex::new(SeriesCache::new(env.seed, labels, Arc::clone(&env.shapes), share)),
             last: Mutex::new(last),
             rejected: AtomicBool::new(false),
         })
@@ -242,7 +245,13 @@ impl TargetState {
 
 impl Target {
     pub(crate) fn new(spec: TargetSpec, state: Arc<TargetState>) -> Arc<Self> {
-        Arc::new(Self { key: spec.key(), discovered: Mutex::new(spec.discovered.clone()), spec, state })
+        Arc::new(Self {
+            key: spec.key(),
+            url: Url::parse(&spec.url),
+            discovered: Mutex::new(spec.discovered.clone()),
+            spec,
+            state,
+        })
     }
 
     /// What the API shows.

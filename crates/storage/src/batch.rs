@@ -132,6 +132,7 @@ pub struct WriteBatch {
     histograms: Vec<BatchHistogram>,
     exemplars: Vec<BatchExemplar>,
     metadata: Vec<(String, Metadata)>,
+    patient: bool,
 }
 
 /// A native histogram in a batch.
@@ -174,6 +175,18 @@ impl WriteBatch {
         self.histograms.clear();
         self.exemplars.clear();
         self.metadata.clear();
+        self.patient = false;
+    }
+
+    /// Says that nobody waits for this batch to be durable: it may become so a moment later, together with others, which costs
+    /// fewer syncs. For what is collected, not for what a client was promised.
+    pub fn set_patient(&mut self) {
+        self.patient = true;
+    }
+
+    /// Whether [`Self::set_patient`] was said.
+    pub fn is_patient(&self) -> bool {
+        self.patient
     }
 
     /// Adds a series; samples are then added under the returned position. A label set may be added twice.

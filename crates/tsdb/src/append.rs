@@ -109,7 +109,10 @@ struct Append<'a> {
 
 impl Appender for Tsdb {
     fn append(&self, tenant: &TenantId, batch: &WriteBatch) -> Result<Appended, Error> {
-        let ticket = self.journal.begin()?;
+        let mut ticket = self.journal.begin()?;
+        if batch.is_patient() {
+            ticket.be_patient();
+        }
         if self.memory.is_overfull() {
             self.flushing.request_flush();
             let message = "the head is over its share of memory until a flush is done; retry later";

@@ -96,6 +96,8 @@ struct Queue {
     stopping: bool,
     /// The thread waits for work.
     idle: bool,
+    /// The thread has work that nobody waits for, and waits for more.
+    lingering: bool,
     /// Takes what is encoded while the journal is broken.
     discard: Vec<u8>,
     /// An empty buffer for reuse.
@@ -110,6 +112,8 @@ struct Pending {
     definition_bytes: usize,
     group: Arc<CommitGroup>,
     batch_count: u32,
+    /// Somebody waits for it.
+    urgent: bool,
 }
 
 /// Follows one batch through the journal. The thread is woken when the batch ends, not for each of its entries.
@@ -118,12 +122,19 @@ pub(crate) struct Ticket {
     shared: Arc<Shared>,
     /// Something was written: the journal counts with more until this is dropped.
     begun: bool,
+    /// Somebody waits for the batch.
+    urgent: bool,
     failures: u64,
     lost: bool,
     group: Option<Arc<CommitGroup>>,
 }
 
 impl Ticket {
+    /// Nobody waits for the batch: it may be made safe together with others that come a moment later.
+    pub(crate) fn be_patient(&mut self) {
+        self.urgent = false;
+    }
+
     /// Resolves when all entries of the batch are safe.
     pub(crate) fn durability(mut self) -> Durability {
         match self.group.take() {
@@ -143,12 +154,16 @@ impl Drop for Ticket {
         if !self.begun {
             return;
         }
-        let idle = {
+        let wanted = {
             let mut queue = self.shared.queue.lock();
             queue.writer_count -= 1;
-            std::mem::replace(&mut queue.idle, false)
+            let idle = std::mem::replace(&mut queue.idle, false);
+            let lingers_too_long =
+                queue.lingering && (self.urgent || queue.pending_bytes >= commit::WAIT_BYTES_MAX);
+            queue.lingering &= !lingers_too_long;
+            idle || lingers_too_long
         };
-        if idle {
+        if wanted {
             self.shared.wake.notify_one();
         }
     }
@@ -203,6 +218,7 @@ impl EntryGuard<'_> {
         let pending = queue.pending.back_mut().expect("an entry was begun here");
         if ticket.group.as_ref().is_none_or(|group| !Arc::ptr_eq(group, &pending.group)) {
             pending.batch_count += 1;
+            pending.urgent |= ticket.urgent;
             ticket.group = Some(Arc::clone(&pending.group));
         }
     }
@@ -214,6 +230,16 @@ impl Queue {
             Some(pending) if self.broken.is_none() => &mut pending.bytes,
             _ => &mut self.discard,
         }
+    }
+
+    /// Whether there is something to write, and nobody waits for it.
+    fn may_linger(&self) -> bool {
+        let Some(next) = self.pending.front() else { return false };
+        !next.urgent
+            && self.pending.len() == 1
+            && self.pending_bytes < commit::WAIT_BYTES_MAX
+            && self.broken.is_none()
+            && !self.stopping
     }
 
     fn next_segment(&mut self) {
@@ -253,6 +279,7 @@ impl Journal {
             nudged: false,
             stopping: false,
             idle: false,
+            lingering: false,
             discard: Vec::new(),
             spare: Vec::new(),
         };
@@ -287,7 +314,7 @@ impl Journal {
             return Err(unavailable("the disk is slower than the writes"));
         }
         let shared = Arc::clone(&self.shared);
-        Ok(Ticket { shared, begun: false, failures: queue.failures, lost: false, group: None })
+        Ok(Ticket { shared, begun: false, urgent: true, failures: queue.failures, lost: false, group: None })
     }
 
     /// Begins an entry of `tenant` and defines the tenant if the segment does not know it yet.
@@ -300,7 +327,14 @@ impl Journal {
         if queue.broken.is_none() && queue.pending.back().is_none_or(|last| last.segment != segment) {
             let bytes = std::mem::take(&mut queue.spare);
             let group = CommitGroup::new();
-            queue.pending.push_back(Pending { segment, bytes, definition_bytes: 0, group, batch_count: 0 });
+            queue.pending.push_back(Pending {
+                segment,
+                bytes,
+                definition_bytes: 0,
+                group,
+                batch_count: 0,
+                urgent: false,
+            });
         }
         let start = queue.out().len();
         if queue.broken.is_none() && queue.segments.entry(segment).or_default().tenants.insert(tenant) {

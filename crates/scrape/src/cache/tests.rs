@@ -1,12 +1,16 @@
 //! What a cache remembers and what it says has ended, scrape by scrape; and against a simple model.
 
 use super::*;
-use model::Labels;
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 
 fn labels(name: &str) -> LabelsBuilder {
     Labels::from_pairs([("__name__", name), ("instance", "host:9100")]).to_builder()
+}
+
+fn empty(seed: u64) -> SeriesCache {
+    let target = Labels::from_pairs([("instance", "host:9100")]);
+    SeriesCache::new(seed, target, Shapes::new(seed), Share::unlimited())
 }
 
 /// One scrape of these series, named by their raw text; what relabelling makes of a text is `becomes`.
@@ -35,7 +39,7 @@ fn see_plain(cache: &mut SeriesCache, raw: &[&str]) -> Vec<Noted> {
 }
 
 fn ended(cache: &SeriesCache, failed: bool) -> BTreeSet<String> {
-    cache.ended(failed).map(|labels| labels.get("__name__").unwrap_or("").to_owned()).collect()
+    cache.ended(failed).map(|at| cache.labels_of(at).metric_name().to_owned()).collect()
 }
 
 fn set(names: &[&str]) -> BTreeSet<String> {
@@ -44,7 +48,7 @@ fn set(names: &[&str]) -> BTreeSet<String> {
 
 #[test]
 fn series_that_are_missing_have_ended_once() {
-    let mut cache = SeriesCache::new(7, Share::unlimited());
+    let mut cache = empty(7);
     assert_eq!(see_plain(&mut cache, &["a", "b", "c"]), [Noted::New; 3]);
     assert_eq!(ended(&cache, false), set(&[]));
     cache.commit();
@@ -54,13 +58,13 @@ fn series_that_are_missing_have_ended_once() {
     assert_eq!(see_plain(&mut cache, &["a", "c", "b"]), [Noted::Known, Noted::Known, Noted::New]);
     assert_eq!(ended(&cache, false), set(&[]));
     cache.commit();
-    assert!(cache.has_live(labels("b").build().packed()));
-    assert!(!cache.has_live(labels("x").build().packed()));
+    assert_eq!(cache.live().len(), 3);
+    assert!(cache.is_among(1, &cache.live()) && !cache.is_among(1, &empty(7).live()));
 }
 
 #[test]
 fn a_failed_scrape_ends_all_and_forgets_what_it_added() {
-    let mut cache = SeriesCache::new(7, Share::unlimited());
+    let mut cache = empty(7);
     see_plain(&mut cache, &["a", "b"]);
     cache.commit();
     see_plain(&mut cache, &["a", "new1", "new2"]);
@@ -79,7 +83,7 @@ fn a_failed_scrape_ends_all_and_forgets_what_it_added() {
 
 #[test]
 fn if_storage_took_nothing_the_next_scrape_ends_what_is_due() {
-    let mut cache = SeriesCache::new(7, Share::unlimited());
+    let mut cache = empty(7);
     see_plain(&mut cache, &["a", "b"]);
     cache.commit();
     see_plain(&mut cache, &["a", "c"]);
@@ -94,7 +98,7 @@ fn if_storage_took_nothing_the_next_scrape_ends_what_is_due() {
 
 #[test]
 fn texts_that_become_one_series_are_one() {
-    let mut cache = SeriesCache::new(7, Share::unlimited());
+    let mut cache = empty(7);
     let merge = |_: &str| Some("same".to_owned());
     assert_eq!(see(&mut cache, &["x{a=\"1\"}", "x{a=\"2\"}"], merge), [Noted::New, Noted::Repeated]);
     cache.commit();
@@ -105,7 +109,7 @@ fn texts_that_become_one_series_are_one() {
 
 #[test]
 fn dropped_texts_are_remembered_as_dropped() {
-    let mut cache = SeriesCache::new(7, Share::unlimited());
+    let mut cache = empty(7);
     assert_eq!(see(&mut cache, &["drop"], |_| None), []);
     cache.commit();
     assert_eq!(see(&mut cache, &["drop"], |_| panic!("asked again")), []);
@@ -113,7 +117,7 @@ fn dropped_texts_are_remembered_as_dropped() {
 
 #[test]
 fn untracked_samples_are_not_ended_and_refused_ones_do_not_live() {
-    let mut cache = SeriesCache::new(7, Share::unlimited());
+    let mut cache = empty(7);
     see_plain(&mut cache, &["timed", "refused"]);
     let Lookup::Known(timed) = cache.find(b"timed", 0) else { panic!("known") };
     let Lookup::Known(refused) = cache.find(b"refused", 0) else { panic!("known") };
@@ -131,7 +135,7 @@ fn untracked_samples_are_not_ended_and_refused_ones_do_not_live() {
 
 #[test]
 fn new_rules_relabel_anew_and_end_what_they_no_longer_yield() {
-    let mut cache = SeriesCache::new(7, Share::unlimited());
+    let mut cache = empty(7);
     see_plain(&mut cache, &["a", "b"]);
     cache.commit();
     cache.forget_raw();
@@ -141,7 +145,7 @@ fn new_rules_relabel_anew_and_end_what_they_no_longer_yield() {
 
 #[test]
 fn metadata_and_exemplars_are_sent_when_they_change_and_again_after_trouble() {
-    let mut cache = SeriesCache::new(7, Share::unlimited());
+    let mut cache = empty(7);
     see_plain(&mut cache, &["a"]);
     assert!(cache.family_changed("f", 1) && !cache.family_changed("f", 1) && cache.family_changed("f", 2));
     assert!(cache.exemplar_changed(0, 1) && !cache.exemplar_changed(0, 1) && cache.exemplar_changed(0, 2));
@@ -151,14 +155,14 @@ fn metadata_and_exemplars_are_sent_when_they_change_and_again_after_trouble() {
 
 #[test]
 fn churn_does_not_grow_the_cache() {
-    let mut cache = SeriesCache::new(7, Share::unlimited());
+    let mut cache = empty(7);
     for round in 0..200 {
         let names: Vec<String> = (0..50).map(|i| format!("series_{}", round * 10 + i)).collect();
         see_plain(&mut cache, &names.iter().map(String::as_str).collect::<Vec<_>>());
         let gone = ended(&cache, false).len();
         assert_eq!(gone, if round == 0 { 0 } else { 10 });
         cache.commit();
-        assert!(cache.series.len() <= 70 && cache.raw.len() <= 70 && cache.packed.len() < 70 * 60);
+        assert!(cache.series.len() <= 70 && cache.raw.len() <= 70 && cache.labels_bytes < 70 * 60);
     }
 }
 
@@ -175,7 +179,7 @@ proptest! {
     fn what_is_ended_is_what_lives_and_is_missing(scrapes in proptest::collection::vec(
         (proptest::collection::vec(0u8..30, 0..40),
          prop_oneof![6 => Just(Outcome::Stored), 1 => Just(Outcome::Failed), 1 => Just(Outcome::Refused)]), 1..30)) {
-        let mut cache = SeriesCache::new(3, Share::unlimited());
+        let mut cache = empty(3);
         let mut alive: BTreeSet<String> = BTreeSet::new();
         for (series, outcome) in scrapes {
             // Texts become fewer series, and some nothing.

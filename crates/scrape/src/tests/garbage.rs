@@ -34,7 +34,8 @@ proptest! {
         });
         let group = discovery::TargetGroup::of_addresses("g".into(), ["h:1"], &Default::default());
         let Built::Target(spec) = build(&group.targets[0], &group, &job).expect("built") else { panic!("kept") };
-        let target = Target::new(spec, TargetState::new(1, Share::unlimited()));
+        let state = TargetState::new(&bench.env, spec.labels.clone(), Share::unlimited());
+        let target = Target::new(spec, state);
         let recipe = Recipe::built_in(job, shared::<Exposed>(), false);
         for (i, (pieces, open_metrics)) in (0i64..).zip(answers) {
             let mut body = bench.env.buffers.take();

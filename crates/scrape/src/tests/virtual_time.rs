@@ -133,6 +133,7 @@ impl Bench {
             seed: 4711,
             buffers: Buffers::new(Budget::unlimited()),
             scratches: Scratches::default(),
+            shapes: crate::shapes::Shapes::new(1),
             active: Active::default(),
             views: parking_lot::RwLock::default(),
             stop: CancellationToken::new(),

@@ -16,8 +16,11 @@ const PATIENCE: Duration = Duration::from_micros(500);
 /// From the begin of a commit that several batches shared to that of the next one, at least: so that many writers share a
 /// sync. Who writes alone does not wait.
 const PACE: Duration = Duration::from_millis(2);
+/// How long batches that nobody waits for gather: what is scraped comes hundreds of times a second, and a sync costs as much as
+/// a scrape.
+const LINGER: Duration = Duration::from_millis(100);
 /// With so much to write, a commit waits for nobody.
-const WAIT_BYTES_MAX: usize = 4 << 20;
+pub(super) const WAIT_BYTES_MAX: usize = 4 << 20;
 
 pub(super) struct Committer {
     shared: Arc<Shared>,
@@ -46,11 +49,17 @@ impl Committer {
 
     fn next_work(&self) -> Option<Work> {
         let mut queue = self.shared.queue.lock();
-        let (mut waited, mut paced) = (false, false);
+        let (mut waited, mut paced, mut lingered) = (false, false, false);
         loop {
             if queue.broken.is_some() && queue.nudged && !queue.stopping {
                 queue.nudged = false;
                 return Some(Work::Recover);
+            }
+            if !lingered && queue.may_linger() {
+                queue.lingering = true;
+                lingered = self.shared.wake.wait_for(&mut queue, LINGER).timed_out();
+                queue.lingering = false;
+                continue;
             }
             if !paced && !queue.pending.is_empty() && !queue.stopping {
                 paced = true;

@@ -419,3 +419,25 @@ fn after_a_flush_of_everything_idle_no_memory_is_left_on_the_account() {
     assert_eq!((bed.metric("kymo_tsdb_head_series"), bed.metric("kymo_tsdb_head_chunks")), (0.0, 0.0));
     assert_eq!(bed.metric("kymo_tsdb_head_bytes"), 0.0);
 }
+
+#[test]
+fn what_nobody_waits_for_becomes_durable_all_the_same() {
+    let bed = Testbed::new();
+    let (a, b) = (series("a", "1"), series("b", "1"));
+    let append_patiently = |timestamp_ms| {
+        let mut batch = WriteBatch::new();
+        let id = batch.add_series(a.as_ref());
+        batch.add_float(id, timestamp_ms, 1.0);
+        batch.set_patient();
+        bed.tsdb().append(&TenantId::anonymous(), &batch).expect("written")
+    };
+    // Beside a write that somebody waits for, and alone.
+    let shared = append_patiently(T);
+    bed.write(&[(&b, T, 2.0)]);
+    shared.durable.wait().expect("durable");
+    append_patiently(T + 1).durable.wait().expect("durable");
+    bed.kill();
+    bed.start();
+    assert_eq!(bed.all()[&a], [(T, 1.0), (T + 1, 1.0)]);
+    assert_eq!(bed.all()[&b], [(T, 2.0)]);
+}
