@@ -6,23 +6,81 @@ use std::sync::Arc;
 use model::labels::LabelsBuilder;
 use model::{Exemplar, FloatHistogram, LabelsRef, relabel};
 use storage::{BatchSeries, CommitGroup, RejectReason, Rejected, WriteBatch};
-use wire::remote_write2::encode::{Encoder, SeriesContent};
+use wire::{remote_write, remote_write2};
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::settings::Settings;
+use crate::settings::{Message, Settings};
 
-/// What goes into one lane with the next write.
-#[derive(Default)]
-pub(crate) struct LanePending {
-    pub(crate) encoder: Encoder,
+/// What goes into a record with the next write.
+pub(crate) struct RecordPending {
+    encoder: Encoder,
     pub(crate) samples: u32,
     pub(crate) newest_ms: i64,
+}
+
+/// What goes into one lane with the next write: records that are full, and one that is not.
+pub(crate) type LanePending = Vec<RecordPending>;
+
+/// A request in the receiver's own words, so that records need not be taken apart to be sent.
+enum Encoder {
+    V1(remote_write::encode::Encoder),
+    V2(remote_write2::encode::Encoder),
+}
+
+impl RecordPending {
+    fn new(message: Message) -> Self {
+        let encoder = match message {
+            Message::V1 => Encoder::V1(remote_write::encode::Encoder::new()),
+            Message::V2 => Encoder::V2(remote_write2::encode::Encoder::new()),
+        };
+        Self { encoder, samples: 0, newest_ms: i64::MIN }
+    }
+
+    /// The payload of the record.
+    pub(crate) fn compress(&self) -> Vec<u8> {
+        match &self.encoder {
+            Encoder::V1(encoder) => encoder.compress(),
+            Encoder::V2(encoder) => encoder.compress(),
+        }
+    }
+
+    fn add(&mut self, labels: LabelsRef<'_>, scratch: &mut Scratch) {
+        match &mut self.encoder {
+            Encoder::V1(encoder) => {
+                scratch.plain_floats.clear();
+                scratch.plain_floats.extend(scratch.floats.iter().map(|(at, value, _)| (*at, *value)));
+                scratch.plain_histograms.clear();
+                let histograms = scratch.histograms.iter().map(|(at, histogram, _)| (*at, histogram.clone()));
+                scratch.plain_histograms.extend(histograms);
+                let content = remote_write::encode::SeriesContent {
+                    floats: &scratch.plain_floats,
+                    histograms: &scratch.plain_histograms,
+                    exemplars: &scratch.exemplars,
+                };
+                encoder.series(labels, content);
+            }
+            Encoder::V2(encoder) => {
+                let content = remote_write2::encode::SeriesContent {
+                    floats: &scratch.floats,
+                    histograms: &scratch.histograms,
+                    exemplars: &scratch.exemplars,
+                    ..remote_write2::encode::SeriesContent::default()
+                };
+                encoder.series(labels.iter(), content);
+            }
+        }
+        let times = scratch.floats.iter().map(|s| s.0).chain(scratch.histograms.iter().map(|s| s.0));
+        self.newest_ms = times.fold(self.newest_ms, i64::max);
+        self.samples = self.samples.saturating_add((scratch.floats.len() + scratch.histograms.len()) as u32);
+    }
 }
 
 /// What waits for the next write to disk.
 pub(crate) struct Pending {
     pub(crate) lanes: Vec<LanePending>,
     pub(crate) samples: usize,
+    /// Somebody waits for that write.
+    pub(crate) urgent: bool,
     /// Completed by that write.
     pub(crate) group: Arc<CommitGroup>,
     scratch: Scratch,
@@ -34,6 +92,8 @@ struct Scratch {
     by_series: Vec<u32>,
     floats: Vec<(i64, f64, i64)>,
     histograms: Vec<(i64, FloatHistogram, i64)>,
+    plain_floats: Vec<(i64, f64)>,
+    plain_histograms: Vec<(i64, FloatHistogram)>,
     exemplars: Vec<Exemplar>,
     decoded: String,
     relabelled: String,
@@ -45,6 +105,7 @@ impl Pending {
         Self {
             lanes: (0..lanes).map(|_| LanePending::default()).collect(),
             samples: 0,
+            urgent: false,
             group: CommitGroup::new(),
             scratch: Scratch::default(),
         }
@@ -52,7 +113,7 @@ impl Pending {
 
     /// Hands over what was gathered, to be written.
     pub(crate) fn take(&mut self) -> (Vec<LanePending>, Arc<CommitGroup>) {
-        self.samples = 0;
+        (self.samples, self.urgent) = (0, false);
         let empty = (0..self.lanes.len()).map(|_| LanePending::default()).collect();
         (std::mem::replace(&mut self.lanes, empty), std::mem::replace(&mut self.group, CommitGroup::new()))
     }
@@ -116,8 +177,10 @@ impl Pending {
         }
         // Labels that cannot be read have been refused by storage; an agent leaves them out here.
         let Ok(labels) = batch.labels(number).decode(&mut scratch.decoded) else { return };
-        let labels = if settings.relabel.is_empty() && settings.external_labels.is_empty() {
-            labels
+        let mut relabelled = std::mem::take(&mut scratch.relabelled);
+        relabelled.clear();
+        if settings.relabel.is_empty() && settings.external_labels.is_empty() {
+            relabelled.push_str(labels.packed());
         } else {
             scratch.builder.reset_to(labels);
             for (name, value) in settings.external_labels.iter() {
@@ -126,25 +189,21 @@ impl Pending {
                 }
             }
             if !relabel::apply(&settings.relabel, &mut scratch.builder) {
+                scratch.relabelled = relabelled;
                 return;
             }
-            scratch.relabelled.clear();
-            scratch.builder.pack_into(&mut scratch.relabelled);
-            LabelsRef::from_packed_trusted(&scratch.relabelled)
-        };
-        // By what storage knows it as, so that the lane does not depend on settings.
-        let lane = (xxh3_64(labels.packed().as_bytes()) % self.lanes.len() as u64) as usize;
+            scratch.builder.pack_into(&mut relabelled);
+        }
+        // By what is sent, so that a series keeps its lane whatever batch it comes in.
+        let lane = (xxh3_64(relabelled.as_bytes()) % self.lanes.len() as u64) as usize;
         let lane = &mut self.lanes[lane];
-        let content = SeriesContent {
-            floats: &scratch.floats,
-            histograms: &scratch.histograms,
-            exemplars: &scratch.exemplars,
-            ..SeriesContent::default()
-        };
-        lane.encoder.series(labels.iter(), content);
-        let times = scratch.floats.iter().map(|s| s.0).chain(scratch.histograms.iter().map(|s| s.0));
-        lane.newest_ms = times.fold(lane.newest_ms, i64::max);
-        lane.samples = lane.samples.saturating_add(samples as u32);
+        if lane.last().is_none_or(|record| record.samples as usize >= settings.samples_max) {
+            lane.push(RecordPending::new(settings.message));
+        }
+        if let Some(record) = lane.last_mut() {
+            record.add(LabelsRef::from_packed_trusted(&relabelled), scratch);
+        }
+        scratch.relabelled = relabelled;
         self.samples += samples;
     }
 }

@@ -26,6 +26,10 @@ use crate::settings::Settings;
 
 /// Samples that may wait for the disk; a disk that is so slow loses what comes beyond.
 const PENDING_SAMPLES_MAX: usize = 1_000_000;
+/// How long samples gather that nobody waits for.
+const PATIENT_LINGER: Duration = Duration::from_millis(250);
+/// So many samples are written without waiting for more, even if nobody waits for them: they take memory.
+const PATIENT_SAMPLES_MAX: usize = 20_000;
 /// Families whose metadata is kept to be sent.
 const FAMILIES_MAX: usize = 100_000;
 
@@ -172,7 +176,12 @@ impl Shared {
             group.complete(Ok(()));
             pending.group = CommitGroup::new();
         } else {
-            self.gathered.notify_one();
+            pending.urgent |= !batch.is_patient();
+            // Waking the thread costs as much as gathering a scrape: only if it has to do something.
+            let began = pending.samples == taken;
+            if began || !batch.is_patient() || pending.samples >= PATIENT_SAMPLES_MAX {
+                self.gathered.notify_one();
+            }
         }
         Ok(group)
     }
@@ -207,11 +216,19 @@ impl Shared {
                     return;
                 }
                 // Others may come meanwhile, and share the sync.
-                let until = std::time::Instant::now() + self.linger;
-                while pending.samples < self.settings.samples_max
-                    && !self.stop.is_cancelled()
-                    && !self.gathered.wait_until(&mut pending, until).timed_out()
-                {}
+                let began = std::time::Instant::now();
+                loop {
+                    let (linger, enough) = match pending.urgent {
+                        true => (self.linger, self.settings.samples_max),
+                        false => (self.linger.max(PATIENT_LINGER), PATIENT_SAMPLES_MAX),
+                    };
+                    if pending.samples >= enough
+                        || self.stop.is_cancelled()
+                        || self.gathered.wait_until(&mut pending, began + linger).timed_out()
+                    {
+                        break;
+                    }
+                }
                 pending.take()
             };
             let written = self.write(lanes);
@@ -239,20 +256,25 @@ impl Shared {
     fn write(&self, pending: Vec<LanePending>) -> io::Result<()> {
         let mut result = Ok(());
         for (lane, pending) in self.lanes.iter().zip(pending) {
-            if pending.samples == 0 {
+            let samples: u64 = pending.iter().map(|record| u64::from(record.samples)).sum();
+            if samples == 0 {
                 continue;
             }
-            let payload = pending.encoder.compress();
+            let records: Vec<_> =
+                pending.iter().map(|record| (record.samples, record.newest_ms, record.compress())).collect();
+            drop(pending);
             let mut queue = lane.queue.lock();
             if queue.samples() == 0 {
                 lane.waiting_since_ms.store(self.monotonic_ms(), Ordering::Relaxed);
             }
-            let written =
-                queue.push(pending.samples, pending.newest_ms, &payload).and_then(|()| queue.sync());
+            let written = records
+                .iter()
+                .try_for_each(|(samples, newest_ms, payload)| queue.push(*samples, *newest_ms, payload))
+                .and_then(|()| queue.sync());
             self.report_lost(&mut queue);
             drop(queue);
             if let Err(error) = written {
-                self.metrics.drop_samples(&self.settings.name, "disk", pending.samples.into());
+                self.metrics.drop_samples(&self.settings.name, "disk", samples);
                 result = Err(error);
             }
             lane.ready.notify_one();

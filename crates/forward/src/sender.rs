@@ -146,7 +146,7 @@ fn build(shared: &Shared, claim: &Claim) -> Body {
         age => shared.clock.now_ms().saturating_sub(i64::try_from(age).unwrap_or(i64::MAX)),
     };
     let families = if settings.message == Message::V2 { shared.families() } else { Default::default() };
-    request::build(&claim.payloads, settings.message, oldest_ms, &families)
+    request::build(&claim.payloads, claim.samples, settings.message, oldest_ms, &families)
 }
 
 /// Counts what of a claim will not arrive whatever the receiver says.

@@ -304,6 +304,19 @@ impl Writer {
         }
     }
 
+    /// The beginning of a nested message that has `len` bytes, which follow.
+    pub fn begin_bytes(&mut self, field: u32, len: usize) {
+        self.tag(field, 2);
+        self.raw_varint(len as u64);
+    }
+
+    /// How many bytes [`Self::string`] adds, for fields below 16.
+    pub fn string_len(text: &str) -> usize {
+        let len = text.len();
+        let varint_len = (len as u64 | 1).ilog2() as usize / 7 + 1;
+        if len == 0 { 0 } else { 1 + varint_len + len }
+    }
+
     /// A packed repeated whole number.
     pub fn varints(&mut self, field: u32, numbers: &[u64]) {
         if numbers.is_empty() {

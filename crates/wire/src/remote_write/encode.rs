@@ -23,7 +23,6 @@ pub struct Encoder {
     request: Writer,
     series: Writer,
     item: Writer,
-    label: Writer,
 }
 
 impl Encoder {
@@ -50,7 +49,7 @@ impl Encoder {
     ) -> &mut Self {
         self.series.clear();
         for (name, value) in pairs {
-            label(&mut self.series, &mut self.label, name, value);
+            label(&mut self.series, name, value);
         }
         for (timestamp_ms, value) in content.floats {
             self.item.clear();
@@ -61,7 +60,7 @@ impl Encoder {
         for exemplar in content.exemplars {
             self.item.clear();
             for (name, value) in &exemplar.labels {
-                label(&mut self.item, &mut self.label, name, value);
+                label(&mut self.item, name, value);
             }
             self.item.double(2, exemplar.value);
             self.item.int64(3, exemplar.timestamp_ms.unwrap_or(0));
@@ -104,9 +103,8 @@ impl Encoder {
     }
 }
 
-fn label(into: &mut Writer, scratch: &mut Writer, name: &str, value: &str) {
-    scratch.clear();
-    scratch.string(1, name);
-    scratch.string(2, value);
-    into.bytes(1, scratch.as_bytes());
+fn label(into: &mut Writer, name: &str, value: &str) {
+    into.begin_bytes(1, Writer::string_len(name) + Writer::string_len(value));
+    into.string(1, name);
+    into.string(2, value);
 }
