@@ -2,7 +2,7 @@
 # What it costs to scrape ten thousand targets: processor time and memory of Prometheus, vmagent and Kymo, each alone with the same simulated
 # exporters; Kymo both as a server, which stores, and as an agent, which sends on to the same VictoriaMetrics as vmagent.
 #
-#   bench/targets.sh                                       # about twelve minutes
+#   bench/targets.sh                                       # about eleven minutes
 #   TARGETS=500 CANDIDATES="vmagent kymo-agent" bench/targets.sh
 #
 # Each candidate runs for DURATION seconds; what happens in the first WARMUP of them (connections, new series) counts for memory, and not
@@ -12,7 +12,7 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 TARGETS=${TARGETS:-10000}     # simulated exporters, each with an address of its own
 SERIES=${SERIES:-100}         # series of each
 INTERVAL=${INTERVAL:-15}      # seconds between scrapes of a target
-DURATION=${DURATION:-165}     # seconds a candidate runs
+DURATION=${DURATION:-150}     # seconds a candidate runs
 WARMUP=${WARMUP:-45}          # of them not counted; at least two intervals
 CANDIDATES=${CANDIDATES:-prometheus kymo vmagent kymo-agent}
 KYMO=${KYMO:-$root/target/release/kymo}
