@@ -111,7 +111,7 @@ function readAnswer<T>(status: number, body: string): Pick<Answer<T>, 'data' | '
   return { data: envelope.data as T, warnings: envelope.warnings ?? [], infos: envelope.infos ?? [] };
 }
 
-function kindOf(status: number, errorType: string): ApiErrorKind {
+export function kindOf(status: number, errorType: string): ApiErrorKind {
   if (errorType === 'bad_data' || errorType === 'execution' || status === 400 || status === 422)
     return 'bad_request';
   if (status === 404 || status === 405 || status === 501) return 'missing';

@@ -166,6 +166,8 @@ export interface Alert {
   annotations: Labels;
   state: 'pending' | 'firing' | 'inactive';
   activeAt?: string;
+  /** Its condition does not hold any more; it goes on for `keep_firing_for`. */
+  keepFiringSince?: string;
   value: string;
 }
 
@@ -173,11 +175,32 @@ export interface Rule {
   type: 'alerting' | 'recording';
   name: string;
   query: string;
-  health: string;
+  health: 'ok' | 'err' | 'unknown';
   lastError?: string;
-  state?: string;
+  labels?: Labels;
+  /** Seconds the last evaluation took. */
+  evaluationTime: number;
+  lastEvaluation: string;
+  /** The rest is of alerting rules only. */
+  state?: 'firing' | 'pending' | 'inactive' | 'unknown';
+  /** Its `for`, in seconds. */
+  duration?: number;
+  keepFiringFor?: number;
+  annotations?: Labels;
+  alerts?: Alert[] | null;
+}
+
+export interface RuleGroup {
+  name: string;
+  file: string;
+  rules: Rule[];
+  /** Seconds. */
+  interval: number;
+  limit: number;
+  evaluationTime: number;
+  lastEvaluation: string;
 }
 
 export interface RuleGroups {
-  groups: { name: string; file: string; rules: Rule[] }[];
+  groups: RuleGroup[];
 }

@@ -18,6 +18,7 @@ const Targets = lazy(() => import('../pages/targets/Targets'));
 const Discovery = lazy(() => import('../pages/discovery/Discovery'));
 const Push = lazy(() => import('../pages/push/Push'));
 const Status = lazy(() => import('../pages/status/Status'));
+const Rules = lazy(() => import('../pages/rules/Rules'));
 const Alerts = lazy(() => import('../pages/alerts/Alerts'));
 
 const queries = new QueryClient({
@@ -63,6 +64,7 @@ export function App() {
                     <Route path="/discovery" element={<Discovery />} />
                     <Route path="/push" element={<Push />} />
                     <Route path="/status" element={<Status />} />
+                    <Route path="/rules" element={<Rules />} />
                     <Route path="/alerts" element={<Alerts />} />
                     <Route path="*" element={<NotFound />} />
                   </Routes>

@@ -31,7 +31,7 @@ export function Keys({
   withAlerts: boolean;
 }) {
   const keys: [string[], string][] = withAlerts
-    ? [...KEYS.slice(0, 3), [['g', 'a'], 'Go to Alerts'], ...KEYS.slice(3)]
+    ? [...KEYS.slice(0, 3), [['g', 'a'], 'Go to Alerts'], [['g', 'r'], 'Go to Rules'], ...KEYS.slice(3)]
     : KEYS;
   return (
     <Modal

@@ -34,7 +34,9 @@ export function Shell({ children }: { children: ReactNode }) {
   const alerting = rules.data !== undefined && (rules.data.groups.length > 0 || kymo.data === null);
   // So are sources of pushes where the server knows of them: a Prometheus does not.
   const pages = PAGES.filter(
-    (page) => (page.path !== '/alerts' || alerting) && (page.path !== '/push' || kymo.data !== null),
+    (page) =>
+      (alerting || !['/alerts', '/rules'].includes(page.path)) &&
+      (page.path !== '/push' || kymo.data !== null),
   );
   const page = pageAt(pathname);
 

@@ -50,6 +50,12 @@ export const IconExplore = draw(
     <path d="M7 15l4-5 3.5 3L20 6.5" />
   </>,
 );
+export const IconRules = draw(
+  <>
+    <path d="M4 6.5l1.5 1.5L8.5 5M4 13l1.5 1.5L8.5 11.5M4 19.5h4" />
+    <path d="M12 6.5h8.5M12 13h8.5M12 19.5h8.5" />
+  </>,
+);
 export const IconTargets = draw(
   <>
     <circle cx="12" cy="12" r="8.5" />

@@ -5,6 +5,7 @@ import {
   IconExplore,
   IconOverview,
   IconPush,
+  IconRules,
   IconStatus,
   IconTargets,
 } from './icons';
@@ -48,6 +49,15 @@ export const PAGES: readonly PageEntry[] = [
     about: 'What is pending or firing',
     icon: IconAlerts,
     key: 'a',
+    ranged: false,
+    refreshMs: 15_000,
+  },
+  {
+    path: '/rules',
+    name: 'Rules',
+    about: 'What is computed and watched, whether it works, what it costs',
+    icon: IconRules,
+    key: 'r',
     ranged: false,
     refreshMs: 15_000,
   },

@@ -1,0 +1,161 @@
+// One alert: what it is, since when, and on wish what it says, why it is quiet, and who is told.
+import { Anchor, Text } from '@mantine/core';
+import { Link } from 'react-router';
+
+import { StateDot, When } from '../../app/parts';
+import { LabelChips } from '../../list/LabelChips';
+import { OpenButton } from '../../list/RowList';
+import { formatDuration } from '../../lib/time';
+import { parseSample, plainNumber } from '../../lib/units';
+import { exploreLink } from '../../lib/urlState';
+import { seriesText } from '../../lib/labels';
+import type { AlertItem } from './alertData';
+import { Annotations } from './Annotations';
+
+const DOTS = { firing: 'bad', pending: 'warn', silenced: 'none', inhibited: 'none', muted: 'none' } as const;
+/** What the row says itself. */
+const TOLD = ['summary', 'description'];
+
+export function AlertRow({
+  item,
+  by,
+  open,
+  onToggle,
+}: {
+  item: AlertItem;
+  /** The label in the heading, which need not be said again. */
+  by: string;
+  open: boolean;
+  onToggle: () => void;
+}) {
+  const { labels, annotations, state, sinceMs, value } = item;
+  const name = labels['alertname'] ?? 'no name';
+  const told = annotations['summary'] ?? annotations['description'];
+  const severity = labels['severity'];
+  return (
+    <div className="list-row">
+      <div className="alert-line">
+        <OpenButton
+          open={open}
+          label={`Details of ${seriesText({ ...labels, __name__: name })}`}
+          onToggle={onToggle}
+        />
+        <span className="row-state">
+          <StateDot state={DOTS[state]} />
+          {state}
+        </span>
+        <span className="alert-words">
+          <span className="alert-name">
+            {by === 'alertname' ? null : <strong>{name}</strong>}
+            {severity === undefined || by === 'severity' ? null : <strong>{severity}</strong>}
+            {told === undefined ? null : <span>{told}</span>}
+          </span>
+          <LabelChips labels={labels} without={['alertname', 'severity', by]} />
+        </span>
+        <span className="num alert-fact" title={value === '' ? undefined : `Value ${value}`}>
+          {value === '' ? '–' : plainNumber(parseSample(value))}
+        </span>
+        <span className="num alert-fact">{sinceMs === null ? '–' : <When ms={sinceMs} relative />}</span>
+      </div>
+      {open ? <Details item={item} /> : null}
+    </div>
+  );
+}
+
+function Details({ item }: { item: AlertItem }) {
+  const { labels, annotations, rule, sinceMs, keptSinceMs, receivers, generatorUrl } = item;
+  return (
+    <dl className="fact-list alert-details">
+      {sinceMs === null ? null : (
+        <>
+          <dt>Since</dt>
+          <dd>
+            <When ms={sinceMs} />
+            {item.state === 'pending' && rule?.rule.duration
+              ? `; fires if it holds for ${formatDuration(rule.rule.duration * 1_000)}`
+              : ''}
+          </dd>
+        </>
+      )}
+      {keptSinceMs === null ? null : (
+        <>
+          <dt>Over since</dt>
+          <dd>
+            <When ms={keptSinceMs} />
+            {`; goes on for ${formatDuration((rule?.rule.keepFiringFor ?? 0) * 1_000)}`}
+          </dd>
+        </>
+      )}
+      <Quiet item={item} />
+      {receivers.length > 0 ? (
+        <>
+          <dt>Told to</dt>
+          <dd>{receivers.join(', ')}</dd>
+        </>
+      ) : null}
+      <dt>Labels</dt>
+      <dd>
+        <code className="wrap-anywhere">{seriesText(labels)}</code>
+      </dd>
+      <Annotations annotations={annotations} without={TOLD.slice(0, 1)} />
+      {rule === null ? (
+        <>
+          <dt>From</dt>
+          <dd>
+            another server
+            {/^https?:\/\//.test(generatorUrl) ? (
+              <>
+                {': '}
+                <Anchor
+                  href={generatorUrl}
+                  target="_blank"
+                  rel="noreferrer"
+                  inherit
+                  className="wrap-anywhere"
+                >
+                  {generatorUrl}
+                </Anchor>
+              </>
+            ) : null}
+          </dd>
+        </>
+      ) : (
+        <>
+          <dt>Rule</dt>
+          <dd>
+            <Anchor
+              component={Link}
+              inherit
+              to={`/rules?${new URLSearchParams({ find: `${rule.rule.name} ${rule.group.file};${rule.group.name}` }).toString()}`}
+            >
+              {rule.group.name}
+            </Anchor>
+            {': '}
+            <Anchor component={Link} inherit to={exploreLink(rule.rule.query)}>
+              <code className="wrap-anywhere">{rule.rule.query.replace(/\s+/g, ' ')}</code>
+            </Anchor>
+          </dd>
+        </>
+      )}
+    </dl>
+  );
+}
+
+function Quiet({ item }: { item: AlertItem }) {
+  const { silencedBy, inhibitedBy, mutedBy } = item;
+  const rows: [string, string][] = [];
+  if (silencedBy.length > 0)
+    rows.push([
+      'Silenced by',
+      `${silencedBy.length === 1 ? 'silence' : 'silences'} ${silencedBy.join(', ')}`,
+    ]);
+  if (inhibitedBy.length > 0)
+    rows.push(['Inhibited by', `${inhibitedBy.length === 1 ? 'alert' : 'alerts'} ${inhibitedBy.join(', ')}`]);
+  if (mutedBy.length > 0) rows.push(['Muted by', `time interval ${mutedBy.join(', ')}`]);
+  return rows.map(([name, text]) => (
+    <Text component="div" inherit key={name} className="fact-row">
+      <dt>{name}</dt>
+      <dd className="wrap-anywhere">{text}</dd>
+    </Text>
+  ));
+}
