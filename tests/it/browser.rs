@@ -1,16 +1,20 @@
 //! Each page in a real browser: the specifications of `web/e2e` against the real binary.
 
+use std::path::Path;
 use std::process::Command;
 
 use kymo_tests::paths;
 use kymo_tests::peer::Peer;
 use kymo_tests::ports::free_port;
-use kymo_tests::server::Kymo;
+use kymo_tests::server::{Kymo, write};
 
 #[test]
 fn every_page_works_in_a_real_browser() {
     let exporter = Peer::node_exporter();
-    let kymo = Kymo::start_configured(&configuration(free_port(), &exporter.address()));
+    let folder = tempfile::tempdir().expect("temporary directory");
+    let rules = folder.path().join("rules.yml");
+    write(&rules, RULES);
+    let kymo = Kymo::start_configured(&configuration(free_port(), &exporter.address(), &rules));
     // Enough that a graph of five minutes shows a line and not a dot.
     for job in ["node", "exporter"] {
         kymo.wait_for_value(&format!("count_over_time(node_load1{{job=\"{job}\"}}[1m]) >= 20"));
@@ -34,11 +38,13 @@ fn every_page_works_in_a_real_browser() {
 
 /// What the specifications want to see: targets that are up, down, dropped and invalid, and pools without any. `{port}`
 /// is the server's own.
-fn configuration(statsd_port: u16, exporter: &str) -> String {
+fn configuration(statsd_port: u16, exporter: &str, rules: &Path) -> String {
+    let rules = rules.display();
     format!(
         "
 push: {{statsd: {{listen_tcp: '127.0.0.1:{statsd_port}', flush_interval: 1s}}}}
-global: {{scrape_interval: 1s}}
+global: {{scrape_interval: 1s, evaluation_interval: 1s}}
+rule_files: ['{rules}']
 host_collector: {{enabled: true}}
 scrape_configs:
   - job_name: kymo
@@ -59,3 +65,29 @@ scrape_configs:
 "
     )
 }
+
+/// Rules that fire, wait, fail, and are quiet.
+const RULES: &str = r#"
+groups:
+  - name: e2e
+    rules:
+      - alert: TargetDown
+        expr: up{job="broken"} == 0
+        labels: {severity: critical, team: infra}
+        annotations:
+          summary: '{{ $labels.instance }} of {{ $labels.job }} is down'
+          runbook_url: https://runbooks.invalid/target-down
+      - alert: SlowToFire
+        expr: up{job="kymo"} == 1
+        for: 30d
+        labels: {severity: warning}
+      - alert: NeverFires
+        expr: up > 1
+        labels: {severity: warning}
+      - record: job:up:sum
+        expr: sum by (job) (up)
+  - name: e2e-torn
+    rules:
+      - record: torn:many
+        expr: up * on () up
+"#;
