@@ -14,8 +14,8 @@ export function HowToPush() {
         <Snippet key={way.name} name={way.name} about={way.about} text={way.text} />
       ))}
       <Text size="sm" c="dimmed">
-        StatsD, Graphite, OpenTSDB’s lines and Zabbix’ senders are listened for where the section <code>push</code> of the
-        configuration says. Each protocol, with an example that works, is in{' '}
+        StatsD, Graphite, OpenTSDB’s lines and Zabbix’ senders are listened for where the section{' '}
+        <code>push</code> of the configuration says. Each protocol, with an example that works, is in{' '}
         <code className="wrap-anywhere">docs/user/collect.md</code>. The header <code>X-Scope-OrgID</code>{' '}
         names the tenant; without it, <code>anonymous</code> is meant.
       </Text>
