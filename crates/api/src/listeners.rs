@@ -126,7 +126,7 @@ impl Common {
             match kernel::Drops::of(&socket) {
                 Ok(drops) => self.spawn(kernel::watch(drops, endpoint, self.stop.clone())),
                 Err(error) => {
-                    tracing::warn!(%error, %protocol, "datagrams that the system drops are not counted")
+                    tracing::warn!(%error, %protocol, "datagrams that the system drops are not counted");
                 }
             }
             self.spawn_datagrams(socket, protocol, settings, lines, queue);
