@@ -5,6 +5,7 @@ declare -A package_of=([prometheus]=prometheus [promtool]=prometheus
   [prometheus-node-exporter]=prometheus-node-exporter [chromium]=chromium
   [prometheus-alertmanager]=prometheus-alertmanager
   [vmagent]=victoria-metrics
+  [amtool]=prometheus-alertmanager [prometheus-alertmanager]=prometheus-alertmanager
   [etcd]=etcd-server [redis-server]=redis-server [prometheus-redis-exporter]=prometheus-redis-exporter
   [prometheus-blackbox-exporter]=prometheus-blackbox-exporter
   [pg_ctlcluster]=postgresql [prometheus-postgres-exporter]=prometheus-postgres-exporter

@@ -175,7 +175,7 @@ groups:
 
 #[test]
 fn alerts_reach_an_alertmanager_and_end_there() {
-    let alertmanager = Peer::alertmanager();
+    let alertmanager = Peer::alertmanager("route: {receiver: nobody}\nreceivers: [{name: nobody}]\n");
     let rules = Rules::new(ALERT);
     let alerting = format!(
         "alerting:\n  alert_relabel_configs: [{{action: labeldrop, regex: dropped}}]\n  alertmanagers:\n  \

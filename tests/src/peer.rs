@@ -58,14 +58,14 @@ impl Peer {
         Self::launch(command, folder, port, "/-/ready")
     }
 
-    /// A real Alertmanager that notifies nobody.
-    pub fn alertmanager() -> Self {
+    /// A real Alertmanager with this configuration, alone.
+    pub fn alertmanager(config: &str) -> Self {
         let (folder, port) = (tempfile::tempdir().expect("temporary directory"), free_port());
-        let config = folder.path().join("alertmanager.yml");
-        write(&config, "route: {receiver: nobody}\nreceivers: [{name: nobody}]\n");
+        let path = folder.path().join("alertmanager.yml");
+        write(&path, config);
         let mut command = Command::new(paths::program("prometheus-alertmanager"));
         command
-            .arg(format!("--config.file={}", config.display()))
+            .arg(format!("--config.file={}", path.display()))
             .arg(format!("--storage.path={}", folder.path().join("data").display()))
             .arg(format!("--web.listen-address=127.0.0.1:{port}"))
             .arg("--cluster.listen-address=");

@@ -18,6 +18,8 @@ pub struct Deps {
     pub engine: Arc<promql::Engine>,
     /// Answers how the process is.
     pub status: Arc<dyn StatusView>,
+    /// Tells people of alerts; agents have none.
+    pub notifier: Option<notifier::Handle>,
     /// Acts on the process.
     pub control: Arc<dyn Control>,
     /// The time that "now" means.

@@ -18,8 +18,8 @@ use crate::error::{self, ApiError, ErrorType};
 use crate::push::{self, datadog, import, influx, opentsdb, pushgateway};
 use crate::state::State;
 use crate::{
-    admin, export, features, federate, governance, metadata, parse_query, query, relabel_steps, remote_read,
-    rules, search, series, status, storage_admin, targets, ui, write,
+    admin, alertmanager, export, features, federate, governance, metadata, parse_query, query, relabel_steps,
+    remote_read, rules, search, series, status, storage_admin, targets, ui, write,
 };
 
 const ADMIN_PATH: &str = "/api/v1/admin/";
@@ -28,6 +28,8 @@ const ADMIN_TIMEOUT: Duration = Duration::from_secs(6 * 3600);
 pub(crate) fn router(state: &Arc<State>) -> Router {
     Router::new()
         .nest("/api/v1", api(state))
+        .nest("/api/v2", alertmanager::routes().layer(axum::middleware::from_fn(allow_origin)))
+        .nest("/alertmanager/api/v2", alertmanager::routes().layer(axum::middleware::from_fn(allow_origin)))
         .route("/federate", get(federate::federate))
         .route("/metrics", get(admin::metrics))
         .route("/-/healthy", get(admin::healthy))
@@ -130,6 +132,7 @@ fn api(state: &Arc<State>) -> Router<Arc<State>> {
         .route("/status/kymo", get(status::kymo));
     ready
         .merge(always)
+        .merge(alertmanager::own_routes())
         .route("/{*path}", any(no_such_endpoint))
         .method_not_allowed_fallback(method_not_allowed)
         .layer(axum::middleware::from_fn(allow_origin))

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{agent, check, completions, query, serve, test, tsdb};
+use crate::commands::{agent, check, completions, query, routes, serve, test, tsdb};
 use crate::version;
 
 const EXAMPLES: &str = "\
@@ -43,6 +43,8 @@ enum Command {
     Query(query::Arguments),
     /// Look for faults in files before a server does.
     Check(check::Arguments),
+    /// Look at the routes of alerts, and where an alert would go.
+    Routes(routes::Arguments),
     /// Run tests that people write.
     Test(test::Arguments),
     /// Look at stored data.
@@ -116,6 +118,7 @@ impl Command {
             Self::Agent(arguments) => agent::run(arguments),
             Self::Query(arguments) => query::run(arguments, out, err),
             Self::Check(arguments) => check::run(arguments, out, err),
+            Self::Routes(arguments) => routes::run(arguments, out, err),
             Self::Test(arguments) => test::run(arguments, out, err),
             Self::Tsdb(arguments) => tsdb::run(arguments, out),
             Self::Completions(arguments) => completions::run(arguments, out),

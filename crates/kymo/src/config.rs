@@ -1,6 +1,6 @@
 //! The configuration file: a superset of prometheus.yml, read once and split into each crate's settings.
 //!
-//! Map: [`file`] the file's sections, each read and checked as Prometheus does · `alerting`, `remote`, `storage`, `rule_files`,
+//! Map: [`file`] the file's sections, each read and checked as Prometheus does · `alertmanager` who is told of alerts · `alerting`, `remote`, `storage`, `rule_files`,
 //! `query`, `promql`, `push`, `otlp`, `tracing` sections with more than a few keys · `nulls` list elements without a value · `expand`
 //! environment variables in external labels · here what is made of all that.
 //!
@@ -21,6 +21,7 @@ use crate::features::Features;
 use file::File;
 
 mod alerting;
+mod alertmanager;
 mod expand;
 mod file;
 mod nulls;
@@ -33,6 +34,7 @@ mod rule_files;
 mod storage;
 mod tracing;
 
+pub use alertmanager::{NotifierConfig, load as load_alertmanager};
 pub use query::QueryConfig;
 pub use storage::StorageConfig;
 
@@ -63,6 +65,8 @@ pub struct Config {
     pub alertmanagers: rules::alertmanagers::Settings,
     /// Who gets a copy of what is written.
     pub receivers: Vec<forward::Settings>,
+    /// Who is told of alerts.
+    pub notifier: NotifierConfig,
     /// What the file asks for and will not happen, one sentence each.
     pub warnings: Vec<String>,
     /// The file again, secrets hidden.
@@ -132,6 +136,7 @@ pub fn load(
     Ok(Config {
         rules,
         alertmanagers: file.alerting.settings(directory, &external_labels),
+        notifier: file.alertmanager.load(directory)?,
         receivers: remote::receivers(&file.remote_write, &external_labels),
         external_labels,
         scrape: scrape::Settings {

@@ -1,6 +1,6 @@
 //! A server's life on one screen: what starts in which order, and stops in the opposite one.
 //!
-//! Map: here the order · `alerting` rules and where their alerts go · `agent` what stands in storage's place in an agent · `server` what is running, and how it answers and reloads · `memory_limit` how much
+//! Map: here the order · `alerting` rules and where their alerts go · `agent` what stands in storage's place in an agent · `alerts` what connects the notifier · `server` what is running, and how it answers and reloads · `memory_limit` how much
 //! memory there is, and who gets which share · `process` what the process measures about itself · `query_log` the file of all queries · `signals` what
 //! the operating system says · `storage_admin` what operators do to stored data · `welcome` what is printed when it is ready.
 
@@ -16,6 +16,7 @@ use tokio::task::spawn_blocking;
 
 mod agent;
 mod alerting;
+mod alerts;
 pub(crate) mod memory_limit;
 mod process;
 mod query_log;
@@ -44,6 +45,8 @@ pub struct Options {
     pub role: Role,
     /// The configuration file; `None`: this machine and Kymo itself are watched.
     pub config: Option<PathBuf>,
+    /// Alertmanager's configuration file; it comes before the one that the configuration names.
+    pub alertmanager_config: Option<PathBuf>,
     /// Where everything is kept.
     pub data: PathBuf,
     /// The most memory to use.
@@ -82,7 +85,9 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let server = Server::load(options, Arc::clone(&clock), registry.clone(), budgets)?;
     let signals = signals::listen(&server)?;
     let engine = server.engine()?;
-    let api = api::start(server.api_settings(), server.api_deps(Arc::clone(&engine))).await?;
+    let notifier = server.notifier().await?;
+    let api_deps = server.api_deps(Arc::clone(&engine), notifier.clone());
+    let api = api::start(server.api_settings(), api_deps).await?;
     let address = welcome::address(api.local_addr());
     let otlp_grpc = api.grpc_addr().map(|address| address.to_string());
     tracing::info!(address, otlp_grpc, "listening; not ready before the journal is replayed");
@@ -102,7 +107,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     forwarding.reload(server.receivers()).await.context("cannot start forwarding (remote_write)")?;
     let scrape =
         scrape::start(server.scrape_settings(), scrape_deps(&server, &forwarding, clock, registry)).await?;
-    let opened = Opened { tsdb: tsdb.clone(), forwarding, scrape, engine, alerting: None };
+    let opened = Opened { tsdb: tsdb.clone(), forwarding, scrape, engine, alerting: None, notifier };
     let opened = match &tsdb {
         Some(tsdb) => {
             Opened { alerting: Some(server.start_alerting(&opened, tsdb, api.local_addr())?), ..opened }
@@ -125,6 +130,9 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     opened.scrape.stop().await;
     api.stop().await;
     opened.forwarding.stop().await;
+    if let Some(notifier) = &opened.notifier {
+        notifier.stop().await;
+    }
     drop(opened);
     if let Some(tsdb) = tsdb {
         let stopped = spawn_blocking(move || tsdb.stop()).await.context("stopping the storage panicked")?;

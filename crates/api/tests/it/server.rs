@@ -86,6 +86,7 @@ pub(crate) async fn try_start(settings: Settings) -> Result<Handle, api::StartEr
 
 fn deps(control: Arc<FakeControl>, registry: prometheus::Registry) -> Deps {
     Deps {
+        notifier: None,
         engine: Arc::new(promql::Engine::new(promql::Settings::default(), Budget::unlimited())),
         status: Arc::new(FakeStatus),
         control,

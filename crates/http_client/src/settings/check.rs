@@ -308,8 +308,10 @@ fn check_proxy(
     if proxy_url.is_empty() && !no_proxy.is_empty() {
         return fault(["no_proxy"], "if no_proxy is configured, proxy_url must also be configured");
     }
+    // A URL without a scheme is one to Go; it fails when it is used.
     if !proxy_url.is_empty()
         && let Err(error) = url::Url::parse(proxy_url)
+        && error != url::ParseError::RelativeUrlWithoutBase
     {
         return fault(["proxy_url"], format!("proxy_url {proxy_url:?} is not a valid URL: {error}"));
     }

@@ -19,7 +19,8 @@ With \"host_collector: {enabled: true}\" this machine is watched, too. While a r
 (queue_config.max_disk_size, 4GiB each); beyond that the oldest make room, and are counted.";
 
 /// What the server's command line says that makes no sense here: it is hidden, and changes nothing.
-const OF_STORAGE: [&str; 14] = [
+const OF_STORAGE: [&str; 15] = [
+    "alertmanager_config",
     "retention",
     "retention_size",
     "enable_admin_api",

@@ -10,6 +10,7 @@ use crate::cli::Outcome;
 use crate::config;
 use crate::features::Features;
 
+mod alertmanager;
 mod metrics;
 mod rules;
 
@@ -17,6 +18,10 @@ const CONFIG_EXAMPLES: &str = "\
 Examples:
   kymo check config prometheus.yml
   kymo check config /etc/prometheus/*.yml";
+
+const ALERTMANAGER_EXAMPLES: &str = "\
+Examples:
+  kymo check alertmanager alertmanager.yml";
 
 const METRICS_EXAMPLES: &str = "\
 Examples:
@@ -42,6 +47,13 @@ enum What {
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
     },
+    /// Whether Alertmanager's configuration files load, with their templates.
+    #[command(after_help = ALERTMANAGER_EXAMPLES)]
+    Alertmanager {
+        /// The files.
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+    },
     /// Whether what an exporter answers can be read; it is taken from standard input.
     #[command(after_help = METRICS_EXAMPLES)]
     Metrics,
@@ -53,6 +65,7 @@ enum What {
 pub(crate) fn run(arguments: Arguments, out: &mut dyn Write, err: &mut dyn Write) -> anyhow::Result<Outcome> {
     match arguments.what {
         What::Config { files } => check_configs(&files, out, err),
+        What::Alertmanager { files } => alertmanager::check(&files, out, err),
         What::Metrics => {
             let mut text = Vec::new();
             std::io::stdin().lock().read_to_end(&mut text).context("cannot read standard input")?;

@@ -31,6 +31,9 @@ pub struct Arguments {
     /// Configuration file; prometheus.yml works unchanged.
     #[arg(long, short, value_name = "FILE", env = "KYMO_CONFIG")]
     config: Option<PathBuf>,
+    /// Alertmanager's configuration file, which works unchanged: who is told of alerts.
+    #[arg(long, value_name = "FILE", env = "KYMO_ALERTMANAGER_CONFIG")]
+    alertmanager_config: Option<PathBuf>,
     /// Where everything is kept.
     #[arg(long, short, value_name = "DIR", default_value = "./data", env = "KYMO_DATA")]
     data: PathBuf,
@@ -207,6 +210,7 @@ pub(crate) fn run_as(role: Role, arguments: Arguments) -> anyhow::Result<Outcome
         role,
         flags: arguments.flags(memory_limit_bytes),
         config: arguments.config,
+        alertmanager_config: arguments.alertmanager_config,
         data: arguments.data,
         memory_limit_bytes,
         retention_ms: arguments.retention,
@@ -277,9 +281,12 @@ impl Arguments {
     /// Every flag with its value in force, for the status page.
     fn flags(&self, memory_limit_bytes: u64) -> BTreeMap<String, String> {
         let config = self.config.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
+        let alertmanager = self.alertmanager_config.as_ref();
+        let alertmanager = alertmanager.map(|path| path.display().to_string()).unwrap_or_default();
         let log_format = if self.log_format == LogFormat::Json { "json" } else { "text" };
         [
             ("config", config),
+            ("alertmanager-config", alertmanager),
             ("data", self.data.display().to_string()),
             ("listen", self.listen.clone()),
             ("otlp-grpc-listen", self.otlp_grpc_listen.clone().unwrap_or(OTLP_GRPC_LISTEN.to_owned())),

@@ -8,6 +8,7 @@ use scrape::settings::{Global, HostCollector, ScrapeConfig};
 use serde::Deserialize;
 
 use super::alerting::Alerting;
+use super::alertmanager::Alertmanager;
 use super::otlp::Otlp;
 use super::promql::Promql;
 use super::push::Push;
@@ -23,6 +24,7 @@ pub(super) struct File {
     pub(super) global: Global,
     runtime: Runtime,
     pub(super) alerting: Alerting,
+    pub(super) alertmanager: Alertmanager,
     pub(super) rule_files: Vec<String>,
     pub(super) scrape_configs: Vec<ScrapeConfig>,
     pub(super) scrape_config_files: Vec<String>,
@@ -75,6 +77,7 @@ impl File {
         check_patterns("rule_files", "rule file", &self.rule_files)?;
         check_patterns("scrape_config_files", "scrape config file", &self.scrape_config_files)?;
         self.alerting.check().map_err(|e| e.within("alerting"))?;
+        self.alertmanager.check().map_err(|e| e.within("alertmanager"))?;
         self.storage.check().map_err(|e| e.within("storage"))?;
         self.query.check().map_err(|e| e.within("query"))?;
         self.push.check().map_err(|e| e.within("push"))?;

@@ -9,6 +9,7 @@ use stdx::clock::Clock;
 use tokio::task::spawn_blocking;
 
 use super::Options;
+use super::alerts::NotifierSink;
 use crate::config::Config;
 
 /// What rules need from the rest of the process.
@@ -21,6 +22,8 @@ pub(super) struct Deps {
     pub(super) registry: prometheus::Registry,
     /// Where people reach this server, unless the command line says.
     pub(super) url: String,
+    /// Tells people itself.
+    pub(super) notifier: Option<notifier::Handle>,
 }
 
 /// Running rules.
@@ -28,6 +31,7 @@ pub(super) struct Deps {
 pub(super) struct Alerting {
     pub(super) rules: rules::Handle,
     pub(super) alertmanagers: Alertmanagers,
+    own: Option<Arc<NotifierSink>>,
     url: Arc<str>,
 }
 
@@ -37,7 +41,10 @@ impl Alerting {
         let prepared = Self::prepare(config).map_err(anyhow::Error::msg)?;
         let url = options.external_url.as_deref().unwrap_or(&deps.url).trim_end_matches('/');
         alertmanagers.reload(prepared);
-        let sink: Arc<dyn AlertSink> = Arc::new(alertmanagers.clone());
+        let own = deps.notifier.map(|notifier| Arc::new(NotifierSink::new(notifier, config)));
+        let outside: Arc<dyn AlertSink> = Arc::new(alertmanagers.clone());
+        let own_sink = own.clone().map(|own| own as Arc<dyn AlertSink>);
+        let sink: Arc<dyn AlertSink> = Arc::new(Vec::from_iter([outside].into_iter().chain(own_sink)));
         let deps = rules::Deps {
             engine: deps.engine,
             querier: deps.querier,
@@ -49,7 +56,7 @@ impl Alerting {
             timing: options.alert_timing,
         };
         let rules = rules::start(&settings(config, url), deps).context("cannot start evaluating rules")?;
-        Ok(Self { rules, alertmanagers, url: Arc::from(url) })
+        Ok(Self { rules, alertmanagers, own, url: Arc::from(url) })
     }
 
     /// Makes everything that could fail.
@@ -60,6 +67,9 @@ impl Alerting {
     pub(super) fn reload(&self, config: &Config, prepared: Prepared) -> Result<(), String> {
         self.rules.reload(&settings(config, &self.url)).map_err(|error| format!("rule_files: {error}"))?;
         self.alertmanagers.reload(prepared);
+        if let Some(own) = &self.own {
+            own.reload(config);
+        }
         Ok(())
     }
 

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use anyhow::Context;
 use api::{BuildInfo, Control, MemoryUse, ReplayProgress, RuntimeInfo, StatusView, StorageInfo, TsdbStats};
+use catalog::Catalog;
 use forward::Forwarding;
 use model::size::format_size_bytes;
 use model::time::format_duration_ms;
@@ -12,17 +14,19 @@ use model::{Labels, TenantId};
 use parking_lot::{Mutex, RwLock};
 use prometheus::{Encoder as _, Registry, TextEncoder};
 use stdx::clock::Clock;
+use stdx::rand::SeededRandom;
 use storage::{Error, ErrorKind};
 use tokio_util::sync::CancellationToken;
 use tsdb::{Retention, Tsdb};
 
 use super::alerting::{self, Alerting};
+use super::alerts::CatalogStore;
 use super::memory_limit::Budgets;
 use super::process::{self, ConfigMetrics};
 use super::query_log::{QueryLogFile, QueryLogMetrics};
 use super::{Options, Role};
 use crate::cli::UsageError;
-use crate::config::{self, Config};
+use crate::config::{self, Config, NotifierConfig};
 use crate::version;
 
 /// What exists once storage is open.
@@ -35,6 +39,7 @@ pub(super) struct Opened {
     pub(super) engine: Arc<promql::Engine>,
     /// None in an agent.
     pub(super) alerting: Option<Alerting>,
+    pub(super) notifier: Option<notifier::Handle>,
 }
 
 /// Everything that outlives a reload.
@@ -132,9 +137,49 @@ impl Server {
         api::Settings { push, ..self.options.api.clone() }
     }
 
-    pub(super) fn api_deps(self: &Arc<Self>, engine: Arc<promql::Engine>) -> api::Deps {
+    /// Whoever tells people of alerts; nobody in an agent.
+    pub(super) async fn notifier(&self) -> anyhow::Result<Option<notifier::Handle>> {
+        if self.options.role == Role::Agent {
+            return Ok(None);
+        }
+        let NotifierConfig { config, external_url } = self.config().notifier.clone();
+        let path = self.options.data.join("catalog.sqlite");
+        let data = self.options.data.clone();
+        let opening = tokio::task::spawn_blocking(move || {
+            std::fs::create_dir_all(&data).with_context(|| format!("cannot make {}", data.display()))?;
+            anyhow::Ok(Catalog::open(&path)?)
+        });
+        let catalog = opening.await.context("opening the catalog panicked")??;
+        let port = self.options.api.listen.rsplit_once(':').map_or("9090", |(_, port)| port);
+        let default_url = || format!("http://{}:{port}", process::host_name());
+        let deps = notifier::Deps {
+            clock: Arc::clone(&self.clock),
+            random: Arc::new(SeededRandom::from_os()),
+            store: Arc::new(CatalogStore { catalog: Arc::new(catalog), tenant: TenantId::anonymous() }),
+            registry: self.registry.clone(),
+            external_url: self
+                .options
+                .external_url
+                .as_deref()
+                .map(|url| url.trim_end_matches('/').to_owned())
+                .or(external_url)
+                .unwrap_or_else(default_url),
+        };
+        let started = notifier::start((*config).clone(), deps).await;
+        started.map(Some).map_err(|error| match error {
+            notifier::StartError::Template(error) => UsageError(format!("alertmanager: {error}")).into(),
+            other => anyhow::Error::new(other),
+        })
+    }
+
+    pub(super) fn api_deps(
+        self: &Arc<Self>,
+        engine: Arc<promql::Engine>,
+        notifier: Option<notifier::Handle>,
+    ) -> api::Deps {
         api::Deps {
             engine,
+            notifier,
             status: Arc::<Self>::clone(self),
             control: Arc::<Self>::clone(self),
             clock: Arc::clone(&self.clock),
@@ -252,8 +297,16 @@ impl Server {
             clock: Arc::clone(&self.clock),
             registry: self.registry.clone(),
             url: format!("http://{}:{}", process::host_name(), listens.port()),
+            notifier: opened.notifier.clone(),
         };
         Alerting::start(&self.options, &self.config(), deps)
+    }
+
+    /// Makes everything of the notifier that could fail.
+    fn prepare_notifier(&self, config: &Config) -> Result<notifier::service::Prepared, String> {
+        let next = (*config.notifier.config).clone();
+        let prepared = self.runtime.block_on(notifier::service::prepare(next));
+        prepared.map_err(|error| format!("alertmanager: {error}"))
     }
 
     pub(super) fn open(&self, opened: Opened) {
@@ -272,6 +325,8 @@ impl Server {
         let config = read(&self.options)?;
         let query_log = self.open_query_log(&config)?;
         let alertmanagers = Alerting::prepare(&config)?;
+        let prepare = |notifier| Ok::<_, String>((notifier, self.prepare_notifier(&config)?));
+        let notifier = opened.notifier.as_ref().map(prepare).transpose()?;
         // Forwarding and scraping may refuse. Then what was changed is changed back; so all changes or nothing.
         let forward = |config: &Config| {
             let reloaded = self.runtime.block_on(opened.forwarding.reload(config.receivers.clone()));
@@ -292,6 +347,9 @@ impl Server {
         if let Some(alerting) = &opened.alerting {
             // The files were checked when the configuration was read.
             alerting.reload(&config, alertmanagers)?;
+        }
+        if let Some((notifier, prepared)) = notifier {
+            self.runtime.block_on(notifier.reload(prepared));
         }
         opened.engine.reload(self.query_settings(&config));
         self.log_queries(&opened.engine, query_log);
@@ -319,6 +377,10 @@ fn read(options: &Options) -> Result<Config, String> {
         let text =
             "rule_files and alerting: an agent evaluates no rules; let the server that it sends to do so";
         config.warnings.push(text.to_owned());
+    }
+    if let Some(path) = &options.alertmanager_config {
+        let named = config::load_alertmanager(path).map_err(|error| error.to_string())?;
+        config.notifier.config = Arc::new(named);
     }
     let lookback_ms = config.query.apply(options.query.clone()).lookback_ms;
     Arc::make_mut(&mut config.otlp).lookback_ms = lookback_ms;

@@ -106,3 +106,27 @@ fn a_data_folder_that_is_none_is_named() {
         "looking leaves nothing behind"
     );
 }
+
+#[test]
+fn alertmanagers_files_are_checked_and_routes_tested() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let good = "route:\n  receiver: a\n  routes:\n  - matchers: [team=db]\n    receiver: b\nreceivers: [{name: a}, {name: b}]\ntemplates: ['*.tmpl']\n";
+    super::config::write(&folder.path().join("good.yml"), good);
+    super::config::write(&folder.path().join("bad.yml"), &good.replace("receiver: b", "receiver: c"));
+    ends(&["check", "alertmanager", &path("good.yml")], b"", 0, "good.yml: ok\n - 2 routes\n", "");
+    let fault = "bad.yml:5:5: route.routes[0].receiver: undefined receiver \"c\" used in route";
+    ends(&["check", "alertmanager", &path("good.yml"), &path("bad.yml")], b"", 1, "good.yml: ok", fault);
+    ends(&["routes", "test", &path("good.yml"), "team=db"], b"", 0, "b\n", "");
+    ends(
+        &["routes", "test", &path("good.yml"), "team=db", "--expect", "a"],
+        b"",
+        1,
+        "b\n",
+        "it should go to a",
+    );
+    ends(&["routes", "show", &path("good.yml")], b"", 0, "  {team=\"db\"} -> b ", "");
+    ends(&["routes", "test", &path("bad.yml"), "team=db"], b"", 2, "", "undefined receiver");
+    super::config::write(&folder.path().join("own.tmpl"), "{{ define");
+    ends(&["check", "alertmanager", &path("good.yml")], b"", 1, "good.yml: ok", "own.tmpl");
+}

@@ -1,4 +1,4 @@
-//! Prometheus' own test files: each loads or is refused as its `expected.tsv` says.
+//! Prometheus' and Alertmanager's own test files: each loads or is refused as its `expected.tsv` says.
 //!
 //! The files live beside the repository (`../shared/corpus`, or where `KYMO_CORPUS` says); without them this
 //! test says so and passes.
@@ -9,9 +9,21 @@ use std::path::{Path, PathBuf};
 use kymo::features::Features;
 
 fn corpus() -> Option<PathBuf> {
+    collection("prometheus-config")
+}
+
+/// A folder of the corpus; `None`, with a printed line, where there is none.
+fn collection(name: &str) -> Option<PathBuf> {
     let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/corpus");
-    let root = std::env::var_os("KYMO_CORPUS").map_or(beside, PathBuf::from);
-    root.join("prometheus-config/expected.tsv").exists().then(|| root.join("prometheus-config"))
+    let folder = std::env::var_os("KYMO_CORPUS").map_or(beside, PathBuf::from).join(name);
+    if folder.join("expected.tsv").exists() {
+        return Some(folder);
+    }
+    #[expect(clippy::print_stderr, reason = "a skipped test says so")]
+    {
+        eprintln!("skipped: no corpus beside the repository; KYMO_CORPUS names another place");
+    }
+    None
 }
 
 /// A copy, because two files name one that is not part of the collection.
@@ -29,13 +41,7 @@ fn copy(corpus: &Path) -> tempfile::TempDir {
 
 #[test]
 fn every_file_of_the_corpus_loads_or_is_refused_as_expected() {
-    let Some(corpus) = corpus() else {
-        #[expect(clippy::print_stderr, reason = "a skipped test says so")]
-        {
-            eprintln!("skipped: no corpus beside the repository; KYMO_CORPUS names another place");
-        }
-        return;
-    };
+    let Some(corpus) = corpus() else { return };
     let copy = copy(&corpus);
     let expected = std::fs::read_to_string(copy.path().join("expected.tsv")).expect("readable");
     let mut faults = String::new();
@@ -63,4 +69,23 @@ fn every_file_of_the_corpus_loads_or_is_refused_as_expected() {
     }
     assert!(faults.is_empty(), "{faults}");
     assert!(count > 100, "only {count} files");
+}
+
+#[test]
+fn every_file_of_alertmanager_loads_or_is_refused_as_expected() {
+    let Some(corpus) = collection("alertmanager-config") else { return };
+    let expected = std::fs::read_to_string(corpus.join("expected.tsv")).expect("readable");
+    let (mut faults, mut count) = (String::new(), 0);
+    for line in expected.lines().filter(|line| !line.is_empty()) {
+        let (name, want) = line.split_once('\t').expect("two columns");
+        count += 1;
+        match (kymo::config::load_alertmanager(&corpus.join(name)), want) {
+            (Ok(_), "ok") => {}
+            (Err(error), "refused") if error.fault.mark.is_some() => {}
+            (Ok(_), _) => writeln!(faults, "{name}: loaded, but should be refused").expect("text"),
+            (Err(error), _) => writeln!(faults, "{name}: want {want}, got {error}").expect("text"),
+        }
+    }
+    assert!(faults.is_empty(), "{faults}");
+    assert!(count > 30, "only {count} files");
 }

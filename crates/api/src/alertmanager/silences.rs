@@ -1,0 +1,114 @@
+//! Silences: made, changed, listed, ended.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, Request, State as Extract};
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use notifier::{SetSilenceError, Silence, SilenceError, SilenceMatcher};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{Fault, filters, notifier, ok, parse_time, time};
+use crate::body::read_body;
+use crate::params::Params;
+use crate::state::State;
+
+const BODY_BYTES_MAX: usize = 1 << 20;
+
+/// A silence of a body.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Posted {
+    #[serde(default)]
+    id: Option<String>,
+    matchers: Option<Vec<SilenceMatcher>>,
+    starts_at: Option<String>,
+    ends_at: Option<String>,
+    created_by: Option<String>,
+    comment: Option<String>,
+}
+
+fn required<T>(value: Option<T>, name: &str) -> Result<T, Fault> {
+    value.ok_or_else(|| Fault::Invalid(format!("{name} in body is required")))
+}
+
+fn wanted(posted: Posted, now_ms: i64) -> Result<Silence, Fault> {
+    let starts_at_ms = required(parse_time(posted.starts_at.as_deref(), "startsAt")?, "startsAt")?;
+    let ends_at_ms = required(parse_time(posted.ends_at.as_deref(), "endsAt")?, "endsAt")?;
+    let refused = |why: &str| Err(Fault::Bad(format!("Failed to create silence: {why}")));
+    if starts_at_ms >= ends_at_ms {
+        return refused("start time must be before end time");
+    }
+    if ends_at_ms < now_ms {
+        return refused("end time can't be in the past");
+    }
+    Ok(Silence {
+        id: posted.id.unwrap_or_default(),
+        matchers: required(posted.matchers, "matchers")?,
+        starts_at_ms,
+        ends_at_ms,
+        updated_at_ms: now_ms,
+        created_by: required(posted.created_by, "createdBy")?,
+        comment: required(posted.comment, "comment")?,
+    })
+}
+
+fn silence_json(silence: &Silence, now_ms: i64) -> Value {
+    json!({
+        "id": silence.id,
+        "status": { "state": silence.state_at(now_ms) },
+        "updatedAt": time(silence.updated_at_ms),
+        "comment": silence.comment,
+        "createdBy": silence.created_by,
+        "endsAt": time(silence.ends_at_ms),
+        "matchers": silence.matchers,
+        "startsAt": time(silence.starts_at_ms),
+    })
+}
+
+impl From<SetSilenceError> for Fault {
+    fn from(error: SetSilenceError) -> Self {
+        match error {
+            SetSilenceError::Silence(SilenceError::NotFound) => Self::Missing(error.to_string()),
+            SetSilenceError::Silence(_) => Self::Bad(error.to_string()),
+            SetSilenceError::Store(_) => Self::Internal(error.to_string()),
+        }
+    }
+}
+
+/// `GET /silences`
+pub(super) async fn list(Extract(state): Extract<Arc<State>>, params: Params) -> Result<Response, Fault> {
+    let notifier = notifier(&state)?;
+    let (found, now_ms) = (notifier.silences(&filters(&params)?), notifier.now_ms());
+    Ok(ok(&found.iter().map(|silence| silence_json(silence, now_ms)).collect()))
+}
+
+/// `POST /silences`
+pub(super) async fn set(Extract(state): Extract<Arc<State>>, request: Request) -> Result<Response, Fault> {
+    let notifier = notifier(&state)?;
+    let body = read_body(request.into_body(), BODY_BYTES_MAX, &state.settings).await?;
+    let posted: Posted = serde_json::from_slice(&body)
+        .map_err(|error| Fault::Bad(format!("parsing silence body from \"\" failed, because {error}")))?;
+    let id = notifier.set_silence(wanted(posted, notifier.now_ms())?).await?;
+    Ok(ok(&json!({ "silenceID": id })))
+}
+
+/// `GET /silence/{id}`
+pub(super) async fn one(
+    Extract(state): Extract<Arc<State>>,
+    Path(id): Path<String>,
+) -> Result<Response, Fault> {
+    let notifier = notifier(&state)?;
+    let silence = notifier.silence(&id).ok_or_else(|| Fault::Missing(String::new()))?;
+    Ok(ok(&silence_json(&silence, notifier.now_ms())))
+}
+
+/// `DELETE /silence/{id}`
+pub(super) async fn expire(
+    Extract(state): Extract<Arc<State>>,
+    Path(id): Path<String>,
+) -> Result<Response, Fault> {
+    notifier(&state)?.expire_silence(&id).await?;
+    Ok(StatusCode::OK.into_response())
+}

@@ -1,0 +1,75 @@
+//! The configuration in force, receivers, and what is ours: failed notifications, and where an alert would go.
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State as Extract};
+use axum::response::Response;
+use model::Labels;
+use serde_json::{Value, json};
+
+use super::{Fault, notifier, ok, time};
+use crate::body::read_body;
+use crate::respond::success;
+use crate::state::State;
+
+const BODY_BYTES_MAX: usize = 1 << 20;
+
+/// `GET /status`: one process, no cluster.
+pub(super) async fn status(Extract(state): Extract<Arc<State>>) -> Result<Response, Fault> {
+    let notifier = notifier(&state)?;
+    let build = state.deps.status.build_info();
+    Ok(ok(&json!({
+        "cluster": { "peers": [], "status": "disabled" },
+        "config": { "original": notifier.config_text() },
+        "uptime": time(notifier.started_ms()),
+        "versionInfo": {
+            "branch": build.branch,
+            "buildDate": build.build_date,
+            "buildUser": build.build_user,
+            "goVersion": build.compiler,
+            "revision": build.revision,
+            "version": build.version,
+        },
+    })))
+}
+
+/// `GET /receivers`
+pub(super) async fn receivers(Extract(state): Extract<Arc<State>>) -> Result<Response, Fault> {
+    let names = notifier(&state)?.receivers();
+    Ok(ok(&names.iter().map(|name| json!({ "name": **name })).collect()))
+}
+
+/// `GET /api/v1/notifications/failed`: what was given up, the newest first.
+pub(super) async fn failed(Extract(state): Extract<Arc<State>>) -> Result<Response, Fault> {
+    let shown: Vec<Value> = notifier(&state)?
+        .failed()
+        .iter()
+        .map(|failed| {
+            json!({
+                "time": time(failed.at_ms),
+                "receiver": failed.receiver,
+                "integration": failed.integration,
+                "groupKey": failed.group_key,
+                "alerts": failed.alert_count,
+                "attempts": failed.attempts,
+                "error": failed.error,
+            })
+        })
+        .collect();
+    let body = Value::Array(shown).to_string();
+    Ok(success(|out| out.extend_from_slice(body.as_bytes())))
+}
+
+/// `POST /api/v1/notifications/route`: the receivers of an alert with the labels of the body.
+pub(super) async fn route(Extract(state): Extract<Arc<State>>, request: Request) -> Result<Response, Fault> {
+    let notifier = notifier(&state)?;
+    let body = read_body(request.into_body(), BODY_BYTES_MAX, &state.settings).await?;
+    let labels: std::collections::BTreeMap<String, String> = serde_json::from_slice(&body)
+        .map_err(|error| Fault::Bad(format!("the body is no object of texts: {error}")))?;
+    if labels.iter().any(|(name, value)| name.is_empty() || value.len() > model::labels::LEN_MAX) {
+        return Err(Fault::Bad("a label has no name, or a value that is too long".to_owned()));
+    }
+    let names = notifier.receivers_of(&Labels::from_pairs(labels));
+    let body = json!({ "receivers": names.iter().map(|name| &**name).collect::<Vec<_>>() }).to_string();
+    Ok(success(|out| out.extend_from_slice(body.as_bytes())))
+}

@@ -1,0 +1,47 @@
+//! The tables. Steps are never changed, only added: files out there have taken the older ones.
+
+use std::path::Path;
+
+use rusqlite::{Connection, TransactionBehavior};
+
+use crate::Error;
+
+/// Each step makes the schema of its number (from 1) out of the one before.
+const STEPS: [&str; 1] = ["
+    CREATE TABLE silences (
+        tenant TEXT NOT NULL, id TEXT NOT NULL, ends_at_ms INTEGER NOT NULL, body TEXT NOT NULL,
+        PRIMARY KEY (tenant, id)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE notifications (
+        tenant TEXT NOT NULL, key TEXT NOT NULL, expires_at_ms INTEGER NOT NULL, body TEXT NOT NULL,
+        PRIMARY KEY (tenant, key)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX notifications_by_expiry ON notifications (expires_at_ms);
+    CREATE TABLE alert_events (
+        id INTEGER PRIMARY KEY, tenant TEXT NOT NULL, at_ms INTEGER NOT NULL, fingerprint TEXT NOT NULL,
+        kind TEXT NOT NULL, body TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX alert_events_by_alert ON alert_events (tenant, fingerprint, at_ms);
+    CREATE INDEX alert_events_by_time ON alert_events (at_ms);
+"];
+
+/// Takes the steps that the file has not taken, each in a transaction of its own.
+pub(crate) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), Error> {
+    let open = |source| Error::open(path, source);
+    let known = STEPS.len();
+    loop {
+        let taken: i64 =
+            connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(open)?;
+        let next = usize::try_from(taken).ok().filter(|taken| *taken <= known);
+        let Some(next) = next else {
+            return Err(Error::Newer { path: path.to_owned(), found: taken, known: known as i64 });
+        };
+        // The usual case writes nothing.
+        let Some(step) = STEPS.get(next) else { return Ok(()) };
+        let transaction =
+            connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(open)?;
+        transaction.execute_batch(step).map_err(open)?;
+        transaction.pragma_update(None, "user_version", taken + 1).map_err(open)?;
+        transaction.commit().map_err(open)?;
+    }
+}

@@ -1,0 +1,317 @@
+//! The state, and every decision on it. Pure: no network, no waiting; times are handed in.
+//!
+//! An alert goes through the same steps as in Alertmanager: merged with what is known of it, put into groups; when a group
+//! is due: inhibition, active intervals, mute intervals, silences, then for each integration what it was told last.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use model::Labels;
+
+use crate::alert::{Alert, Fingerprint};
+use crate::config::Config;
+use crate::dispatch::{Dispatcher, Flush, GroupView, Now};
+use crate::inhibit::Inhibitor;
+use crate::interval::TimeInterval;
+use crate::log::{Facts, LogKey, NotificationLog, Reason, reason};
+use crate::receiver::{Integration, Receiver};
+use crate::route::RouteOptions;
+use crate::silence::Silences;
+
+/// More alerts are not kept; new ones are refused until others are over.
+const ALERTS_MAX: usize = 200_000;
+/// Nor more of their texts.
+const ALERT_BYTES_MAX: usize = 256 << 20;
+
+/// What keeps an alert from being told.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AlertStatus {
+    /// Names of silences.
+    pub silenced_by: Vec<String>,
+    /// Names of alerts that inhibit it.
+    pub inhibited_by: Vec<String>,
+    /// Names of intervals in which its route is mute.
+    pub muted_by: Vec<String>,
+}
+
+impl AlertStatus {
+    /// Whether nothing does.
+    pub fn is_active(&self) -> bool {
+        self.silenced_by.is_empty() && self.inhibited_by.is_empty() && self.muted_by.is_empty()
+    }
+}
+
+/// An alert as it is shown.
+#[derive(Debug, Clone)]
+pub struct AlertView {
+    /// The alert.
+    pub alert: Arc<Alert>,
+    /// What keeps it from being told.
+    pub status: AlertStatus,
+    /// Who would be told.
+    pub receivers: Vec<Arc<str>>,
+}
+
+/// A group as it is shown.
+#[derive(Debug, Clone)]
+pub struct AlertGroup {
+    /// What its alerts have in common.
+    pub labels: Labels,
+    /// Who is told.
+    pub receiver: Arc<str>,
+    /// Its alerts.
+    pub alerts: Vec<AlertView>,
+}
+
+/// Something that one integration is to be told.
+#[derive(Debug)]
+pub(crate) struct Telling {
+    pub(crate) integration: Arc<dyn Integration>,
+    pub(crate) key: LogKey,
+    pub(crate) facts: Facts,
+    pub(crate) reason: Reason,
+    /// None: there is nothing to say, but it is written down that it was said.
+    pub(crate) alerts: Vec<Arc<Alert>>,
+}
+
+/// Everything that is known.
+#[derive(Debug)]
+pub(crate) struct Core {
+    receivers: BTreeMap<Arc<str>, Receiver>,
+    intervals: BTreeMap<String, Vec<TimeInterval>>,
+    alerts: BTreeMap<Fingerprint, Arc<Alert>>,
+    /// Of their texts, all together.
+    alert_bytes: usize,
+    alert_bytes_max: usize,
+    inhibitor: Inhibitor,
+    dispatcher: Dispatcher,
+    pub(crate) silences: Silences,
+    pub(crate) log: NotificationLog,
+    /// Counts configurations, so that what an older one began does not end in a newer one.
+    generation: u64,
+}
+
+impl Core {
+    pub(crate) fn new(config: &Config, silences: Silences, log: NotificationLog) -> Self {
+        Self {
+            receivers: receivers(config),
+            intervals: config.intervals.clone(),
+            alerts: BTreeMap::new(),
+            alert_bytes: 0,
+            alert_bytes_max: ALERT_BYTES_MAX,
+            inhibitor: Inhibitor::new(config.inhibit_rules.clone()),
+            dispatcher: Dispatcher::new(Arc::clone(&config.route)),
+            silences,
+            log,
+            generation: 0,
+        }
+    }
+
+    /// Puts another configuration in force. Groups begin anew; what was told is remembered.
+    pub(crate) fn reconfigure(&mut self, config: &Config, now: Now) {
+        self.receivers = receivers(config);
+        self.intervals.clone_from(&config.intervals);
+        self.inhibitor = Inhibitor::new(config.inhibit_rules.clone());
+        self.dispatcher = Dispatcher::new(Arc::clone(&config.route));
+        self.generation += 1;
+        for alert in self.alerts.values() {
+            self.inhibitor.put(alert);
+            // A group's other alerts follow at once; that there is no room was counted before.
+            self.dispatcher.insert(alert, now);
+        }
+    }
+
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    pub(crate) fn route(&self) -> &Arc<crate::route::Route> {
+        self.dispatcher.route()
+    }
+
+    pub(crate) fn receiver_names(&self) -> Vec<Arc<str>> {
+        self.receivers.keys().cloned().collect()
+    }
+
+    /// Takes alerts in. Returns how many found no room.
+    pub(crate) fn put(&mut self, alerts: Vec<Alert>, now: Now) -> usize {
+        let mut refused = 0;
+        for mut alert in alerts {
+            let fingerprint = alert.fingerprint();
+            let known = self.alerts.get(&fingerprint);
+            let others_bytes = self.alert_bytes - known.map_or(0, |known| known.text_bytes());
+            let is_full = others_bytes + alert.text_bytes() > self.alert_bytes_max
+                || known.is_none() && self.alerts.len() >= ALERTS_MAX;
+            if is_full {
+                refused += 1;
+                continue;
+            }
+            if let Some(known) = known {
+                alert = known.merged(&alert, now.wall_ms).unwrap_or(alert);
+            }
+            self.alert_bytes = others_bytes + alert.text_bytes();
+            let alert = Arc::new(alert);
+            self.inhibitor.put(&alert);
+            refused += usize::from(self.dispatcher.insert(&alert, now) > 0);
+            self.alerts.insert(fingerprint, alert);
+        }
+        refused
+    }
+
+    pub(crate) fn next_due_ms(&self) -> Option<i64> {
+        self.dispatcher.next_due_ms()
+    }
+
+    pub(crate) fn take_due(&mut self, now: Now) -> Vec<Flush> {
+        self.dispatcher.take_due(now)
+    }
+
+    pub(crate) fn done(&mut self, generation: u64, flush: &Flush, all_told: bool) {
+        if generation == self.generation {
+            self.dispatcher.done(flush, all_told);
+        }
+    }
+
+    /// Intervals that keep a route mute at a moment.
+    fn muting_intervals(&self, options: &RouteOptions, now_ms: i64) -> Vec<String> {
+        let holds = |name: &String| {
+            let intervals = self.intervals.get(name).map_or(&[][..], Vec::as_slice);
+            intervals.iter().any(|interval| interval.contains(now_ms))
+        };
+        let active = &options.active_time_intervals;
+        if !active.is_empty() && !active.iter().any(holds) {
+            return active.clone();
+        }
+        options.mute_time_intervals.iter().filter(|name| holds(name)).cloned().collect()
+    }
+
+    fn is_muted(&self, alert: &Alert, now_ms: i64) -> bool {
+        self.inhibitor.muted_by(&alert.labels, now_ms).is_some()
+            || !self.silences.muting(&alert.labels, now_ms).is_empty()
+    }
+
+    /// What is to be told of a group that is due: nothing if it is mute, or all know already.
+    pub(crate) fn tellings(&self, flush: &Flush) -> Vec<Telling> {
+        let now_ms = flush.now.wall_ms;
+        if !self.muting_intervals(&flush.options, now_ms).is_empty() {
+            return Vec::new();
+        }
+        let heard: Vec<Arc<Alert>> =
+            flush.alerts.iter().filter(|alert| !self.is_muted(alert, now_ms)).cloned().collect();
+        let receiver = self.receivers.get(&flush.options.receiver);
+        let Some(receiver) = receiver.filter(|_| !heard.is_empty()) else { return Vec::new() };
+        let mut facts = Facts::default();
+        for alert in &heard {
+            facts.add(alert.fingerprint(), alert.is_resolved_at(now_ms));
+        }
+        let telling = |integration: &Arc<dyn Integration>| {
+            let key = LogKey {
+                group_key: flush.key.to_string(),
+                receiver: receiver.name().to_owned(),
+                integration: integration.kind().to_owned(),
+                index: integration.index(),
+            };
+            let entry = self.log.get(&key, now_ms);
+            let repeat_ms = flush.options.repeat_interval_ms;
+            let reason = reason(entry, &facts, repeat_ms, integration.send_resolved(), now_ms)?;
+            let wanted = |alert: &&Arc<Alert>| integration.send_resolved() || !alert.is_resolved_at(now_ms);
+            Some(Telling {
+                integration: Arc::clone(integration),
+                key,
+                facts: facts.clone(),
+                reason,
+                alerts: heard.iter().filter(wanted).cloned().collect(),
+            })
+        };
+        receiver.integrations.iter().filter_map(telling).collect()
+    }
+
+    /// An integration was told.
+    pub(crate) fn told(&mut self, telling: &Telling, flush: &Flush, now_ms: i64) -> crate::log::LogEntry {
+        let repeat_ms = flush.options.repeat_interval_ms;
+        self.log.put(telling.key.clone(), telling.facts.clone(), repeat_ms, now_ms)
+    }
+
+    /// What keeps an alert from being told, but for intervals: they belong to routes.
+    pub(crate) fn status(&self, labels: &Labels, now_ms: i64) -> AlertStatus {
+        AlertStatus {
+            silenced_by: self.silences.muting(labels, now_ms),
+            inhibited_by: self.inhibitor.muted_by(labels, now_ms).iter().map(ToString::to_string).collect(),
+            muted_by: Vec::new(),
+        }
+    }
+
+    fn view(&self, alert: &Arc<Alert>, now_ms: i64) -> AlertView {
+        let routes = self.route().find(&alert.labels);
+        let mut status = self.status(&alert.labels, now_ms);
+        let muted = routes.iter().map(|route| self.muting_intervals(&route.options, now_ms));
+        let muted: Vec<Vec<String>> = muted.collect();
+        // It is told as long as one of its routes is not mute.
+        if muted.iter().all(|names| !names.is_empty()) {
+            status.muted_by = muted.into_iter().flatten().collect::<BTreeSet<_>>().into_iter().collect();
+        }
+        AlertView {
+            alert: Arc::clone(alert),
+            status,
+            receivers: routes.iter().map(|route| Arc::clone(&route.options.receiver)).collect(),
+        }
+    }
+
+    /// Alerts that are not over, by fingerprint.
+    pub(crate) fn alerts(&self, now_ms: i64) -> Vec<AlertView> {
+        let live = self.alerts.values().filter(|alert| !alert.is_resolved_at(now_ms));
+        live.map(|alert| self.view(alert, now_ms)).collect()
+    }
+
+    /// All groups with their alerts that are not over.
+    pub(crate) fn groups(&self, now_ms: i64) -> Vec<AlertGroup> {
+        let shown = |group: GroupView| {
+            let muted_by = self.muting_intervals(&group.options, now_ms);
+            let live = group.alerts.iter().filter(|alert| !alert.is_resolved_at(now_ms));
+            let alerts = live.map(|alert| {
+                let mut view = self.view(alert, now_ms);
+                view.status.muted_by.clone_from(&muted_by);
+                view
+            });
+            AlertGroup {
+                labels: group.labels,
+                receiver: Arc::clone(&group.options.receiver),
+                alerts: alerts.collect(),
+            }
+        };
+        self.dispatcher.groups().into_iter().map(shown).collect()
+    }
+
+    /// How many alerts are active and suppressed, and how many groups there are.
+    pub(crate) fn counts(&self, now_ms: i64) -> (usize, usize, usize) {
+        let (mut active, mut suppressed) = (0, 0);
+        for alert in self.alerts.values().filter(|alert| !alert.is_resolved_at(now_ms)) {
+            if self.is_muted(alert, now_ms) {
+                suppressed += 1;
+            } else {
+                active += 1;
+            }
+        }
+        (active, suppressed, self.dispatcher.group_count())
+    }
+
+    /// Forgets what is over. Returns the silences that are gone.
+    pub(crate) fn collect_garbage(&mut self, now_ms: i64) -> Vec<String> {
+        self.alerts.retain(|_, alert| !alert.is_resolved_at(now_ms));
+        self.alert_bytes = self.alerts.values().map(|alert| alert.text_bytes()).sum();
+        self.inhibitor.collect_garbage(now_ms);
+        self.log.collect_garbage(now_ms);
+        self.silences.collect_garbage(now_ms)
+    }
+
+    pub(crate) fn remove_empty_groups(&mut self) {
+        self.dispatcher.remove_empty();
+    }
+}
+
+fn receivers(config: &Config) -> BTreeMap<Arc<str>, Receiver> {
+    config.receivers.iter().map(|receiver| (Arc::clone(&receiver.name), receiver.clone())).collect()
+}
+
+#[cfg(test)]
+mod tests;
