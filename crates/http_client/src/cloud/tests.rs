@@ -11,6 +11,9 @@ use tokio::net::TcpListener;
 use super::*;
 use crate::settings::Secret;
 
+/// Settings, the environment they are read in, and what the request for a token must have in it.
+type Case<'a> = (Settings, &'a [(&'a str, &'a str)], &'a [&'a str]);
+
 const CLIENT: &str = "00000000-0000-0000-0000-000000000001";
 
 /// A server that gives tokens: what it was asked, and what it answers next; when that is used up, it fails.
@@ -182,7 +185,7 @@ async fn each_way_into_azure_asks_as_it_is_documented() {
     let of_environment =
         [host, ("AZURE_TENANT_ID", "dir.example"), client, ("AZURE_CLIENT_SECRET", "s&cret")];
     let of_pod = [host, ("AZURE_TENANT_ID", "dir.example"), client, ("AZURE_FEDERATED_TOKEN_FILE", &file)];
-    let cases: [(Settings, &[(&str, &str)], &[&str]); 8] = [
+    let cases: [Case<'_>; 8] = [
         (
             azure(|s| s.oauth = Some(application())),
             &[host],
@@ -253,7 +256,7 @@ async fn google_is_asked_with_a_file_or_as_the_machine() {
     let google = |path: &str| Settings::Google(google::Settings { credentials_file: path.to_owned() });
     let host = server.url.trim_start_matches("http://").to_owned();
     let by_variable = [("GOOGLE_APPLICATION_CREDENTIALS", user.as_str())];
-    let cases: [(Settings, &[(&str, &str)], &[&str]); 3] = [
+    let cases: [Case<'_>; 3] = [
         (google(&user), &[], &["grant_type=refresh_token", "refresh_token=r", "client_secret=s"]),
         (google(""), &by_variable, &["refresh_token=r"]),
         (
@@ -364,7 +367,7 @@ fn settings_of_azure_are_checked_in_prometheus_words() {
     check(
         |s| {
             s.workload_identity =
-                Some(azure::WorkloadIdentity { client_id: CLIENT.to_owned(), ..Default::default() })
+                Some(azure::WorkloadIdentity { client_id: CLIENT.to_owned(), ..Default::default() });
         },
         "workload_identity.tenant_id",
         "must provide an Azure Workload Identity tenant_id in the Azure AD config",
