@@ -52,8 +52,11 @@ struct Source {
 /// All rules, each with the alerts that may mute by it, found by the values that must be the same.
 #[derive(Debug, Default)]
 pub(crate) struct Inhibitor {
-    rules: Vec<(InhibitRule, HashMap<Vec<String>, BTreeMap<Fingerprint, Source>>)>,
+    rules: Vec<(InhibitRule, Sources)>,
 }
+
+/// The alerts that may mute, by the values that must be the same.
+type Sources = HashMap<Vec<String>, BTreeMap<Fingerprint, Source>>;
 
 impl Inhibitor {
     pub(crate) fn new(rules: Vec<InhibitRule>) -> Self {
