@@ -63,7 +63,7 @@ fn parse_label(text: &str) -> Result<(String, String), String> {
 pub(crate) fn run(arguments: Arguments, out: &mut dyn Write, err: &mut dyn Write) -> anyhow::Result<Outcome> {
     match arguments.what {
         What::Show { file } => {
-            show(&*load(&file)?.route, 0, out)?;
+            show(&load(&file)?.route, 0, out)?;
             Ok(Outcome::Success)
         }
         What::Test { file, labels, expect } => {
