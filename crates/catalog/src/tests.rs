@@ -1,3 +1,5 @@
+//! What was written is there after opening again, and damage is told.
+
 use super::*;
 
 fn silence(id: &str, ends_at_ms: i64) -> SilenceRow {

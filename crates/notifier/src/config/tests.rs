@@ -1,3 +1,5 @@
+//! Files are read as Alertmanager reads them, and refused with its words and the place.
+
 use super::*;
 
 fn parse(text: &str) -> Result<Config, yaml::Error> {

@@ -1,3 +1,5 @@
+//! Alerts from their arrival to what is sent of them, in virtual time.
+
 use std::path::Path;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Groups wait, flush and repeat when they should, in virtual time.
+
 use super::*;
 use crate::alert::Annotations;
 

@@ -1,3 +1,5 @@
+//! Matchers in both notations, and what is none.
+
 use proptest::prelude::*;
 
 use super::*;

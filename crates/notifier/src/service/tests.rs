@@ -1,3 +1,5 @@
+//! The service as its callers see it: alerts, silences and what survives a restart.
+
 use std::path::Path;
 
 use stdx::clock::SystemClock;

@@ -1,3 +1,5 @@
+//! Silences are made, changed and expired by Alertmanager's rules.
+
 use super::*;
 
 fn silence(id: &str, text: &str, starts_at_ms: i64, ends_at_ms: i64) -> Silence {

@@ -1,3 +1,5 @@
+//! The texts of notifications, from the data that templates see.
+
 use model::Labels;
 
 use super::*;
