@@ -68,14 +68,15 @@ fn etcd_says_the_same_in_protobuf_as_in_text() {
         let classic = kymo.instant(&format!("{histogram}_bucket{{job=\"{job}\"}}"));
         assert_eq!(classic.as_array().map(Vec::len), Some(0), "{classic}");
     }
+    // Not one that may fall between two buckets, as 0.9 of ten does: there, the two kinds round to different sides.
     poll::until("the same quantile of classic and converted histograms", || {
         let classic = http::single_value(
             &kymo.url(),
-            &format!("histogram_quantile(0.9, {histogram}_bucket{{job=\"proto\"}})"),
+            &format!("histogram_quantile(0.93719, {histogram}_bucket{{job=\"proto\"}})"),
         )?;
         let native = http::single_value(
             &kymo.url(),
-            &format!("histogram_quantile(0.9, {histogram}{{job=\"converted\"}})"),
+            &format!("histogram_quantile(0.93719, {histogram}{{job=\"converted\"}})"),
         )?;
         if (classic - native).abs() < 1e-9 { Ok(()) } else { Err(format!("{classic} and {native}")) }
     });
