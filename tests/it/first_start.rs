@@ -57,19 +57,19 @@ fn what_was_collected_survives_a_clean_restart() {
 #[test]
 fn a_second_server_on_the_same_data_or_port_is_refused_with_the_reason() {
     let kymo = Kymo::start();
-    let run = |listen: &str| {
+    let run = |listen: &str, data: &str| {
         std::process::Command::new(kymo_tests::paths::kymo_binary())
             .args(["serve", "--listen", listen, "--data"])
-            .arg(kymo.folder().join("data"))
+            .arg(kymo.folder().join(data))
             .output()
             .expect("started")
     };
-    let same_data = run("127.0.0.1:0");
+    let same_data = run("127.0.0.1:0", "data");
     assert!(!same_data.status.success());
     let said = String::from_utf8_lossy(&same_data.stderr);
     assert!(said.contains("lock") || said.contains("another"), "{said}");
     let address = kymo.url().replace("http://", "");
-    let same_port = run(&address);
+    let same_port = run(&address, "other");
     assert!(!same_port.status.success());
     assert!(String::from_utf8_lossy(&same_port.stderr).contains(&address));
 }
