@@ -56,6 +56,8 @@ pub(crate) struct Shared {
     pending: Mutex<Pending>,
     /// Something is pending, or it is time to stop.
     gathered: Condvar,
+    /// Held while it is counted and said how much waits.
+    showing_size: Mutex<()>,
 }
 
 /// A receiver at work.
@@ -89,6 +91,7 @@ impl Receiver {
             stop: CancellationToken::new(),
             linger: deps.linger,
             gathered: Condvar::new(),
+            showing_size: Mutex::default(),
             settings,
         });
         let writer = {
@@ -291,6 +294,8 @@ impl Shared {
     }
 
     pub(crate) fn show_size(&self) {
+        // One after the other: else who looked first could have the last word.
+        let _showing = self.showing_size.lock();
         let (mut samples, mut bytes) = (0, 0);
         for lane in &self.lanes {
             let queue = lane.queue.lock();
