@@ -12,5 +12,6 @@ cargo test --workspace --lib --bins --tests --no-fail-fast 2>&1 | tee "$log" || 
 # What the client crate has only if it is asked for.
 cargo test --package kymo-client --all-features --lib --no-fail-fast 2>&1 | tee --append "$log" || status=$?
 echo "seed of property tests: $PROPTEST_RNG_SEED"
+if ((status != 0)) && scripts/rerun-failed.sh "$log"; then status=0; fi
 awk '/^test result: / { passed += $4; failed += $6 } END { printf "%d passed, %d failed\n", passed, failed }' "$log"
 exit "$status"
