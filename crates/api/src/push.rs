@@ -40,7 +40,7 @@ use wire::remote_write::LabelHasher;
 
 pub(crate) use buckets::Buckets;
 pub(crate) use decoding::Encoding;
-pub(crate) use filling::{Filling, Written};
+pub(crate) use filling::{Filling, Items, Written};
 pub(crate) use labels::{SeriesLabels, usual_name};
 pub(crate) use protocol::Protocol;
 pub(crate) use refusals::Refusals;

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use wire::zabbix::{self, Header, Key};
 
 use crate::error::ApiError;
-use crate::push::{Encoding, Filling, Message, SeriesLabels, Source, receive_message};
+use crate::push::{Encoding, Filling, Items, Message, SeriesLabels, Source, receive_message};
 use crate::state::State;
 
 /// The label of an item's host.
@@ -115,24 +115,12 @@ async fn take(state: &Arc<State>, message: Message) -> Result<Vec<u8>, String> {
 fn fill(filling: &mut Filling<'_>) -> Result<(), ApiError> {
     let body = std::mem::take(&mut filling.body);
     let mut labels = SeriesLabels::new(Vec::new());
-    let (mut failed, mut sound_count) = (None, 0);
+    let mut items = Items::default();
     let read = zabbix::read(&body, |number, item| {
         let added = item.and_then(|item| add(filling, item, &mut labels));
-        match added {
-            Ok(()) => sound_count += 1,
-            Err(message) => filling.refusals().add("invalid", 1, || format!("item {number}: {message}")),
-        }
-        failed = filling.flush_if_large().err();
-        failed.is_none()
+        items.note(filling, number, added)
     });
-    if let Some(error) = failed {
-        return Err(error);
-    }
-    match read {
-        // What stands before the fault is sound and goes in.
-        Err(error) if sound_count > 0 => filling.refusals().add("malformed", 1, || error.to_string()),
-        read => read.map_err(|error| ApiError::bad_data(error.to_string()))?,
-    }
+    items.end(filling, read)?;
     filling.body = body;
     Ok(())
 }

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use model::TenantId;
 use storage::{Appended, Durability, Rejected, WriteBatch};
+use wire::json::JsonError;
 use wire::remote_write::LabelHasher;
 
 use super::refusals::{ExplainRaw, Refusals};
@@ -127,5 +128,47 @@ impl Written {
         self.histograms += batch.histograms().len().saturating_sub(refused_histograms);
         self.floats += (batch.sample_count() - batch.histograms().len()).saturating_sub(refused_floats);
         self.exemplars += appended.exemplar_count;
+    }
+}
+
+/// What became of the items of a JSON body, one after the other.
+#[derive(Default)]
+pub(crate) struct Items {
+    sound_count: usize,
+    failed: Option<ApiError>,
+}
+
+impl Items {
+    /// Notes one: that it was added, or why not. Answers whether to go on.
+    pub(crate) fn note(
+        &mut self,
+        filling: &mut Filling<'_>,
+        number: usize,
+        added: Result<(), String>,
+    ) -> bool {
+        match added {
+            Ok(()) => self.sound_count += 1,
+            Err(message) => filling.refusals().add("invalid", 1, || format!("item {number}: {message}")),
+        }
+        self.failed = filling.flush_if_large().err();
+        self.failed.is_none()
+    }
+
+    /// Ends them with what reading came to.
+    ///
+    /// # Errors
+    /// If storage failed, or nothing of the body could be read.
+    pub(crate) fn end(self, filling: &mut Filling<'_>, read: Result<(), JsonError>) -> Result<(), ApiError> {
+        if let Some(error) = self.failed {
+            return Err(error);
+        }
+        match read {
+            // What stands before the fault is sound and goes in.
+            Err(error) if self.sound_count > 0 => {
+                filling.refusals().add("malformed", 1, || error.to_string());
+                Ok(())
+            }
+            read => read.map_err(|error| ApiError::bad_data(error.to_string())),
+        }
     }
 }

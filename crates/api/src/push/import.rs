@@ -18,7 +18,7 @@ use wire::json_write::{self, Dialect, JsonSample};
 use wire::{csv, json_lines};
 
 use super::labels::{SeriesLabels, extra_labels};
-use super::{Arrival, Filling, Protocol, Received, Refusals, receive};
+use super::{Arrival, Filling, Items, Protocol, Received, Refusals, receive};
 use crate::error::{ApiError, json_response};
 use crate::params::{Params, parse_time_ms};
 use crate::state::State;
@@ -131,24 +131,12 @@ pub(super) fn fill_json(
 ) -> Result<(), ApiError> {
     let body = std::mem::take(&mut filling.body);
     let mut labels = SeriesLabels::new(extra);
-    let (mut failed, mut sound_count) = (None, 0);
+    let mut items = Items::default();
     let read = json_write::read(&body, dialect, |number, item| {
         let added = item.and_then(|sample| add_sample(filling, sample, &mut labels));
-        match added {
-            Ok(()) => sound_count += 1,
-            Err(message) => filling.refusals().add("invalid", 1, || format!("item {number}: {message}")),
-        }
-        failed = filling.flush_if_large().err();
-        failed.is_none()
+        items.note(filling, number, added)
     });
-    if let Some(error) = failed {
-        return Err(error);
-    }
-    match read {
-        // What stands before the fault is sound and goes in.
-        Err(error) if sound_count > 0 => filling.refusals().add("malformed", 1, || error.to_string()),
-        read => read.map_err(|error| ApiError::bad_data(error.to_string()))?,
-    }
+    items.end(filling, read)?;
     filling.body = body;
     Ok(())
 }
