@@ -1,6 +1,7 @@
 //! Alertmanager's API v2: what `amtool`, Grafana and karma ask, and where other Prometheus servers send their alerts.
 //!
-//! Map: here paths, parameters and faults · `alerts` alerts and their groups · `silences` silences · `status` the rest.
+//! Map: here paths, parameters and faults · `alerts` alerts and their groups · `silences` silences · `routing` the routing tree ·
+//! `status` the rest.
 //!
 //! Source: `api/v2/openapi.yaml` of Alertmanager. Faults are JSON strings with status 400, as there; a body that is not what the
 //! specification says is 422 with a code and a message.
@@ -19,6 +20,7 @@ use crate::params::Params;
 use crate::state::State;
 
 mod alerts;
+mod routing;
 mod silences;
 mod status;
 
@@ -33,11 +35,12 @@ pub(crate) fn routes() -> Router<Arc<State>> {
         .route("/silence/{id}", get(silences::one).delete(silences::expire))
 }
 
-/// What is ours: notifications that nobody got.
+/// What is ours: notifications that nobody got, and the routing tree.
 pub(crate) fn own_routes() -> Router<Arc<State>> {
     Router::new()
         .route("/notifications/failed", get(status::failed))
-        .route("/notifications/route", post(status::route))
+        .route("/notifications/route", post(routing::way))
+        .route("/notifications/routes", get(routing::tree))
 }
 
 /// A request that is not answered as asked.

@@ -344,15 +344,14 @@ impl Handle {
         in_order.filter(|name| known.contains(name)).collect()
     }
 
+    /// All receivers with their ways, in the file's order, whether or not a route leads to them.
+    pub fn receivers_configured(&self) -> Vec<crate::Receiver> {
+        self.inner.running.read().config.receivers.clone()
+    }
+
     /// The routing tree in force.
     pub fn route(&self) -> Arc<Route> {
         Arc::clone(self.inner.core.lock().route())
-    }
-
-    /// Who would be told of an alert with these labels.
-    pub fn receivers_of(&self, labels: &Labels) -> Vec<Arc<str>> {
-        let route = self.route();
-        route.find(labels).iter().map(|route| Arc::clone(&route.options.receiver)).collect()
     }
 
     /// The configuration in force, secrets hidden.

@@ -58,7 +58,8 @@ impl SilenceMatcher {
         }
     }
 
-    fn of(matcher: &Matcher) -> Self {
+    /// The same as silences say it.
+    pub fn of(matcher: &Matcher) -> Self {
         let op = matcher.op();
         Self {
             is_equal: matches!(op, MatchOp::Equal | MatchOp::Regex),

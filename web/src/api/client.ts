@@ -66,14 +66,45 @@ export async function ask<T>(path: string, params: Params = {}, signal?: AbortSi
     body = await response.text();
   } catch (error) {
     if (signal?.aborted) throw error;
-    throw new ApiError(
-      'unreachable',
-      0,
-      'network',
-      'The server does not answer. Is it running, and is the network up?',
-    );
+    throw unreachable();
   }
   return { ...readAnswer<T>(response.status, body), tookMs: performance.now() - begun, bytes: body.length };
+}
+
+/** Sends `/api/v1<path>` JSON, or nothing. Rejects as `ask` does. */
+export async function send<T>(
+  method: 'POST' | 'DELETE',
+  path: string,
+  body?: unknown,
+  signal?: AbortSignal,
+): Promise<T> {
+  let response: Response;
+  let text: string;
+  try {
+    response = await fetch(`/api/v1${path}`, {
+      method,
+      headers: {
+        Accept: 'application/json',
+        ...(body === undefined ? {} : { 'Content-Type': 'application/json' }),
+      },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      ...(signal ? { signal } : {}),
+    });
+    text = await response.text();
+  } catch (error) {
+    if (signal?.aborted) throw error;
+    throw unreachable();
+  }
+  return readAnswer<T>(response.status, text).data;
+}
+
+export function unreachable(): ApiError {
+  return new ApiError(
+    'unreachable',
+    0,
+    'network',
+    'The server does not answer. Is it running, and is the network up?',
+  );
 }
 
 interface Envelope {
@@ -88,7 +119,9 @@ interface Envelope {
 function readAnswer<T>(status: number, body: string): Pick<Answer<T>, 'data' | 'warnings' | 'infos'> {
   let envelope: Envelope;
   try {
-    envelope = JSON.parse(body) as Envelope;
+    const read: unknown = JSON.parse(body);
+    // What the notifier refuses is a text.
+    envelope = typeof read === 'string' ? { error: read } : ((read as Envelope | null) ?? {});
   } catch {
     const kind = kindOf(status, '');
     const words = body.trim().slice(0, 300);

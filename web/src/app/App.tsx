@@ -19,6 +19,7 @@ const Discovery = lazy(() => import('../pages/discovery/Discovery'));
 const Push = lazy(() => import('../pages/push/Push'));
 const Status = lazy(() => import('../pages/status/Status'));
 const Rules = lazy(() => import('../pages/rules/Rules'));
+const Routing = lazy(() => import('../pages/routing/Routing'));
 const Alerts = lazy(() => import('../pages/alerts/Alerts'));
 
 const queries = new QueryClient({
@@ -66,6 +67,7 @@ export function App() {
                     <Route path="/status" element={<Status />} />
                     <Route path="/rules" element={<Rules />} />
                     <Route path="/alerts" element={<Alerts />} />
+                    <Route path="/routing" element={<Routing />} />
                     <Route path="*" element={<NotFound />} />
                   </Routes>
                 </Suspense>

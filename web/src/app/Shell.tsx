@@ -32,11 +32,11 @@ export function Shell({ children }: { children: ReactNode }) {
   const rules = useRules(0);
   const kymo = useKymoStatus(0);
   const alerting = rules.data !== undefined && (rules.data.groups.length > 0 || kymo.data === null);
-  // So are sources of pushes where the server knows of them: a Prometheus does not.
+  // So is what only Kymo does: a Prometheus has no sources of pushes, and tells nobody itself.
   const pages = PAGES.filter(
     (page) =>
       (alerting || !['/alerts', '/rules'].includes(page.path)) &&
-      (page.path !== '/push' || kymo.data !== null),
+      (!['/push', '/silences', '/routing'].includes(page.path) || kymo.data !== null),
   );
   const page = pageAt(pathname);
 

@@ -75,6 +75,20 @@ export const IconAlerts = draw(
     <path d="M10 20.5h4" />
   </>,
 );
+export const IconSilences = draw(
+  <>
+    <path d="M6 16.5V11a6 6 0 0 1 9.8-4.6M18 11v5.5l1.5 1.5H9" />
+    <path d="M10 20.5h4M4 3.5l16.5 17" />
+  </>,
+);
+export const IconRouting = draw(
+  <>
+    <circle cx="5" cy="12" r="2" />
+    <circle cx="19" cy="5.5" r="2" />
+    <circle cx="19" cy="18.5" r="2" />
+    <path d="M7 12h3.5c3 0 2-6.5 6.5-6.5M10.5 12c3 0 2 6.5 6.5 6.5" />
+  </>,
+);
 export const IconStatus = draw(
   <>
     <rect x="3.5" y="4" width="17" height="6.5" rx="1.5" />

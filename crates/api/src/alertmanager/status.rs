@@ -1,18 +1,14 @@
-//! The configuration in force, receivers, and what is ours: failed notifications, and where an alert would go.
+//! The configuration in force, receivers, and what is ours: failed notifications.
 
 use std::sync::Arc;
 
-use axum::extract::{Request, State as Extract};
+use axum::extract::State as Extract;
 use axum::response::Response;
-use model::Labels;
 use serde_json::{Value, json};
 
 use super::{Fault, notifier, ok, time};
-use crate::body::read_body;
 use crate::respond::success;
 use crate::state::State;
-
-const BODY_BYTES_MAX: usize = 1 << 20;
 
 /// `GET /status`: one process, no cluster.
 pub(super) async fn status(Extract(state): Extract<Arc<State>>) -> Result<Response, Fault> {
@@ -57,19 +53,5 @@ pub(super) async fn failed(Extract(state): Extract<Arc<State>>) -> Result<Respon
         })
         .collect();
     let body = Value::Array(shown).to_string();
-    Ok(success(|out| out.extend_from_slice(body.as_bytes())))
-}
-
-/// `POST /api/v1/notifications/route`: the receivers of an alert with the labels of the body.
-pub(super) async fn route(Extract(state): Extract<Arc<State>>, request: Request) -> Result<Response, Fault> {
-    let notifier = notifier(&state)?;
-    let body = read_body(request.into_body(), BODY_BYTES_MAX, &state.settings).await?;
-    let labels: std::collections::BTreeMap<String, String> = serde_json::from_slice(&body)
-        .map_err(|error| Fault::Bad(format!("the body is no object of texts: {error}")))?;
-    if labels.iter().any(|(name, value)| name.is_empty() || value.len() > model::labels::LEN_MAX) {
-        return Err(Fault::Bad("a label has no name, or a value that is too long".to_owned()));
-    }
-    let names = notifier.receivers_of(&Labels::from_pairs(labels));
-    let body = json!({ "receivers": names.iter().map(|name| &**name).collect::<Vec<_>>() }).to_string();
     Ok(success(|out| out.extend_from_slice(body.as_bytes())))
 }
