@@ -19,6 +19,13 @@ const Discovery = lazy(() => import('../pages/discovery/Discovery'));
 const Push = lazy(() => import('../pages/push/Push'));
 const Status = lazy(() => import('../pages/status/Status'));
 const Rules = lazy(() => import('../pages/rules/Rules'));
+const Silences = lazy(() => import('../pages/silences/Silences'));
+const NewSilence = lazy(() =>
+  import('../pages/silences/SilenceForm').then((forms) => ({ default: forms.NewSilence })),
+);
+const EditSilence = lazy(() =>
+  import('../pages/silences/SilenceForm').then((forms) => ({ default: forms.EditSilence })),
+);
 const Routing = lazy(() => import('../pages/routing/Routing'));
 const Alerts = lazy(() => import('../pages/alerts/Alerts'));
 
@@ -67,6 +74,9 @@ export function App() {
                     <Route path="/status" element={<Status />} />
                     <Route path="/rules" element={<Rules />} />
                     <Route path="/alerts" element={<Alerts />} />
+                    <Route path="/silences" element={<Silences />} />
+                    <Route path="/silences/new" element={<NewSilence />} />
+                    <Route path="/silences/:id/edit" element={<EditSilence />} />
                     <Route path="/routing" element={<Routing />} />
                     <Route path="*" element={<NotFound />} />
                   </Routes>
