@@ -14,7 +14,9 @@ fn every_page_works_in_a_real_browser() {
     let folder = tempfile::tempdir().expect("temporary directory");
     let rules = folder.path().join("rules.yml");
     write(&rules, RULES);
-    let kymo = Kymo::start_configured(&configuration(free_port(), &exporter.address(), &rules));
+    let routes = folder.path().join("alertmanager.yml");
+    write(&routes, ROUTES);
+    let kymo = Kymo::start_configured(&configuration(free_port(), &exporter.address(), &rules, &routes));
     // Enough that a graph of five minutes shows a line and not a dot.
     for job in ["node", "exporter"] {
         kymo.wait_for_value(&format!("count_over_time(node_load1{{job=\"{job}\"}}[1m]) >= 20"));
@@ -38,13 +40,14 @@ fn every_page_works_in_a_real_browser() {
 
 /// What the specifications want to see: targets that are up, down, dropped and invalid, and pools without any. `{port}`
 /// is the server's own.
-fn configuration(statsd_port: u16, exporter: &str, rules: &Path) -> String {
-    let rules = rules.display();
+fn configuration(statsd_port: u16, exporter: &str, rules: &Path, routes: &Path) -> String {
+    let (rules, routes) = (rules.display(), routes.display());
     format!(
         "
 push: {{statsd: {{listen_tcp: '127.0.0.1:{statsd_port}', flush_interval: 1s}}}}
 global: {{scrape_interval: 1s, evaluation_interval: 1s}}
 rule_files: ['{rules}']
+alertmanager: {{config_file: '{routes}'}}
 host_collector: {{enabled: true}}
 scrape_configs:
   - job_name: kymo
@@ -65,6 +68,25 @@ scrape_configs:
 "
     )
 }
+
+/// Where alerts go: one route takes some of them, and nobody is told.
+const ROUTES: &str = "
+route:
+  receiver: everybody
+  group_by: [alertname]
+  group_wait: 0s
+  routes:
+  - matchers: ['team=\"infra\"']
+    receiver: infra
+    group_by: ['...']
+    mute_time_intervals: [never]
+    routes:
+    - matchers: ['severity=~\"critical|page\"']
+      receiver: pager
+      repeat_interval: 1h
+receivers: [{name: everybody}, {name: infra}, {name: pager}]
+time_intervals: [{name: never, time_intervals: [{years: ['1999']}]}]
+";
 
 /// Rules that fire, wait, fail, and are quiet.
 const RULES: &str = r#"

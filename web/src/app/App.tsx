@@ -27,6 +27,7 @@ const EditSilence = lazy(() =>
   import('../pages/silences/SilenceForm').then((forms) => ({ default: forms.EditSilence })),
 );
 const Routing = lazy(() => import('../pages/routing/Routing'));
+const AlertDetail = lazy(() => import('../pages/alerts/AlertDetail'));
 const Alerts = lazy(() => import('../pages/alerts/Alerts'));
 
 const queries = new QueryClient({
@@ -74,6 +75,7 @@ export function App() {
                     <Route path="/status" element={<Status />} />
                     <Route path="/rules" element={<Rules />} />
                     <Route path="/alerts" element={<Alerts />} />
+                    <Route path="/alerts/:fingerprint" element={<AlertDetail />} />
                     <Route path="/silences" element={<Silences />} />
                     <Route path="/silences/new" element={<NewSilence />} />
                     <Route path="/silences/:id/edit" element={<EditSilence />} />

@@ -9,7 +9,7 @@ import { useKymoStatus } from '../api/kymo';
 import { IconClose, IconKeys, IconLeft, IconRight, IconSearch } from './icons';
 import { Keys } from './Keys';
 import logo from './kymo.svg';
-import { PAGES, pageAt } from './pages';
+import { isRanged, PAGES, pageAt } from './pages';
 import { RefreshPicker } from './RefreshPicker';
 import { Search } from './Search';
 import { StartingBanner } from './Starting';
@@ -39,6 +39,7 @@ export function Shell({ children }: { children: ReactNode }) {
       (!['/push', '/silences', '/routing'].includes(page.path) || kymo.data !== null),
   );
   const page = pageAt(pathname);
+  const ranged = isRanged(pathname);
 
   useEffect(() => {
     document.title = page ? `${page.name} · Kymo` : 'Kymo';
@@ -59,7 +60,7 @@ export function Shell({ children }: { children: ReactNode }) {
 
   return (
     <AppShell
-      header={{ height: { base: page?.ranged ? 92 : 52, sm: 52 } }}
+      header={{ height: { base: ranged ? 92 : 52, sm: 52 } }}
       navbar={{ width: narrow ? 60 : 188, breakpoint: 'sm', collapsed: { mobile: !drawer } }}
       padding="md"
       layout="alt"
@@ -83,7 +84,7 @@ export function Shell({ children }: { children: ReactNode }) {
           </UnstyledButton>
         </Tooltip>
         <Group gap={4} wrap="nowrap" className="top-time">
-          {page?.ranged ? <TimePicker /> : null}
+          {ranged ? <TimePicker /> : null}
           {page ? <RefreshPicker /> : null}
         </Group>
         <Group gap={2} wrap="nowrap">

@@ -119,6 +119,11 @@ export const PAGES: readonly PageEntry[] = [
   },
 ];
 
+/** Whether a path shows a time range: an alert has a graph, their list has none. */
+export function isRanged(pathname: string): boolean {
+  return (pageAt(pathname)?.ranged ?? false) || /^\/alerts\/./.test(pathname);
+}
+
 export function pageAt(pathname: string): PageEntry | undefined {
   return PAGES.find((page) => pathname === page.path || pathname.startsWith(`${page.path}/`));
 }

@@ -54,13 +54,22 @@ function pointerOf(u: uPlot): Pointer | null {
   };
 }
 
+/** As text: no series has this colour. */
+const THRESHOLD_LIGHT = '#1c2026';
+const THRESHOLD_DARK = '#d7dae0';
+
+function strokeOf(one: PlotSeries, dark: boolean): string {
+  if (one.isThreshold) return dark ? THRESHOLD_DARK : THRESHOLD_LIGHT;
+  const colors = dark ? SERIES_DARK : SERIES_LIGHT;
+  return colors[one.slot % colors.length] ?? '#888';
+}
+
 /** More readings than this do not fit beside a crosshair. */
 const TOOLTIP_MAX = 12;
 
 export function Plot(props: PlotProps) {
   const { times, series, unit, stacked = false, height = 240, label, ceiling, syncKey = 'page' } = props;
   const scheme = useComputedColorScheme('light');
-  const colors = scheme === 'dark' ? SERIES_DARK : SERIES_LIGHT;
   const host = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot | null>(null);
   const [pointer, setPointer] = useState<Pointer | null>(null);
@@ -90,7 +99,8 @@ export function Plot(props: PlotProps) {
         stacked,
         dark: scheme === 'dark',
         syncKey,
-        strokes: series.map((one) => colors[one.slot % colors.length] ?? '#888'),
+        strokes: series.map((one) => strokeOf(one, scheme === 'dark')),
+        dashed: series.map((one) => one.isThreshold === true),
         range: () => latest.current.range,
         xRange: () => {
           const all = latest.current.times;
@@ -178,7 +188,9 @@ export function Plot(props: PlotProps) {
       tabIndex={0}
       onKeyDown={onKeyDown}
     >
-      {pointer ? <Tip pointer={pointer} times={times} series={series} unit={unit} colors={colors} /> : null}
+      {pointer ? (
+        <Tip pointer={pointer} times={times} series={series} unit={unit} dark={scheme === 'dark'} />
+      ) : null}
     </div>
   );
 }
@@ -188,13 +200,13 @@ function Tip({
   times,
   series,
   unit,
-  colors,
+  dark,
 }: {
   pointer: Pointer;
   times: number[];
   series: readonly PlotSeries[];
   unit: Unit;
-  colors: readonly string[];
+  dark: boolean;
 }) {
   const readings = readingsAt(series, pointer.index);
   const ms = (times[pointer.index] ?? 0) * 1_000;
@@ -215,7 +227,7 @@ function Tip({
           key={reading.series.key}
           className={reading === nearest && readings.length > 1 ? 'plot-tip-row near' : 'plot-tip-row'}
         >
-          <span className="swatch" style={{ background: colors[reading.series.slot % colors.length] }} />
+          <span className="swatch" style={{ background: strokeOf(reading.series, dark) }} />
           <span className="plot-tip-name">{reading.series.label}</span>
           <span className="num">{formatValue(reading.value, unit)}</span>
         </div>
@@ -244,6 +256,7 @@ interface Wanted {
   dark: boolean;
   syncKey: string;
   strokes: string[];
+  dashed: boolean[];
   range: () => [number, number];
   xRange: () => [number, number];
   alone: (i: number) => number[];
@@ -313,6 +326,7 @@ function options(wanted: Wanted): uPlot.Options {
             },
           },
         };
+        if (wanted.dashed[i]) line.dash = [6, 5];
         if (wanted.stacked) line.fill = `${stroke}${wanted.dark ? '66' : '55'}`;
         return line;
       }),

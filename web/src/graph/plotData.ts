@@ -8,6 +8,8 @@ export interface PlotSeries {
   /** Palette slot. */
   slot: number;
   values: (number | null)[];
+  /** A line that others are compared with: dashed, and of its own colour. */
+  isThreshold?: boolean;
 }
 
 /** The columns as uPlot draws them; stacked ones stand on each other. */

@@ -1,5 +1,6 @@
 // One alert: what it is, since when, and on wish what it says, why it is quiet, and who is told.
 import { Anchor, Text } from '@mantine/core';
+import { Fragment, useMemo, type ReactNode } from 'react';
 import { Link } from 'react-router';
 
 import { StateDot, When } from '../../app/parts';
@@ -8,8 +9,12 @@ import { OpenButton } from '../../list/RowList';
 import { formatDuration } from '../../lib/time';
 import { parseSample, plainNumber } from '../../lib/units';
 import { exploreLink } from '../../lib/urlState';
-import { seriesText } from '../../lib/labels';
-import type { AlertItem } from './alertData';
+import { seriesText, type Labels } from '../../lib/labels';
+import { labelsText, matchersOf } from '../../lib/matchers';
+import { SilenceButton } from '../silences/SilenceButton';
+import { silenceLink } from '../silences/silenceData';
+import { AckButton } from './AckButton';
+import { alertLink, type AlertItem } from './alertData';
 import { Annotations } from './Annotations';
 
 const DOTS = { firing: 'bad', pending: 'warn', silenced: 'none', inhibited: 'none', muted: 'none' } as const;
@@ -19,12 +24,15 @@ const TOLD = ['summary', 'description'];
 export function AlertRow({
   item,
   by,
+  notified,
   open,
   onToggle,
 }: {
   item: AlertItem;
   /** The label in the heading, which need not be said again. */
   by: string;
+  /** The server tells people about alerts, so that they can be silenced. */
+  notified: boolean;
   open: boolean;
   onToggle: () => void;
 }) {
@@ -34,7 +42,7 @@ export function AlertRow({
   const severity = labels['severity'];
   return (
     <div className="list-row">
-      <div className="alert-line">
+      <div className={notified ? 'alert-line acted' : 'alert-line'}>
         <OpenButton
           open={open}
           label={`Details of ${seriesText({ ...labels, __name__: name })}`}
@@ -46,9 +54,11 @@ export function AlertRow({
         </span>
         <span className="alert-words">
           <span className="alert-name">
-            {by === 'alertname' ? null : <strong>{name}</strong>}
             {severity === undefined || by === 'severity' ? null : <strong>{severity}</strong>}
-            {told === undefined ? null : <span>{told}</span>}
+            <Anchor component={Link} to={alertLink(item)} inherit fw={by === 'alertname' ? undefined : 600}>
+              {by === 'alertname' ? (told ?? name) : name}
+            </Anchor>
+            {by === 'alertname' || told === undefined ? null : <span>{told}</span>}
           </span>
           <LabelChips labels={labels} without={['alertname', 'severity', by]} />
         </span>
@@ -56,13 +66,21 @@ export function AlertRow({
           {value === '' ? '–' : plainNumber(parseSample(value))}
         </span>
         <span className="num alert-fact">{sinceMs === null ? '–' : <When ms={sinceMs} relative />}</span>
+        {notified ? (
+          <span className="alert-actions">
+            <AlertActions item={item} />
+          </span>
+        ) : null}
       </div>
       {open ? <Details item={item} /> : null}
     </div>
   );
 }
 
-function Details({ item }: { item: AlertItem }) {
+const routingLink = (labels: Labels) =>
+  `/routing?${new URLSearchParams({ labels: labelsText(labels) }).toString()}`;
+
+export function Details({ item }: { item: AlertItem }) {
   const { labels, annotations, rule, sinceMs, keptSinceMs, receivers, generatorUrl } = item;
   return (
     <dl className="fact-list alert-details">
@@ -90,7 +108,11 @@ function Details({ item }: { item: AlertItem }) {
       {receivers.length > 0 ? (
         <>
           <dt>Told to</dt>
-          <dd>{receivers.join(', ')}</dd>
+          <dd>
+            <Anchor component={Link} inherit to={routingLink(labels)}>
+              {receivers.join(', ')}
+            </Anchor>
+          </dd>
         </>
       ) : null}
       <dt>Labels</dt>
@@ -141,16 +163,48 @@ function Details({ item }: { item: AlertItem }) {
   );
 }
 
+/** What is done about an alert in two clicks; nothing where it is done. */
+export function AlertActions({ item }: { item: AlertItem }) {
+  const { labels, state } = item;
+  const matchers = useMemo(() => matchersOf(labels), [labels]);
+  const of = seriesText({ ...labels, __name__: labels['alertname'] ?? 'no name' });
+  return (
+    <>
+      {state === 'pending' || item.fingerprint === '' ? null : (
+        <AckButton fingerprint={item.fingerprint} of={of} />
+      )}
+      <SilenceButton matchers={matchers} of={of} />
+    </>
+  );
+}
+
 function Quiet({ item }: { item: AlertItem }) {
   const { silencedBy, inhibitedBy, mutedBy } = item;
-  const rows: [string, string][] = [];
+  const rows: [string, ReactNode][] = [];
   if (silencedBy.length > 0)
     rows.push([
       'Silenced by',
-      `${silencedBy.length === 1 ? 'silence' : 'silences'} ${silencedBy.join(', ')}`,
+      silencedBy.map((id, i) => (
+        <Fragment key={id}>
+          {i > 0 ? ', ' : ''}
+          <Anchor component={Link} to={silenceLink(id)} inherit>
+            {`silence ${id}`}
+          </Anchor>
+        </Fragment>
+      )),
     ]);
   if (inhibitedBy.length > 0)
-    rows.push(['Inhibited by', `${inhibitedBy.length === 1 ? 'alert' : 'alerts'} ${inhibitedBy.join(', ')}`]);
+    rows.push([
+      'Inhibited by',
+      inhibitedBy.map((name, i) => (
+        <Fragment key={name}>
+          {i > 0 ? ', ' : ''}
+          <Anchor component={Link} to={`/alerts/${name}`} inherit>
+            {`alert ${name}`}
+          </Anchor>
+        </Fragment>
+      )),
+    ]);
   if (mutedBy.length > 0) rows.push(['Muted by', `time interval ${mutedBy.join(', ')}`]);
   return rows.map(([name, text]) => (
     <Text component="div" inherit key={name} className="fact-row">

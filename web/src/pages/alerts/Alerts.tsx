@@ -24,6 +24,7 @@ import {
   type AlertFilter,
   type AlertGroup,
 } from './alertData';
+import { SilenceButton } from '../silences/SilenceButton';
 import { AlertRow } from './AlertRow';
 import './alerts.css';
 
@@ -126,11 +127,18 @@ function List({ data, notified }: { data: RuleGroups; notified: NotifiedAlert[] 
               <AlertGroupHead
                 by={by}
                 group={row.group}
+                notified={notified !== null}
                 folded={row.folded}
                 onToggle={() => control.toggle(row.group.key)}
               />
             ) : row.kind === 'item' ? (
-              <AlertRow item={row.item} by={by} open={isOpen(row.key)} onToggle={() => toggle(row.key)} />
+              <AlertRow
+                item={row.item}
+                by={by}
+                notified={notified !== null}
+                open={isOpen(row.key)}
+                onToggle={() => toggle(row.key)}
+              />
             ) : null
           }
         </RowList>
@@ -151,11 +159,13 @@ const QUIET_WORDS = { silenced: 'Silenced', inhibited: 'Inhibited', muted: 'Mute
 function AlertGroupHead({
   by,
   group,
+  notified,
   folded,
   onToggle,
 }: {
   by: string;
   group: AlertGroup;
+  notified: boolean;
   folded: boolean;
   onToggle: () => void;
 }) {
@@ -175,6 +185,11 @@ function AlertGroupHead({
       <Text size="xs" c="dimmed" className="tabular">
         {words.join(', ')}
       </Text>
+      {notified && group.key !== '' ? (
+        <span className="alert-actions">
+          <SilenceButton matchers={[{ name: by, op: '=', value: group.key }]} of={`all of ${title}`} />
+        </span>
+      ) : null}
     </GroupHead>
   );
 }

@@ -2,13 +2,17 @@ import { describe, expect, it } from 'vitest';
 
 import type { NotifiedAlert } from '../../api/alertmanager';
 import type { Alert, RuleGroup } from '../../api/types';
+import { fingerprint } from '../../lib/fingerprint';
 import type { Labels } from '../../lib/labels';
 import {
   countAlerts,
   filterAlerts,
+  findAlert,
+  fingerprintOf,
   groupAlerts,
   groupLabels,
   readAlerts,
+  ruleNamed,
   type AlertFilter,
 } from './alertData';
 
@@ -79,6 +83,16 @@ describe('alerts', () => {
   it('are those of the rules, and those that came from elsewhere, the newest trouble first', () => {
     expect(names({})).toEqual(['new', 'far', 'soon', 'old', 'hid']);
     expect(items.map((one) => one.rule?.rule.name)).toEqual(['Down', undefined, 'Down', 'Down', undefined]);
+  });
+  it('are found by the name in a link', () => {
+    const [first, second] = items;
+    if (!first || !second) throw new Error('none');
+    expect(fingerprintOf(first)).toBe(fingerprint(first.labels));
+    expect(findAlert(items, fingerprintOf(second))).toBe(second);
+    expect(findAlert([{ ...first, fingerprint: 'abc' }], 'abc')?.key).toBe(first.key);
+    expect(findAlert(items, 'no such')).toBeUndefined();
+    expect(ruleNamed([group], 'Down')?.rule.query).toBe('up == 0');
+    expect(ruleNamed([group], 'Up')).toBeNull();
   });
   it('show without a notifier', () => {
     expect(readAlerts([group], null).map((one) => one.state)).toEqual(['firing', 'firing', 'pending']);

@@ -1,6 +1,7 @@
 // Alerts: what the rules say of them beside what the notifier does with them, filtered, counted and grouped.
 import type { NotifiedAlert } from '../../api/alertmanager';
 import type { Alert, Rule, RuleGroup } from '../../api/types';
+import { fingerprint } from '../../lib/fingerprint';
 import { goTimeMs } from '../../lib/goTime';
 import { seriesKey, type Labels } from '../../lib/labels';
 import { matchesText, textOfLabels, wordsOf } from '../../list/match';
@@ -20,6 +21,8 @@ export interface AlertItem {
   value: string;
   rule: { rule: Rule; group: RuleGroup } | null;
   receivers: string[];
+  /** The notifier's name for it; empty if it does not know it (yet). */
+  fingerprint: string;
   silencedBy: string[];
   inhibitedBy: string[];
   mutedBy: string[];
@@ -92,6 +95,7 @@ function stateOf(status: NotifiedAlert['status']): AlertState {
 function fateOf(known: NotifiedAlert | undefined) {
   return {
     receivers: known?.receivers.map((one) => one.name) ?? [],
+    fingerprint: known?.fingerprint ?? '',
     silencedBy: known?.status.silencedBy ?? [],
     inhibitedBy: known?.status.inhibitedBy ?? [],
     mutedBy: known?.status.mutedBy ?? [],
@@ -131,6 +135,31 @@ function fromElsewhere(key: string, one: NotifiedAlert): AlertItem {
     rule: null,
     ...fateOf(one),
   };
+}
+
+/** Its name in links. */
+export function fingerprintOf(item: AlertItem): string {
+  return item.fingerprint === '' ? fingerprint(item.labels) : item.fingerprint;
+}
+
+export function alertLink(item: AlertItem): string {
+  return `/alerts/${fingerprintOf(item)}`;
+}
+
+/** The alert of a link; one that is pending has no name at the notifier yet. */
+export function findAlert(items: readonly AlertItem[], name: string): AlertItem | undefined {
+  return (
+    items.find((item) => item.fingerprint === name) ?? items.find((item) => fingerprint(item.labels) === name)
+  );
+}
+
+/** The rule of this name that raises alerts, for an alert that is over. */
+export function ruleNamed(groups: readonly RuleGroup[], name: string | undefined): AlertItem['rule'] {
+  for (const group of groups) {
+    const rule = group.rules.find((one) => one.type === 'alerting' && one.name === name);
+    if (rule) return { rule, group };
+  }
+  return null;
 }
 
 export interface AlertFilter {

@@ -9,7 +9,7 @@ import { formatDuration } from '../../lib/time';
 import { formatValue } from '../../lib/units';
 import { exploreLink } from '../../lib/urlState';
 import { Annotations } from '../alerts/Annotations';
-import { ActiveAlerts } from './ActiveAlerts';
+import { ActiveAlerts, alertsLink } from './ActiveAlerts';
 import type { RuleItem } from './ruleData';
 
 const DOTS = { failing: 'bad', firing: 'bad', pending: 'warn', inactive: 'ok', recording: 'ok' } as const;
@@ -30,7 +30,9 @@ export function RuleRow({ item, open, onToggle }: { item: RuleItem; open: boolea
             {rule.name}
           </Anchor>
           {active > 0 ? (
-            <span className="tabular">{`${active.toLocaleString('en-US')} ${active === 1 ? 'alert' : 'alerts'}`}</span>
+            <Anchor component={Link} to={alertsLink(rule)} inherit className="tabular">
+              {`${active.toLocaleString('en-US')} ${active === 1 ? 'alert' : 'alerts'}`}
+            </Anchor>
           ) : null}
           <LabelChips labels={rule.labels ?? {}} />
         </span>
@@ -58,6 +60,11 @@ function costTitle({ rule, share, intervalMs }: RuleItem): string {
   return `Took ${formatValue(rule.evaluationTime, 'seconds', 3)}, ${formatValue(share * 100, 'percent', 2)} of its ${formatDuration(intervalMs)}`;
 }
 
+function healthWords({ rule, evaluatedMs }: RuleItem): string {
+  if (evaluatedMs === null) return 'not evaluated yet';
+  return rule.health === 'err' ? 'failed, evaluated ' : 'works, evaluated ';
+}
+
 function Details({ item }: { item: RuleItem }) {
   const { rule } = item;
   return (
@@ -76,6 +83,11 @@ function Details({ item }: { item: RuleItem }) {
             </dd>
           </>
         ) : null}
+        <dt>Health</dt>
+        <dd>
+          {healthWords(item)}
+          {item.evaluatedMs === null ? null : <When ms={item.evaluatedMs} relative />}
+        </dd>
         <dt>Cost</dt>
         <dd>{costTitle(item)}</dd>
         <Annotations annotations={rule.annotations ?? {}} />

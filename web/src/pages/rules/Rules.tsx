@@ -8,7 +8,7 @@ import { Answered } from '../../app/Answered';
 import { StateDot, When } from '../../app/parts';
 import { useTime } from '../../app/timeControl';
 import { formatDuration } from '../../lib/time';
-import { formatValue, fullValue } from '../../lib/units';
+import { formatValue } from '../../lib/units';
 import { FilterBar, NothingMatches } from '../../list/FilterBar';
 import { FoldAll, GroupHead } from '../../list/GroupHead';
 import { groupRows } from '../../list/groups';
@@ -154,7 +154,9 @@ function RuleGroupHead({
       </Text>
       <Text size="xs" c="dimmed" className="tabular rule-group-cost">
         {`every ${formatDuration(group.interval * 1_000)}, takes `}
-        <span title={fullValue(group.evaluationTime, 'seconds')}>
+        <span
+          title={`Took ${formatValue(group.evaluationTime, 'seconds', 5)}, ${formatValue(share * 100, 'percent', 2)} of its interval`}
+        >
           {formatValue(group.evaluationTime, 'seconds', 3)}
         </span>
         {evaluatedMs === null ? ', not yet evaluated' : null}
