@@ -140,7 +140,10 @@ test.describe('An alert', () => {
     await expect(page).toHaveURL(/\/alerts\/[0-9a-f]{16}/);
     await expect(page.getByRole('heading', { name: 'TargetDown' })).toBeVisible();
     await expect(page.getByText('fires at 0')).toBeVisible();
-    await expect(page.getByRole('link', { name: 'Runbook', exact: true })).toHaveAttribute('href', /runbooks\.invalid/);
+    await expect(page.getByRole('link', { name: 'Runbook', exact: true })).toHaveAttribute(
+      'href',
+      /runbooks\.invalid/,
+    );
     // A young server's points are few: a short range makes a line of them.
     await page.goto(`${page.url()}?range=5m`);
     await expect.poll(() => drawnPixels(page)).toBeGreaterThan(20);

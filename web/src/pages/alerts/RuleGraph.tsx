@@ -114,7 +114,8 @@ function Lines({
       threshold !== null && Number.isFinite(threshold) && found.lines.length > 0
         ? [thresholdLine(threshold, `threshold ${formatValue(threshold, unit)}`, data.frame.times.length)]
         : [];
-    return { lines: [...found.lines, ...fixed, ...moving], left: found.left };
+    // What is drawn last is on top: a value that lies on its threshold must show.
+    return { lines: [...fixed, ...moving, ...found.lines], left: found.left };
   }, [data, against, measured, unit, rule, labels]);
   const keys = useMemo(() => lines.filter((line) => !line.isThreshold).map((line) => line.key), [lines]);
   const slots = useColors(keys);
