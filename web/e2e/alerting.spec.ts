@@ -1,16 +1,7 @@
 // Alerts from their firing to their silence: silenced, looked at, told why they are quiet, and routed.
 import type { APIRequestContext, Page } from '@playwright/test';
 
-import {
-  api,
-  axeFaults,
-  drawnPixels,
-  expect,
-  expectNoSideScroll,
-  poorContrast,
-  test,
-  waitForData,
-} from './support';
+import { api, axeFaults, expect, expectNoSideScroll, poorContrast, test, waitForData } from './support';
 
 interface Silence {
   id: string;
@@ -144,9 +135,14 @@ test.describe('An alert', () => {
       'href',
       /runbooks\.invalid/,
     );
-    // A young server's points are few: a short range makes a line of them.
     await page.goto(`${page.url()}?range=5m`);
-    await expect.poll(() => drawnPixels(page)).toBeGreaterThan(20);
+    const graph = page.getByRole('application', { name: /^Graph: up/ });
+    await expect(graph.locator('canvas')).toBeVisible();
+    await expect(async () => {
+      await graph.focus();
+      await page.keyboard.press('ArrowLeft');
+      await expect(page.locator('.plot-tip')).toContainText('threshold 0', { timeout: 2_000 });
+    }).toPass();
     await page.getByRole('navigation', { name: 'Pages' }).getByRole('link', { name: 'Alerts' }).click();
     await expect(page).toHaveURL(/\/alerts(\?|$)/);
     await page.goto('/alerts/0123456789abcdef');
