@@ -13,7 +13,7 @@ use crate::config::Config;
 use crate::dispatch::{Dispatcher, Flush, GroupView, Now};
 use crate::inhibit::Inhibitor;
 use crate::interval::TimeInterval;
-use crate::log::{Facts, LogKey, NotificationLog, Reason, reason};
+use crate::log::{Facts, LogEntry, LogKey, NotificationLog, Reason, reason};
 use crate::receiver::{Integration, Receiver};
 use crate::route::RouteOptions;
 use crate::silence::Silences;
@@ -22,6 +22,9 @@ use crate::silence::Silences;
 const ALERTS_MAX: usize = 200_000;
 /// Nor more of their texts.
 const ALERT_BYTES_MAX: usize = 256 << 20;
+
+/// What fired before the start is believed to fire no longer than this, if nobody says so again.
+const PRESUMED_MAX_MS: i64 = 3_600_000;
 
 /// What keeps an alert from being told.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -83,6 +86,8 @@ pub(crate) struct Core {
     /// Of their texts, all together.
     alert_bytes: usize,
     alert_bytes_max: usize,
+    /// Those of before the start of which nobody has spoken since.
+    presumed: BTreeSet<Fingerprint>,
     inhibitor: Inhibitor,
     dispatcher: Dispatcher,
     pub(crate) silences: Silences,
@@ -99,6 +104,7 @@ impl Core {
             alerts: BTreeMap::new(),
             alert_bytes: 0,
             alert_bytes_max: ALERT_BYTES_MAX,
+            presumed: BTreeSet::new(),
             inhibitor: Inhibitor::new(config.inhibit_rules.clone()),
             dispatcher: Dispatcher::new(Arc::clone(&config.route)),
             silences,
@@ -133,6 +139,33 @@ impl Core {
         self.receivers.keys().cloned().collect()
     }
 
+    /// Takes in what somebody was told of before the start. Whoever reports alerts needs time to do so again, as long as
+    /// he had given himself: until then what fired is presumed to fire, which is no reason to tell anybody; then it is over.
+    pub(crate) fn presume(&mut self, kept: impl IntoIterator<Item = Alert>, now: Now) {
+        let mut newest: BTreeMap<Fingerprint, Alert> = BTreeMap::new();
+        for alert in kept {
+            let fingerprint = alert.fingerprint();
+            if newest.get(&fingerprint).is_none_or(|known| known.updated_at_ms < alert.updated_at_ms) {
+                newest.insert(fingerprint, alert);
+            }
+        }
+        let mut presumed = BTreeSet::new();
+        let alerts = newest.into_iter().map(|(fingerprint, mut alert)| {
+            let was_over = alert.is_resolved_at(alert.updated_at_ms);
+            let valid_ms = alert.ends_at_ms.saturating_sub(alert.updated_at_ms).clamp(0, PRESUMED_MAX_MS);
+            let ends_at_ms = now.wall_ms.saturating_add(valid_ms);
+            if !was_over && alert.ends_at_ms < ends_at_ms {
+                // The next start believes it no longer than this one.
+                (alert.ends_at_ms, alert.updated_at_ms) = (ends_at_ms, now.wall_ms);
+                presumed.insert(fingerprint);
+            }
+            alert
+        });
+        let alerts = alerts.collect();
+        self.put(alerts, now);
+        self.presumed = presumed;
+    }
+
     /// Takes alerts in. Returns how many found no room.
     pub(crate) fn put(&mut self, alerts: Vec<Alert>, now: Now) -> usize {
         let mut refused = 0;
@@ -152,6 +185,7 @@ impl Core {
             self.alert_bytes = others_bytes + alert.text_bytes();
             let alert = Arc::new(alert);
             self.inhibitor.put(&alert);
+            self.presumed.remove(&fingerprint);
             refused += usize::from(self.dispatcher.insert(&alert, now) > 0);
             self.alerts.insert(fingerprint, alert);
         }
@@ -202,7 +236,11 @@ impl Core {
         let Some(receiver) = receiver.filter(|_| !heard.is_empty()) else { return Vec::new() };
         let mut facts = Facts::default();
         for alert in &heard {
-            facts.add(alert.fingerprint(), alert.is_resolved_at(now_ms));
+            let (fingerprint, is_resolved) = (alert.fingerprint(), alert.is_resolved_at(now_ms));
+            facts.add(fingerprint, is_resolved);
+            if !is_resolved && self.presumed.contains(&fingerprint) {
+                facts.presumed.insert(fingerprint.0);
+            }
         }
         let telling = |integration: &Arc<dyn Integration>| {
             let key = LogKey {
@@ -226,10 +264,16 @@ impl Core {
         receiver.integrations.iter().filter_map(telling).collect()
     }
 
-    /// An integration was told.
-    pub(crate) fn told(&mut self, telling: &Telling, flush: &Flush, now_ms: i64) -> crate::log::LogEntry {
+    /// What must be durable before an integration is told; `None` if what is durable will do.
+    pub(crate) fn intent(&self, telling: &Telling, flush: &Flush) -> Option<LogEntry> {
         let repeat_ms = flush.options.repeat_interval_ms;
-        self.log.put(telling.key.clone(), telling.facts.clone(), repeat_ms, now_ms)
+        self.log.intent(&telling.key, &telling.facts, &flush.alerts, repeat_ms, flush.now.wall_ms)
+    }
+
+    /// An integration was told.
+    pub(crate) fn told(&mut self, telling: &Telling, flush: &Flush, now_ms: i64) -> LogEntry {
+        let repeat_ms = flush.options.repeat_interval_ms;
+        self.log.put(telling.key.clone(), telling.facts.clone(), &flush.alerts, repeat_ms, now_ms)
     }
 
     /// What keeps an alert from being told, but for intervals: they belong to routes.
@@ -298,6 +342,7 @@ impl Core {
     /// Forgets what is over. Returns the silences that are gone.
     pub(crate) fn collect_garbage(&mut self, now_ms: i64) -> Vec<String> {
         self.alerts.retain(|_, alert| !alert.is_resolved_at(now_ms));
+        self.presumed.retain(|fingerprint| self.alerts.contains_key(fingerprint));
         self.alert_bytes = self.alerts.values().map(|alert| alert.text_bytes()).sum();
         self.inhibitor.collect_garbage(now_ms);
         self.log.collect_garbage(now_ms);

@@ -26,6 +26,8 @@ mod core;
 mod dispatch;
 mod inhibit;
 mod receiver;
+#[cfg(test)]
+mod simulation;
 
 pub use alert::{Alert, Annotations, Fingerprint};
 pub use config::Config;

@@ -20,7 +20,7 @@ use crate::alert::{Alert, Annotations};
 use crate::config::Config;
 use crate::core::{AlertGroup, AlertView, Core};
 use crate::dispatch::Now;
-use crate::log::NotificationLog;
+use crate::log::{KeptAlert, NotificationLog};
 use crate::route::Route;
 use crate::silence::{Silence, SilenceError, Silences};
 use crate::store::{Store, StoreError};
@@ -170,12 +170,15 @@ pub async fn start(config: Config, deps: Deps) -> Result<Handle, StartError> {
     let metrics = Metrics::register(&deps.registry)?;
     let (store, now_ms) = (Arc::clone(&deps.store), deps.clock.now_ms());
     let read = spawn_blocking(move || Ok::<_, StoreError>((store.silences()?, store.log(now_ms)?)));
-    let (silences, log) = read.await.map_err(|error| StoreError(error.to_string()))??;
+    let (silences, mut log) = read.await.map_err(|error| StoreError(error.to_string()))??;
     let (silences, faults) = Silences::load(silences);
     for (id, error) in faults {
         tracing::error!(id, %error, "a stored silence cannot be used and is not in force");
     }
-    let core = Core::new(&config, silences, NotificationLog::load(log));
+    let kept = log.iter_mut().flat_map(|(_, entry)| std::mem::take(&mut entry.alerts));
+    let kept = Vec::from_iter(kept.map(KeptAlert::into_alert));
+    let mut core = Core::new(&config, silences, NotificationLog::load(log));
+    core.presume(kept, now(&*deps.clock));
     let inner = Arc::new(Inner {
         writer: LogWriter::start(Arc::clone(&deps.store)),
         running: RwLock::new(Running::new(Arc::new(config), texts)),
@@ -271,10 +274,15 @@ async fn tidy(inner: Arc<Inner>) {
     }
 }
 
+/// The moment on both clocks.
+fn now(clock: &dyn Clock) -> Now {
+    let monotonic = clock.monotonic().as_millis();
+    Now { wall_ms: clock.now_ms(), monotonic_ms: i64::try_from(monotonic).unwrap_or(i64::MAX) }
+}
+
 impl Inner {
     fn now(&self) -> Now {
-        let monotonic = self.clock.monotonic().as_millis();
-        Now { wall_ms: self.clock.now_ms(), monotonic_ms: i64::try_from(monotonic).unwrap_or(i64::MAX) }
+        now(&*self.clock)
     }
 
     /// Brings the metrics that are counted, not summed, up to date.

@@ -337,4 +337,6 @@ impl Group {
 }
 
 #[cfg(test)]
+mod compliance;
+#[cfg(test)]
 pub(crate) mod tests;

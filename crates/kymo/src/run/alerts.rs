@@ -143,8 +143,12 @@ mod tests {
             integration: "webhook".to_owned(),
             index: 1,
         };
-        let entry =
-            LogEntry { told_at_ms: 5, expires_at_ms: 10, firing: [u64::MAX, 1].into(), resolved: [].into() };
+        let entry = LogEntry {
+            told_at_ms: 5,
+            expires_at_ms: 10,
+            firing: [u64::MAX, 1].into(),
+            ..LogEntry::default()
+        };
         let store = open();
         store.save_silences(std::slice::from_ref(&silence)).expect("saved");
         store.save_log(&[(key.clone(), entry.clone())]).expect("saved");

@@ -111,6 +111,11 @@ async fn tell(inner: &Inner, running: &Running, flush: &Flush, telling: &Telling
     if !telling.alerts.is_empty() {
         let kind = telling.integration.kind();
         inner.metrics.due(kind);
+        // Durable first: a crash between the telling and its record must not leave anybody with an alert of which we know nothing.
+        let intent = inner.core.lock().intent(telling, flush);
+        if let Some(intent) = intent {
+            inner.writer.put_durably(telling.key.clone(), intent).await;
+        }
         if let Err((error, attempts)) = try_until_told(inner, running, flush, telling).await {
             inner.metrics.given_up(kind);
             let (receiver, group) = (&telling.key.receiver, &telling.key.group_key);

@@ -75,7 +75,7 @@ impl Tube {
     }
 
     /// What was sent since the last call: `labels @ since..until`, seconds.
-    fn sent(&self) -> Vec<String> {
+    pub(crate) fn sent(&self) -> Vec<String> {
         let sent = std::mem::take(&mut *self.inbox.0.lock());
         let shown = |alert: Arc<SentAlert>| {
             let word = if alert.is_resolved { "resolved" } else { "firing" };
