@@ -30,6 +30,8 @@ export interface WhyAlert {
   step: string;
   text: string;
   at?: string;
+  /** The same for each who would be told. */
+  receivers?: { receiver: string; step: string; text: string; at?: string }[];
 }
 
 export interface Why {

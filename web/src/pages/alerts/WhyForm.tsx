@@ -4,7 +4,8 @@ import { useState } from 'react';
 import { Link } from 'react-router';
 
 import { useWhy, type Why } from '../../api/alerts';
-import { ErrorNote, Section } from '../../app/parts';
+import { ErrorNote, Section, When } from '../../app/parts';
+import { goTimeMs } from '../../lib/goTime';
 import type { Labels } from '../../lib/labels';
 import { labelsText, parseLabels } from '../../lib/matchers';
 import { fromInputValue, toInputValue } from '../../lib/time';
@@ -67,13 +68,34 @@ export function WhyForm({ labels }: { labels: Labels }) {
   );
 }
 
+/** The answer is of the alert, and of the receiver, that got furthest. */
+function saysMore({ alerts, answer }: Why): boolean {
+  const [only, ...others] = alerts;
+  if (only === undefined) return false;
+  return others.length > 0 || (only.receivers ?? []).length > 1 || only.text !== answer;
+}
+
+function Line({ text, at }: { text: string; at: string | undefined }) {
+  const ms = goTimeMs(at);
+  return (
+    <Text size="sm" className="wrap-anywhere">
+      {text}{' '}
+      {ms === null ? null : (
+        <span className="quiet timeline-ago">
+          <When ms={ms} />
+        </span>
+      )}
+    </Text>
+  );
+}
+
 function Answer({ why }: { why: Why }) {
   return (
     <div className="why-answer" role="status">
       <Text size="md" fw={600}>
         {why.answer}
       </Text>
-      {why.alerts.length > 1 || (why.alerts[0] && why.alerts[0].text !== why.answer) ? (
+      {saysMore(why) ? (
         <ul className="why-alerts">
           {why.alerts.map((one) => (
             <li key={one.fingerprint}>
@@ -81,7 +103,13 @@ function Answer({ why }: { why: Why }) {
                 {one.labels['alertname'] ?? one.fingerprint}
               </Anchor>{' '}
               <LabelChips labels={one.labels} without={['alertname']} />
-              <Text size="sm">{one.text}</Text>
+              <div>
+                {(one.receivers ?? []).length > 0 ? (
+                  one.receivers?.map(({ receiver, text, at }) => <Line key={receiver} text={text} at={at} />)
+                ) : (
+                  <Line text={one.text} at={one.at} />
+                )}
+              </div>
             </li>
           ))}
         </ul>
