@@ -71,11 +71,11 @@ pub struct Options {
     pub flags: BTreeMap<String, String>,
 }
 
-/// Runs a server until it is told to stop.
+/// Runs a server until it is told to stop. Targets are scraped on `scraping`, everything else where this is called.
 ///
 /// # Errors
 /// What kept it from starting; or that it could not stop cleanly, and what that means.
-pub async fn run(options: Options) -> anyhow::Result<()> {
+pub async fn run(options: Options, scraping: tokio::runtime::Handle) -> anyhow::Result<()> {
     // Start: each step needs those above it.
     process::raise_file_limit();
     let clock = SystemClock::shared();
@@ -105,8 +105,8 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let stored = tsdb.clone().map(|tsdb| tsdb as Arc<dyn storage::Appender>);
     let forwarding = Arc::new(Forwarding::new(stored, server.forward_deps()?));
     forwarding.reload(server.receivers()).await.context("cannot start forwarding (remote_write)")?;
-    let scrape =
-        scrape::start(server.scrape_settings(), scrape_deps(&server, &forwarding, clock, registry)).await?;
+    let deps = scrape_deps(&server, &forwarding, clock, registry, scraping);
+    let scrape = scrape::start(server.scrape_settings(), deps).await?;
     let opened = Opened { tsdb: tsdb.clone(), forwarding, scrape, engine, alerting: None, notifier };
     let opened = match &tsdb {
         Some(tsdb) => {
@@ -161,6 +161,7 @@ fn scrape_deps(
     forwarding: &Arc<Forwarding>,
     clock: Arc<dyn Clock>,
     registry: prometheus::Registry,
+    runtime: tokio::runtime::Handle,
 ) -> scrape::Deps {
     scrape::Deps {
         appender: Arc::<Forwarding>::clone(forwarding),
@@ -171,6 +172,7 @@ fn scrape_deps(
         host_name: process::host_name(),
         self_metrics: server.self_metrics(),
         body_budget: Arc::clone(&server.budgets.scrape),
+        runtime,
     }
 }
 

@@ -41,6 +41,8 @@ pub(crate) struct Env {
     /// Cancelled to stop everything at once.
     pub(crate) stop: CancellationToken,
     pub(crate) tasks: TaskTracker,
+    /// Where the loops of targets run.
+    pub(crate) runtime: tokio::runtime::Handle,
 }
 
 /// Scratch space of one scrape between its answer and its batch. Used by one thread at a time, so there are

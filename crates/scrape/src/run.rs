@@ -46,6 +46,9 @@ pub struct Deps {
     pub self_metrics: Option<Arc<dyn Collector>>,
     /// Memory for answers that are being read, all targets together.
     pub body_budget: Arc<Budget>,
+    /// Where targets are scraped. A runtime of its own with few threads serves best: a scrape is so little work that waking
+    /// another thread for it costs as much.
+    pub runtime: tokio::runtime::Handle,
 }
 
 /// Running scrapes. Cheap to clone.
@@ -78,6 +81,7 @@ pub async fn start(settings: Settings, deps: Deps) -> Result<Handle, Error> {
         views: parking_lot::RwLock::default(),
         stop: CancellationToken::new(),
         tasks: TaskTracker::new(),
+        runtime: deps.runtime,
         clock: Arc::clone(&deps.clock),
     });
     let handle = Handle {

@@ -5,6 +5,10 @@
 //! herd, two servers scrape the same target at different times, and a restarted loop finds its old slots again.
 //! The wall clock is asked anew for each slot: when somebody sets it, the grid simply goes on.
 
+/// So many slots are told apart within an interval. Targets of the same slot share what waking up for them costs, which is most of
+/// what a small scrape costs; and thousands of targets are still spread evenly.
+const STEPS: i64 = 1_000;
+
 /// The slots of one target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Grid {
@@ -17,8 +21,9 @@ impl Grid {
     /// Slots each `interval_ms` (at least 1), at an offset that `hash` decides.
     pub(crate) fn new(interval_ms: i64, hash: u64) -> Self {
         let interval_ms = interval_ms.max(1);
-        let offset = hash % interval_ms.unsigned_abs();
-        Self { interval_ms, offset_ms: i64::try_from(offset).unwrap_or(0) }
+        let step_ms = (interval_ms / STEPS).max(1);
+        let offset_ms = i64::try_from(hash % interval_ms.unsigned_abs()).unwrap_or(0);
+        Self { interval_ms, offset_ms: offset_ms - offset_ms % step_ms }
     }
 
     /// Distance of slots.
@@ -53,14 +58,14 @@ mod tests {
 
     #[test]
     fn slots_are_a_fixed_grid_of_wall_clock_time() {
-        let grid = Grid::new(15_000, 15_000 * 7 + 4_000);
-        assert_eq!(grid.next(0, None), 4_000);
-        assert_eq!(grid.next(4_000, Some(4_000)), 19_000);
-        assert_eq!(grid.next(18_999, Some(4_000)), 19_000);
-        assert_eq!(grid.next(18_999, Some(19_000)), 34_000, "the timer fired early");
-        assert_eq!(grid.next(100_000, Some(19_000)), 109_000, "missed slots are not made up for");
-        assert_eq!(grid.next(20_000, Some(500_000_000)), 34_000, "the clock was set back");
-        assert_eq!(grid.next(-1, None), 4_000);
+        let grid = Grid::new(15_000, 15_000 * 7 + 4_010);
+        assert_eq!(grid.next(0, None), 4_005);
+        assert_eq!(grid.next(4_005, Some(4_005)), 19_005);
+        assert_eq!(grid.next(19_004, Some(4_005)), 19_005);
+        assert_eq!(grid.next(19_004, Some(19_005)), 34_005, "the timer fired early");
+        assert_eq!(grid.next(100_000, Some(19_005)), 109_005, "missed slots are not made up for");
+        assert_eq!(grid.next(20_000, Some(500_000_000)), 34_005, "the clock was set back");
+        assert_eq!(grid.next(-1, None), 4_005);
     }
 
     #[test]
@@ -72,6 +77,16 @@ mod tests {
             buckets[usize::try_from((slot - 1) / 1_000).expect("not negative")] += 1;
         }
         assert!(buckets.iter().all(|count| (850..1_150).contains(count)), "{buckets:?}");
+    }
+
+    #[test]
+    fn slots_of_neighbours_coincide() {
+        let slots: std::collections::BTreeSet<_> =
+            (0..100_000).map(|hash| Grid::new(15_000, hash).next(0, None)).collect();
+        assert_eq!((slots.len() as i64, slots.first(), slots.last()), (STEPS, Some(&15), Some(&15_000)));
+        let short: std::collections::BTreeSet<_> =
+            (0..1_000).map(|hash| Grid::new(500, hash).next(0, None)).collect();
+        assert_eq!(short.len(), 500);
     }
 
     #[test]

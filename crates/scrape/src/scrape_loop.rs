@@ -68,7 +68,7 @@ impl Running {
             control: receiver,
             last_slot_ms: None,
         };
-        Self { target, control, done: env.tasks.spawn(this.run(previous)) }
+        Self { target, control, done: env.tasks.spawn_on(this.run(previous), &env.runtime) }
     }
 
     /// Tells the loop what to do; it obeys after the scrape that may be under way.

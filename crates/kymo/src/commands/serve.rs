@@ -246,10 +246,22 @@ pub(crate) fn run_as(role: Role, arguments: Arguments) -> anyhow::Result<Outcome
     };
     stdx::memory::keep_large_apart();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let result = runtime.block_on(run::run(options));
+    let scraping = scraping_runtime()?;
+    let result = runtime.block_on(run::run(options, scraping.handle().clone()));
     // A journal that is still being replayed when we are told to stop must not hold us up.
+    scraping.shutdown_background();
     runtime.shutdown_background();
     result.map(|()| Outcome::Success)
+}
+
+/// Threads for scraping: a quarter of the processors. One scrapes some five thousand targets a second; more would mostly wake each other.
+fn scraping_runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(processors.div_ceil(4))
+        .thread_name("scrape")
+        .enable_all()
+        .build()
 }
 
 /// The usual port is only tried: a server must start beside a collector that has it.

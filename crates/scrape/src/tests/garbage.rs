@@ -27,6 +27,8 @@ proptest! {
     fn any_answer_is_stored_whole_or_not_at_all(
         answers in proptest::collection::vec((proptest::collection::vec(piece(), 0..8), any::<bool>()), 1..6),
         honor_labels in any::<bool>(), type_and_unit_labels in any::<bool>()) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        let _nothing_runs_on_it = runtime.enter();
         let bench = Bench::new();
         let job = job("h:1", |job| {
             job.honor_labels = honor_labels;

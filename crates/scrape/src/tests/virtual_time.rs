@@ -138,6 +138,7 @@ impl Bench {
             views: parking_lot::RwLock::default(),
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
+            runtime: tokio::runtime::Handle::current(),
         };
         Self { env: Arc::new(env), fickle, registry }
     }
