@@ -5,11 +5,17 @@ use std::sync::Arc;
 
 use model::labels::LabelsBuilder;
 use model::{Exemplar, FloatHistogram, LabelsRef, relabel};
-use storage::{BatchSeries, CommitGroup, RejectReason, Rejected, WriteBatch};
+use storage::{BatchLabels, BatchSeries, CommitGroup, RejectReason, Rejected, WriteBatch};
+use wire::remote_write::encode::EncodedLabels;
 use wire::{remote_write, remote_write2};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::settings::{Message, Settings};
+
+/// Requests of which the memory is kept for others, at most.
+const SPARE_MAX: usize = 8;
+/// The memory of larger ones is given back.
+const SPARE_BYTES_MAX: usize = 4 << 20;
 
 /// What goes into a record with the next write.
 pub(crate) struct RecordPending {
@@ -28,22 +34,29 @@ enum Encoder {
 }
 
 impl RecordPending {
-    fn new(message: Message) -> Self {
+    fn new(message: Message, spare: &mut Vec<remote_write::encode::Encoder>) -> Self {
         let encoder = match message {
-            Message::V1 => Encoder::V1(remote_write::encode::Encoder::new()),
+            Message::V1 => Encoder::V1(spare.pop().unwrap_or_default()),
             Message::V2 => Encoder::V2(remote_write2::encode::Encoder::new()),
         };
         Self { encoder, samples: 0, newest_ms: i64::MIN }
     }
 
     /// The payload of the record.
-    pub(crate) fn compress(&self) -> Vec<u8> {
+    pub(crate) fn compress<'b>(&self, compressor: &'b mut Compressor) -> &'b [u8] {
+        if compressor.buffer.len() > SPARE_BYTES_MAX {
+            compressor.buffer = Vec::new();
+        }
         match &self.encoder {
-            Encoder::V1(encoder) => encoder.compress(),
-            Encoder::V2(encoder) => encoder.compress(),
+            Encoder::V1(encoder) => encoder.compress_into(&mut compressor.snappy, &mut compressor.buffer),
+            Encoder::V2(encoder) => {
+                compressor.buffer = encoder.compress();
+                &compressor.buffer
+            }
         }
     }
 
+    /// Adds what `scratch` holds of a series. For 1.0, its labels are in there encoded, too.
     fn add(&mut self, labels: LabelsRef<'_>, scratch: &mut Scratch) {
         match &mut self.encoder {
             Encoder::V1(encoder) => {
@@ -57,7 +70,7 @@ impl RecordPending {
                     histograms: &scratch.plain_histograms,
                     exemplars: &scratch.exemplars,
                 };
-                encoder.series(labels, content);
+                encoder.series_with(&scratch.encoded, content);
             }
             Encoder::V2(encoder) => {
                 let content = remote_write2::encode::SeriesContent {
@@ -75,6 +88,18 @@ impl RecordPending {
     }
 }
 
+/// Memory for compressing, reused from record to record.
+pub(crate) struct Compressor {
+    snappy: snap::raw::Encoder,
+    buffer: Vec<u8>,
+}
+
+impl Compressor {
+    pub(crate) fn new() -> Self {
+        Self { snappy: snap::raw::Encoder::new(), buffer: Vec::new() }
+    }
+}
+
 /// What waits for the next write to disk.
 pub(crate) struct Pending {
     pub(crate) lanes: Vec<LanePending>,
@@ -84,6 +109,7 @@ pub(crate) struct Pending {
     /// Completed by that write.
     pub(crate) group: Arc<CommitGroup>,
     scratch: Scratch,
+    spare: Vec<remote_write::encode::Encoder>,
 }
 
 /// Reused from batch to batch.
@@ -97,6 +123,7 @@ struct Scratch {
     exemplars: Vec<Exemplar>,
     decoded: String,
     relabelled: String,
+    encoded: EncodedLabels,
     builder: LabelsBuilder,
 }
 
@@ -108,6 +135,20 @@ impl Pending {
             urgent: false,
             group: CommitGroup::new(),
             scratch: Scratch::default(),
+            spare: Vec::new(),
+        }
+    }
+
+    /// Takes records back that were written, for their memory.
+    pub(crate) fn reuse(&mut self, records: LanePending) {
+        for record in records {
+            if let Encoder::V1(mut encoder) = record.encoder
+                && self.spare.len() < SPARE_MAX
+                && encoder.as_bytes().len() <= SPARE_BYTES_MAX
+            {
+                encoder.clear();
+                self.spare.push(encoder);
+            }
         }
     }
 
@@ -175,37 +216,71 @@ impl Pending {
         if samples + scratch.exemplars.len() == 0 {
             return;
         }
-        // Labels that cannot be read have been refused by storage; an agent leaves them out here.
-        let Ok(labels) = batch.labels(number).decode(&mut scratch.decoded) else { return };
-        let mut relabelled = std::mem::take(&mut scratch.relabelled);
-        relabelled.clear();
-        if settings.relabel.is_empty() && settings.external_labels.is_empty() {
-            relabelled.push_str(labels.packed());
-        } else {
-            scratch.builder.reset_to(labels);
-            for (name, value) in settings.external_labels.iter() {
-                if scratch.builder.get(name).is_none() {
-                    scratch.builder.set(name, value);
-                }
+        let relabels = !(settings.relabel.is_empty() && settings.external_labels.is_empty());
+        let mut packed = std::mem::take(&mut scratch.relabelled);
+        if write_labels(settings, batch.labels(number), relabels, &mut packed, scratch).is_some() {
+            // By what is sent, so that a series keeps its lane whatever batch it comes in.
+            let lane = match (self.lanes.len(), settings.message) {
+                (1, _) => 0,
+                (_, Message::V1) => xxh3_64(scratch.encoded.as_bytes()),
+                (_, Message::V2) => xxh3_64(packed.as_bytes()),
+            };
+            let lane = (lane % self.lanes.len() as u64) as usize;
+            let lane = &mut self.lanes[lane];
+            if lane.last().is_none_or(|record| record.samples as usize >= settings.samples_max) {
+                lane.push(RecordPending::new(settings.message, &mut self.spare));
             }
-            if !relabel::apply(&settings.relabel, &mut scratch.builder) {
-                scratch.relabelled = relabelled;
-                return;
+            if let Some(record) = lane.last_mut() {
+                record.add(LabelsRef::from_packed_trusted(&packed), scratch);
             }
-            scratch.builder.pack_into(&mut relabelled);
+            self.samples += samples;
         }
-        // By what is sent, so that a series keeps its lane whatever batch it comes in.
-        let lane = (xxh3_64(relabelled.as_bytes()) % self.lanes.len() as u64) as usize;
-        let lane = &mut self.lanes[lane];
-        if lane.last().is_none_or(|record| record.samples as usize >= settings.samples_max) {
-            lane.push(RecordPending::new(settings.message));
-        }
-        if let Some(record) = lane.last_mut() {
-            record.add(LabelsRef::from_packed_trusted(&relabelled), scratch);
-        }
-        scratch.relabelled = relabelled;
-        self.samples += samples;
+        scratch.relabelled = packed;
     }
+}
+
+/// Makes the labels that are sent, in the form that the message needs: encoded for 1.0, and packed for 2.0. `None`: nothing is sent.
+fn write_labels(
+    settings: &Settings,
+    labels: BatchLabels<'_>,
+    relabels: bool,
+    packed: &mut String,
+    scratch: &mut Scratch,
+) -> Option<()> {
+    let encodes = settings.message == Message::V1;
+    packed.clear();
+    // Most of what an agent sends is scraped, and goes from both parts of its labels straight into the request.
+    if !relabels
+        && encodes
+        && let BatchLabels::Raw(raw) = labels
+        && let Some(parts) = raw.parts()
+    {
+        scratch.encoded.set(parts.iter());
+        return Some(());
+    }
+    // Labels that cannot be read have been refused by storage; an agent leaves them out here.
+    let labels = labels.decode(&mut scratch.decoded).ok()?;
+    if relabels {
+        scratch.builder.reset_to(labels);
+        for (name, value) in settings.external_labels.iter() {
+            if scratch.builder.get(name).is_none() {
+                scratch.builder.set(name, value);
+            }
+        }
+        if !relabel::apply(&settings.relabel, &mut scratch.builder) {
+            return None;
+        }
+        scratch.builder.pack_into(packed);
+    } else if encodes {
+        scratch.encoded.set(labels.iter());
+        return Some(());
+    } else {
+        packed.push_str(labels.packed());
+    }
+    if encodes {
+        scratch.encoded.set(LabelsRef::from_packed_trusted(packed).iter());
+    }
+    Some(())
 }
 
 /// Positions in a list, in the order of the series they belong to, taken series by series.

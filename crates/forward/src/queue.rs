@@ -78,6 +78,8 @@ pub struct Queue {
     /// The claim that is under way, and how much of it has been dropped meanwhile.
     claimed: Option<(Position, u64)>,
     lost: Lost,
+    /// For the bytes of a record; used again and again.
+    buffer: Vec<u8>,
 }
 
 impl Queue {
@@ -101,6 +103,7 @@ impl Queue {
             cursor_lag: 0,
             claimed: None,
             lost: Lost::default(),
+            buffer: Vec::new(),
         };
         let last = numbers.last().copied();
         for number in numbers {
@@ -153,7 +156,7 @@ impl Queue {
         let Some(last) = self.segments.back_mut() else {
             return Err(io::Error::other("BUG: no segment to write"));
         };
-        let written = last.append(&Record { samples, newest_ms, payload });
+        let written = last.append(&Record { samples, newest_ms, payload }, &mut self.buffer);
         if written.is_err() {
             // Whatever stands there now, nothing is written behind it.
             self.writing = false;

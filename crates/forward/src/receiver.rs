@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::appender::Deps;
 use crate::metrics::Metrics;
-use crate::pending::{LanePending, Pending};
+use crate::pending::{Compressor, LanePending, Pending, RecordPending};
 use crate::queue::Queue;
 use crate::request::Families;
 use crate::sender;
@@ -27,9 +27,9 @@ use crate::settings::Settings;
 /// Samples that may wait for the disk; a disk that is so slow loses what comes beyond.
 const PENDING_SAMPLES_MAX: usize = 1_000_000;
 /// How long samples gather that nobody waits for.
-const PATIENT_LINGER: Duration = Duration::from_millis(250);
+const PATIENT_LINGER: Duration = Duration::from_millis(500);
 /// So many samples are written without waiting for more, even if nobody waits for them: they take memory.
-const PATIENT_SAMPLES_MAX: usize = 20_000;
+const PATIENT_SAMPLES_MAX: usize = 50_000;
 /// Families whose metadata is kept to be sent.
 const FAMILIES_MAX: usize = 100_000;
 
@@ -209,6 +209,7 @@ impl Shared {
 
     fn write_until_stopped(&self) {
         let mut healthy = true;
+        let mut compressor = Compressor::new();
         loop {
             let (lanes, group) = {
                 let mut pending = self.pending.lock();
@@ -234,7 +235,7 @@ impl Shared {
                 }
                 pending.take()
             };
-            let written = self.write(lanes);
+            let written = self.write(lanes, &mut compressor);
             match &written {
                 Err(error) if healthy => tracing::error!(
                     receiver = %self.settings.name, %error,
@@ -256,26 +257,15 @@ impl Shared {
     }
 
     /// Writes to all lanes; the first fault is returned, after all others were tried.
-    fn write(&self, pending: Vec<LanePending>) -> io::Result<()> {
+    fn write(&self, pending: Vec<LanePending>, compressor: &mut Compressor) -> io::Result<()> {
         let mut result = Ok(());
         for (lane, pending) in self.lanes.iter().zip(pending) {
             let samples: u64 = pending.iter().map(|record| u64::from(record.samples)).sum();
             if samples == 0 {
                 continue;
             }
-            let records: Vec<_> =
-                pending.iter().map(|record| (record.samples, record.newest_ms, record.compress())).collect();
-            drop(pending);
-            let mut queue = lane.queue.lock();
-            if queue.samples() == 0 {
-                lane.waiting_since_ms.store(self.monotonic_ms(), Ordering::Relaxed);
-            }
-            let written = records
-                .iter()
-                .try_for_each(|(samples, newest_ms, payload)| queue.push(*samples, *newest_ms, payload))
-                .and_then(|()| queue.sync());
-            self.report_lost(&mut queue);
-            drop(queue);
+            let written = self.write_lane(lane, &pending, compressor);
+            self.pending.lock().reuse(pending);
             if let Err(error) = written {
                 self.metrics.drop_samples(&self.settings.name, "disk", samples);
                 result = Err(error);
@@ -284,6 +274,25 @@ impl Shared {
         }
         self.show_size();
         result
+    }
+
+    fn write_lane(
+        &self,
+        lane: &Lane,
+        records: &[RecordPending],
+        compressor: &mut Compressor,
+    ) -> io::Result<()> {
+        for record in records {
+            let payload = record.compress(compressor);
+            let mut queue = lane.queue.lock();
+            if queue.samples() == 0 {
+                lane.waiting_since_ms.store(self.monotonic_ms(), Ordering::Relaxed);
+            }
+            let pushed = queue.push(record.samples, record.newest_ms, payload);
+            self.report_lost(&mut queue);
+            pushed?;
+        }
+        lane.queue.lock().sync()
     }
 
     /// Counts what the queue has lost.

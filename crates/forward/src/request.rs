@@ -95,6 +95,9 @@ fn joined(payloads: &[Vec<u8>]) -> Option<Vec<u8>> {
     if len > RECORD_BYTES_MAX as u64 {
         return None;
     }
+    if let [single] = payloads {
+        return Some(single.clone());
+    }
     let mut bytes = Vec::with_capacity(10 + blocks.iter().map(|block| block.len()).sum::<usize>());
     while len >= 0x80 {
         bytes.push(len as u8 | 0x80);

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use bytes::Bytes;
 use reqwest::{Method, Request};
 use tokio::task::spawn_blocking;
 
@@ -100,19 +101,21 @@ async fn deliver(shared: &Arc<Shared>, lane: usize, claim: Claim) {
     let (mut backoff_ms, backoff_max_ms) = (settings.backoff_ms.0.max(1), settings.backoff_ms.1.max(1));
     let mut attempts = 0u32;
     let delivered = loop {
-        let body = build(shared, &claim);
-        if body.bytes.is_empty() {
+        let mut body = build(shared, &claim);
+        // Whoever sends it holds on to it, without a copy.
+        let bytes = Bytes::from(std::mem::take(&mut body.bytes));
+        if bytes.is_empty() {
             count(shared, &body);
             break true;
         }
         let attempt = tokio::select! {
             () = shared.stop.cancelled() => break false,
-            attempt = send(shared, body.bytes.clone()) => attempt,
+            attempt = send(shared, bytes.clone()) => attempt,
         };
         match attempt {
             Attempt::Taken => {
                 count(shared, &body);
-                sent(shared, &claim, &body, attempts);
+                sent(shared, &claim, &body, bytes.len(), attempts);
                 break true;
             }
             Attempt::Refused(why) => {
@@ -155,10 +158,10 @@ fn count(shared: &Shared, body: &Body) {
     shared.metrics.drop_samples(&shared.settings.name, "damaged", body.damaged);
 }
 
-fn sent(shared: &Shared, claim: &Claim, body: &Body, attempts: u32) {
+fn sent(shared: &Shared, claim: &Claim, body: &Body, bytes: usize, attempts: u32) {
     let name = [shared.settings.name.as_str()];
     shared.metrics.sent.with_label_values(&name).inc_by(body.samples);
-    shared.metrics.sent_bytes.with_label_values(&name).inc_by(body.bytes.len() as u64);
+    shared.metrics.sent_bytes.with_label_values(&name).inc_by(bytes as u64);
     shared.metrics.newest_sent.with_label_values(&name).set(claim.newest_ms as f64 / 1000.0);
     if attempts > 0 {
         tracing::info!(receiver = %shared.settings.name, attempts, "delivered again");
@@ -189,7 +192,7 @@ async fn finish(shared: &Arc<Shared>, lane: usize, claim: Claim, delivered: bool
     }
 }
 
-async fn send(shared: &Shared, body: Vec<u8>) -> Attempt {
+async fn send(shared: &Shared, body: Bytes) -> Attempt {
     let settings = &shared.settings;
     let mut request = Request::new(Method::POST, settings.url.clone());
     *request.timeout_mut() = Some(Duration::from_millis(settings.timeout_ms));
@@ -272,7 +275,7 @@ pub(crate) async fn run_metadata(shared: Arc<Shared>) {
         }
         for body in request::metadata(&shared.families(), settings.metadata_families_max) {
             // What fails is said again with the next round.
-            if let Attempt::Refused(why) | Attempt::Failed { why, .. } = send(&shared, body).await {
+            if let Attempt::Refused(why) | Attempt::Failed { why, .. } = send(&shared, body.into()).await {
                 tracing::debug!(receiver = %settings.name, "metadata was not delivered: {why}");
                 break;
             }

@@ -6,8 +6,8 @@
 //! one comparison. Labels without those of the target are shared by all targets that have the like (see `shapes`), so a series
 //! takes about 40 bytes here.
 //!
-//! Storage is told a series by a key made of both parts, and looks into its labels only if it does not know the key: the batch gets them
-//! in a raw form ([`SeriesCache::add_to`], [`SeriesCache::end_raw`]).
+//! Storage is told a series by a key made of both parts, and looks into its labels only if it does not know the key
+//! ([`SeriesCache::add_to`], [`SeriesCache::complete`]).
 //!
 //! A scrape is an attempt: [`SeriesCache::begin`], then lookups and insertions, then exactly one of
 //! - [`SeriesCache::commit`]: storage took the samples and the staleness markers of what vanished;
@@ -25,7 +25,7 @@ use storage::{BatchSeries, WriteBatch};
 use xxhash_rust::xxh3::{xxh3_64_with_seed, xxh3_128_with_seed};
 
 use crate::quota::Share;
-use crate::shapes::{self, Shape, Shapes};
+use crate::shapes::{Shape, Shapes};
 
 /// Position of a series (after relabelling) in its cache.
 pub(crate) type SeriesAt = u32;
@@ -299,24 +299,14 @@ impl SeriesCache {
         xxh3_128_with_seed(self.target.packed().as_bytes(), self.seed)
     }
 
-    /// Adds a series to a batch, and its labels to the raw bytes that the batch will get.
-    pub(crate) fn add_to(
-        &self,
-        batch: &mut WriteBatch,
-        raw: &mut Vec<u8>,
-        target_hash: u128,
-        at: SeriesAt,
-    ) -> BatchSeries {
-        let shape = &self.series[at as usize].shape;
-        let start = raw.len();
-        shape.append_raw(raw);
-        batch.add_raw_series(shape.key(target_hash, self.seed), start..raw.len())
+    /// Adds a series to a batch.
+    pub(crate) fn add_to(&self, batch: &mut WriteBatch, target_hash: u128, at: SeriesAt) -> BatchSeries {
+        self.series[at as usize].shape.add_to(batch, target_hash, self.seed)
     }
 
-    /// Gives a batch the raw bytes that its series were added to. They are to be taken back when storage has seen them.
-    pub(crate) fn end_raw(&self, batch: &mut WriteBatch, raw: &mut Vec<u8>) {
-        shapes::end_raw(raw, self.target.as_ref());
-        batch.set_raw_within(std::mem::take(raw), shapes::decode);
+    /// Tells a batch what its series share.
+    pub(crate) fn complete(&self, batch: &mut WriteBatch) {
+        batch.set_shared(self.target.as_ref());
     }
 
     /// Forgets what this attempt inserted. What it saw stays seen.

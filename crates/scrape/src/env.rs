@@ -50,8 +50,6 @@ pub(crate) struct Env {
 #[derive(Debug, Default)]
 pub(crate) struct Scratch {
     pub(crate) batch: WriteBatch,
-    /// What the batch will know of labels.
-    pub(crate) raw: Vec<u8>,
     pub(crate) labels: LabelsBuilder,
     pub(crate) other: LabelsBuilder,
     /// For each series of the batch, where it is in the target's cache.
@@ -63,7 +61,6 @@ pub(crate) struct Scratch {
 impl Scratch {
     pub(crate) fn clear(&mut self) {
         self.batch.clear();
-        self.raw.clear();
         self.cached_at.clear();
         self.held = None;
     }
@@ -84,7 +81,7 @@ impl Scratches {
     }
 
     pub(crate) fn give_back(&self, mut scratch: Scratch) {
-        if scratch.batch.size_bytes() + scratch.raw.capacity() > SCRATCH_BYTES_MAX {
+        if scratch.batch.size_bytes() > SCRATCH_BYTES_MAX {
             return;
         }
         scratch.clear();

@@ -99,9 +99,8 @@ impl Scrape<'_> {
         if self.target.spec.interval_ms >= PATIENT_INTERVAL_MS {
             scratch.batch.set_patient();
         }
-        cache.end_raw(&mut scratch.batch, &mut scratch.raw);
+        cache.complete(&mut scratch.batch);
         let appended = self.env.appender.append(&self.env.tenant, &scratch.batch);
-        scratch.raw = scratch.batch.take_raw_buffer();
         match appended {
             Ok(appended) => {
                 self.env.metrics.samples.inc_by(appended.accepted_count as u64);
@@ -243,9 +242,8 @@ pub(crate) fn end_of_run(env: &Env, recipe: &Recipe, target: &Target, timestamp_
         if successors.is_empty() {
             ended_count += add_stale_report(&mut scratch, target, recipe, timestamp_ms);
         }
-        cache.end_raw(&mut scratch.batch, &mut scratch.raw);
+        cache.complete(&mut scratch.batch);
         let appended = env.appender.append(&env.tenant, &scratch.batch);
-        scratch.raw = scratch.batch.take_raw_buffer();
         match appended {
             Ok(appended) => {
                 env.metrics.stale_markers.inc_by(ended_count);
@@ -270,7 +268,7 @@ fn add_stale(
     let target_hash = cache.target_hash();
     let mut count = 0;
     for at in ended {
-        let series = cache.add_to(&mut scratch.batch, &mut scratch.raw, target_hash, at);
+        let series = cache.add_to(&mut scratch.batch, target_hash, at);
         scratch.batch.add_float(series, timestamp_ms, STALE_NAN);
         count += 1;
     }

@@ -245,8 +245,7 @@ impl<'a, 's> Reading<'a, 's> {
         }
         self.appended_count += 1;
         let timestamp_ms = own_ms.unwrap_or(self.scrape.timestamp_ms);
-        let Scratch { batch, raw, .. } = &mut *self.scratch;
-        let in_batch = self.cache.add_to(batch, raw, self.target_hash, at);
+        let in_batch = self.cache.add_to(&mut self.scratch.batch, self.target_hash, at);
         self.scratch.cached_at.resize(in_batch as usize, NOT_CACHED);
         self.scratch.cached_at.push(at);
         Ok(Some(Admitted { at, in_batch, timestamp_ms }))

@@ -4,18 +4,13 @@
 use std::sync::Arc;
 
 use hashbrown::HashTable;
-use model::{Labels, LabelsBuilder, LabelsRef, labels};
+use model::{Labels, LabelsBuilder, LabelsRef};
 use parking_lot::Mutex;
-use storage::{InvalidLabels, SeriesKey};
+use storage::{BatchSeries, PartedLabels, SeriesKey, WriteBatch};
 use xxhash_rust::xxh3::{xxh3_64_with_seed, xxh3_128_with_seed};
 
 /// So many shapes are kept without asking who needs them.
 const PURGE_MIN: usize = 1_024;
-/// In front of a shape's raw form.
-const WITHOUT_TARGET: u8 = 0;
-const WHOLE: u8 = 1;
-/// Behind the target's labels in raw bytes: how long they are.
-const LEN_BYTES: usize = 4;
 
 /// The labels of a series without those of its target.
 #[derive(Debug)]
@@ -43,57 +38,17 @@ impl Shape {
 
     /// Appends the packed labels of the series.
     pub(crate) fn append_labels(&self, target: LabelsRef<'_>, packed: &mut String) {
-        let own = LabelsRef::from_packed_trusted(&self.packed);
-        if self.is_whole { packed.push_str(own.packed()) } else { merge(own, target, packed) }
+        let shared = if self.is_whole { LabelsRef::from_packed_trusted("") } else { target };
+        PartedLabels { own: self.own(), shared }.append_to(packed);
     }
 
-    /// Appends the raw form, which [`decode`] reads.
-    pub(crate) fn append_raw(&self, raw: &mut Vec<u8>) {
-        raw.push(if self.is_whole { WHOLE } else { WITHOUT_TARGET });
-        raw.extend_from_slice(self.packed.as_bytes());
+    /// Adds the series of a target to a batch, which is told the target's labels once.
+    pub(crate) fn add_to(&self, batch: &mut WriteBatch, target: u128, seed: u64) -> BatchSeries {
+        batch.add_parted_series(self.key(target, seed), self.own(), self.is_whole)
     }
-}
 
-/// Ends raw bytes with what their series share.
-pub(crate) fn end_raw(raw: &mut Vec<u8>, target: LabelsRef<'_>) {
-    let len = u32::try_from(target.packed().len()).expect("a target has not that many labels");
-    raw.extend_from_slice(target.packed().as_bytes());
-    raw.extend_from_slice(&len.to_le_bytes());
-}
-
-/// Appends the packed labels that a raw form among `all` raw bytes stands for.
-pub(crate) fn decode(raw: &[u8], all: &[u8], packed: &mut String) -> Result<(), InvalidLabels> {
-    let text =
-        |bytes| std::str::from_utf8(bytes).map(LabelsRef::from_packed_trusted).map_err(|_| InvalidLabels);
-    let (kind, own) = raw.split_first().ok_or(InvalidLabels)?;
-    let own = text(own)?;
-    if *kind == WHOLE {
-        packed.push_str(own.packed());
-        return Ok(());
-    }
-    let (rest, len) = all.split_last_chunk::<LEN_BYTES>().ok_or(InvalidLabels)?;
-    let start = rest.len().checked_sub(u32::from_le_bytes(*len) as usize).ok_or(InvalidLabels)?;
-    merge(own, text(&rest[start..])?, packed);
-    Ok(())
-}
-
-/// Appends two label sets without a common name as one.
-fn merge(left: LabelsRef<'_>, right: LabelsRef<'_>, packed: &mut String) {
-    let (mut left, mut right) = (left.iter(), right.iter());
-    let (mut next_left, mut next_right) = (left.next(), right.next());
-    loop {
-        let (name, value) = match (next_left, next_right) {
-            (Some(pair), other) if other.is_none_or(|other| pair.0.as_bytes() < other.0.as_bytes()) => {
-                next_left = left.next();
-                pair
-            }
-            (_, Some(pair)) => {
-                next_right = right.next();
-                pair
-            }
-            _ => return,
-        };
-        labels::pack(packed, name, value);
+    fn own(&self) -> LabelsRef<'_> {
+        LabelsRef::from_packed_trusted(&self.packed)
     }
 }
 
@@ -173,14 +128,10 @@ mod tests {
         let mut packed = String::new();
         shape.append_labels(target.as_ref(), &mut packed);
         assert_eq!(packed, series.packed());
-        let mut raw = b"others".to_vec();
-        let start = raw.len();
-        shape.append_raw(&mut raw);
-        let end = raw.len();
-        end_raw(&mut raw, target.as_ref());
-        packed.clear();
-        decode(&raw[start..end], &raw, &mut packed).expect("sound");
-        assert_eq!(packed, series.packed());
+        let mut batch = WriteBatch::new();
+        let added = shape.add_to(&mut batch, 1, 7);
+        batch.set_shared(target.as_ref());
+        assert_eq!(batch.labels(added).decode(&mut packed).expect("sound").packed(), series.packed());
         shape
     }
 

@@ -6,12 +6,13 @@
 //!
 //! Most samples of a push belong to series that storage knows. So a batch may also hold labels as the client
 //! wrote them ([`WriteBatch::set_raw`], [`WriteBatch::add_raw_series`]): bytes nobody has looked into, and a
-//! [`SeriesKey`] by which storage may remember what they mean. Only labels of unknown keys are decoded.
+//! [`SeriesKey`] by which storage may remember what they mean. Only labels of unknown keys are decoded. What is scraped comes
+//! likewise with a key, and in two parts: what is the series' own, and what the whole batch shares.
 
 use std::num::NonZeroU64;
 use std::ops::Range;
 
-use model::{Exemplar, FloatHistogram, LabelsRef, Metadata, UNKNOWN_START_MS};
+use model::{Exemplar, FloatHistogram, LabelsRef, Metadata, UNKNOWN_START_MS, labels};
 
 use crate::StartColumn;
 
@@ -55,7 +56,7 @@ enum Decode {
     Within(DecodeLabelsWithin),
 }
 
-/// Labels of a series as the client wrote them.
+/// Labels of a series as the client wrote them, or in two parts.
 #[derive(Debug, Clone, Copy)]
 pub struct RawLabels<'a> {
     /// By which they may be known already.
@@ -64,18 +65,72 @@ pub struct RawLabels<'a> {
     pub bytes: &'a [u8],
     /// All raw bytes of the batch, of which they are part.
     pub all: &'a [u8],
-    decode: Decode,
+    form: Form<'a>,
 }
 
-impl RawLabels<'_> {
+#[derive(Debug, Clone, Copy)]
+enum Form<'a> {
+    Coded(Decode),
+    Parts(PartedLabels<'a>),
+}
+
+/// Labels in two parts, which have no name in common.
+#[derive(Debug, Clone, Copy)]
+pub struct PartedLabels<'a> {
+    /// What is the series' own.
+    pub own: LabelsRef<'a>,
+    /// What it shares with others.
+    pub shared: LabelsRef<'a>,
+}
+
+impl<'a> PartedLabels<'a> {
+    /// Pairs of both, in order of name.
+    pub fn iter(self) -> impl Iterator<Item = (&'a str, &'a str)> {
+        let (mut own, mut shared) = (self.own.iter(), self.shared.iter());
+        let (mut next_own, mut next_shared) = (own.next(), shared.next());
+        std::iter::from_fn(move || {
+            let own_first = match (next_own, next_shared) {
+                (Some(own), Some(shared)) => own.0.as_bytes() < shared.0.as_bytes(),
+                (own, _) => own.is_some(),
+            };
+            match own_first {
+                true => std::mem::replace(&mut next_own, own.next()),
+                false => std::mem::replace(&mut next_shared, shared.next()),
+            }
+        })
+    }
+
+    /// Appends both as one packed set.
+    pub fn append_to(self, packed: &mut String) {
+        if self.shared.packed().is_empty() {
+            packed.push_str(self.own.packed());
+        } else {
+            self.iter().for_each(|(name, value)| labels::pack(packed, name, value));
+        }
+    }
+}
+
+impl<'a> RawLabels<'a> {
     /// Appends the packed labels to `packed`.
     ///
     /// # Errors
     /// If they are not sound; something may have been appended then.
     pub fn append_to(&self, packed: &mut String) -> Result<(), InvalidLabels> {
-        match self.decode {
-            Decode::Alone(decode) => decode(self.bytes, packed),
-            Decode::Within(decode) => decode(self.bytes, self.all, packed),
+        match self.form {
+            Form::Coded(Decode::Alone(decode)) => decode(self.bytes, packed),
+            Form::Coded(Decode::Within(decode)) => decode(self.bytes, self.all, packed),
+            Form::Parts(parts) => {
+                parts.append_to(packed);
+                Ok(())
+            }
+        }
+    }
+
+    /// Both parts, if there are two: nothing needs to be decoded then.
+    pub fn parts(&self) -> Option<PartedLabels<'a>> {
+        match self.form {
+            Form::Parts(parts) => Some(parts),
+            Form::Coded(_) => None,
         }
     }
 }
@@ -113,15 +168,35 @@ impl<'a> BatchLabels<'a> {
 #[derive(Debug, Clone, Copy)]
 enum Place {
     /// In `labels`.
-    Packed { start: u32, end: u32 },
+    Packed {
+        start: u32,
+        end: u32,
+    },
     /// In `raw`.
-    Raw { key: SeriesKey, start: u32, end: u32 },
+    Raw {
+        key: SeriesKey,
+        start: u32,
+        end: u32,
+    },
+    /// In `labels`; what is `shared` belongs to it, too, or is no part of it.
+    Parted {
+        key: SeriesKey,
+        start: u32,
+        end: u32,
+    },
+    PartedWhole {
+        key: SeriesKey,
+        start: u32,
+        end: u32,
+    },
 }
 
 /// Samples on their way into storage.
 #[derive(Debug, Default, Clone)]
 pub struct WriteBatch {
     labels: String,
+    /// Where in `labels` is what series in two parts share.
+    shared: Range<usize>,
     raw: Vec<u8>,
     decode: Option<Decode>,
     series: Vec<Place>,
@@ -166,6 +241,7 @@ impl WriteBatch {
     /// Empties the batch and keeps its allocations.
     pub fn clear(&mut self) {
         self.labels.clear();
+        self.shared = 0..0;
         self.decode = None;
         self.series.clear();
         self.float_series.clear();
@@ -221,6 +297,25 @@ impl WriteBatch {
     /// Adds a series of which only a range of the raw bytes and their key are known.
     pub fn add_raw_series(&mut self, key: SeriesKey, range: Range<usize>) -> BatchSeries {
         self.add_place(Place::Raw { key, start: position(range.start), end: position(range.end) })
+    }
+
+    /// Adds a series by its key and its own part of the labels. With `is_whole` that is all of them, otherwise those of
+    /// [`Self::set_shared`] belong to them.
+    pub fn add_parted_series(&mut self, key: SeriesKey, own: LabelsRef<'_>, is_whole: bool) -> BatchSeries {
+        let start = position(self.labels.len());
+        self.labels.push_str(own.packed());
+        let end = position(self.labels.len());
+        self.add_place(match is_whole {
+            true => Place::PartedWhole { key, start, end },
+            false => Place::Parted { key, start, end },
+        })
+    }
+
+    /// Sets what series in two parts share, without a name that one of them has of its own. To be called before storage sees the batch.
+    pub fn set_shared(&mut self, labels: LabelsRef<'_>) {
+        let start = self.labels.len();
+        self.labels.push_str(labels.packed());
+        self.shared = start..self.labels.len();
     }
 
     fn add_place(&mut self, place: Place) -> BatchSeries {
@@ -306,9 +401,24 @@ impl WriteBatch {
                 key,
                 bytes: &self.raw[start as usize..end as usize],
                 all: &self.raw,
-                decode: self.decode.expect("BUG: raw series without their bytes"),
+                form: Form::Coded(self.decode.expect("BUG: raw series without their bytes")),
             }),
+            Place::Parted { key, start, end } => self.parted(key, start..end, self.shared.clone()),
+            Place::PartedWhole { key, start, end } => self.parted(key, start..end, 0..0),
         }
+    }
+
+    fn parted(&self, key: SeriesKey, own: Range<u32>, shared: Range<usize>) -> BatchLabels<'_> {
+        let own = &self.labels[own.start as usize..own.end as usize];
+        BatchLabels::Raw(RawLabels {
+            key,
+            bytes: own.as_bytes(),
+            all: self.labels.as_bytes(),
+            form: Form::Parts(PartedLabels {
+                own: LabelsRef::from_packed_trusted(own),
+                shared: LabelsRef::from_packed_trusted(&self.labels[shared]),
+            }),
+        })
     }
 
     /// Float samples as three columns of equal length: series, timestamps, values.
@@ -381,6 +491,30 @@ mod tests {
             assert_eq!(batch.floats().collect::<Vec<_>>(), [(1, 10, 1.5), (0, 10, f64::from(round))]);
             assert_eq!((batch.series_count(), batch.sample_count()), (2, 2));
         }
+    }
+
+    #[test]
+    fn labels_in_two_parts_are_put_together() {
+        let whole = Labels::from_pairs([("__name__", "a"), ("b", "1"), ("c", "2"), ("d", "3")]);
+        let (shared, mut batch) = (["b", "d"], WriteBatch::new());
+        let own = whole.without(|name| shared.contains(&name));
+        let key = |number| SeriesKey::new(number);
+        let parted = batch.add_parted_series(key(1), own.as_ref(), false);
+        let alone = batch.add_parted_series(key(2), own.as_ref(), true);
+        batch.set_shared(whole.without(|name| !shared.contains(&name)).as_ref());
+        let mut buffer = String::new();
+        assert_eq!(batch.labels(parted).decode(&mut buffer).expect("sound").to_labels(), whole);
+        assert_eq!(batch.labels(alone).decode(&mut buffer).expect("sound").to_labels(), own);
+        let BatchLabels::Raw(raw) = batch.labels(parted) else { panic!("it has a key") };
+        assert_eq!(raw.key, key(1));
+        assert!(raw.parts().expect("two parts").iter().eq(whole.iter()));
+        batch.clear();
+        let alone = batch.add_parted_series(key(1), own.as_ref(), false);
+        assert_eq!(
+            batch.labels(alone).decode(&mut buffer).expect("sound").to_labels(),
+            own,
+            "nothing is shared any more"
+        );
     }
 
     #[test]

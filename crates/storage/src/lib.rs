@@ -20,7 +20,7 @@ pub mod querier;
 pub mod start;
 
 pub use appender::{Appended, Appender, CommitGroup, Durability, RejectReason, Rejected};
-pub use batch::{BatchLabels, BatchSeries, InvalidLabels, RawLabels, SeriesKey, WriteBatch};
+pub use batch::{BatchLabels, BatchSeries, InvalidLabels, PartedLabels, RawLabels, SeriesKey, WriteBatch};
 pub use changes::{ChangeLog, Changes};
 pub use error::{Error, ErrorKind};
 pub use querier::{

@@ -219,6 +219,11 @@ pub fn zigzag_encode(number: i64) -> u64 {
     ((number << 1) ^ (number >> 63)).cast_unsigned()
 }
 
+/// How many bytes a varint takes.
+fn varint_len(number: u64) -> usize {
+    (number | 1).ilog2() as usize / 7 + 1
+}
+
 /// Appends fields to a message.
 #[derive(Debug, Default, Clone)]
 pub struct Writer {
@@ -312,9 +317,39 @@ impl Writer {
 
     /// How many bytes [`Self::string`] adds, for fields below 16.
     pub fn string_len(text: &str) -> usize {
-        let len = text.len();
-        let varint_len = (len as u64 | 1).ilog2() as usize / 7 + 1;
-        if len == 0 { 0 } else { 1 + varint_len + len }
+        if text.is_empty() { 0 } else { Self::bytes_len(text.len()) }
+    }
+
+    /// How many bytes [`Self::bytes`] adds, for fields below 16.
+    pub fn bytes_len(len: usize) -> usize {
+        1 + varint_len(len as u64) + len
+    }
+
+    /// How many bytes [`Self::double`] adds, for fields below 16.
+    pub fn double_len(number: f64) -> usize {
+        if number.to_bits() == 0 { 0 } else { 9 }
+    }
+
+    /// How many bytes [`Self::int64`] adds, for fields below 16.
+    pub fn int64_len(number: i64) -> usize {
+        if number == 0 { 0 } else { 1 + varint_len(number.cast_unsigned()) }
+    }
+
+    /// A nested message of two short strings, 1 and 2: what nearly all labels are. Whether they are short enough; otherwise
+    /// nothing is written.
+    #[inline]
+    pub fn short_pair(&mut self, field: u32, first: &str, second: &str) -> bool {
+        let (first, second) = (first.as_bytes(), second.as_bytes());
+        let len = 4 + first.len() + second.len();
+        if first.is_empty() || second.is_empty() || len >= 0x80 || field >= 16 {
+            return false;
+        }
+        self.bytes.reserve(2 + len);
+        self.bytes.extend_from_slice(&[(field as u8) << 3 | 2, len as u8, 1 << 3 | 2, first.len() as u8]);
+        self.bytes.extend_from_slice(first);
+        self.bytes.extend_from_slice(&[2 << 3 | 2, second.len() as u8]);
+        self.bytes.extend_from_slice(second);
+        true
     }
 
     /// A packed repeated whole number.

@@ -9,6 +9,8 @@ use stdx::fs::{File, Fs};
 const PREFIX_BYTES: u64 = 8;
 /// Length, CRC, samples, newest timestamp.
 pub(super) const RECORD_HEADER_BYTES: u64 = PREFIX_BYTES + 12;
+/// A larger buffer is given back.
+const BUFFER_BYTES_MAX: usize = 1 << 20;
 /// Longer records are not written; a length beyond is damage.
 const PAYLOAD_BYTES_MAX: u64 = 256 << 20;
 
@@ -78,10 +80,11 @@ impl Segment {
         self.end - self.start
     }
 
-    pub(super) fn append(&mut self, record: &Record<&[u8]>) -> io::Result<()> {
+    /// Writes a record behind the others; `bytes` is a buffer.
+    pub(super) fn append(&mut self, record: &Record<&[u8]>, bytes: &mut Vec<u8>) -> io::Result<()> {
         let len = u32::try_from(record.payload.len()).ok().filter(|len| u64::from(*len) <= PAYLOAD_BYTES_MAX);
         let len = len.ok_or_else(|| io::Error::other("a record of a queue is too long"))?;
-        let mut bytes = Vec::with_capacity(RECORD_HEADER_BYTES as usize + record.payload.len());
+        bytes.clear();
         bytes.extend_from_slice(&len.to_le_bytes());
         bytes.extend_from_slice(&[0; 4]);
         bytes.extend_from_slice(&record.samples.to_le_bytes());
@@ -89,8 +92,9 @@ impl Segment {
         bytes.extend_from_slice(record.payload);
         let crc = crc32c::crc32c(&bytes[PREFIX_BYTES as usize..]);
         bytes[4..8].copy_from_slice(&crc.to_le_bytes());
-        self.file.write_all_at(&bytes, self.end)?;
+        self.file.write_all_at(bytes, self.end)?;
         self.end += bytes.len() as u64;
+        bytes.shrink_to(BUFFER_BYTES_MAX);
         self.samples += u64::from(record.samples);
         Ok(())
     }
@@ -123,8 +127,8 @@ impl Segment {
         }
         let mut newest = [0; 8];
         newest.copy_from_slice(&bytes[12..20]);
-        let payload = bytes.split_off(RECORD_HEADER_BYTES as usize);
-        Ok(Some((Record { samples, newest_ms: i64::from_le_bytes(newest), payload }, end)))
+        bytes.drain(..RECORD_HEADER_BYTES as usize);
+        Ok(Some((Record { samples, newest_ms: i64::from_le_bytes(newest), payload: bytes }, end)))
     }
 
     /// The records before `offset` wait no longer.

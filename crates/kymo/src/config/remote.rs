@@ -82,7 +82,7 @@ impl Default for Queue {
             capacity: 10_000,
             max_shards: 50,
             min_shards: 1,
-            max_samples_per_send: 2_000,
+            max_samples_per_send: 10_000,
             batch_send_deadline: DurationMs(5_000),
             min_backoff: DurationMs(30),
             max_backoff: DurationMs(5_000),

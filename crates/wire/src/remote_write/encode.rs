@@ -21,8 +21,29 @@ pub struct SeriesContent<'a> {
 #[derive(Debug, Default)]
 pub struct Encoder {
     request: Writer,
-    series: Writer,
+    labels: EncodedLabels,
+    /// Of a series, what is neither labels nor floats.
+    others: Writer,
     item: Writer,
+}
+
+/// Labels as a request has them: for who looks at them before it is decided which request they go into.
+#[derive(Debug, Default)]
+pub struct EncodedLabels(Writer);
+
+impl EncodedLabels {
+    /// Replaces them by these, which should be sorted and unique.
+    pub fn set<'a>(&mut self, pairs: impl IntoIterator<Item = (&'a str, &'a str)>) {
+        self.0.clear();
+        for (name, value) in pairs {
+            label(&mut self.0, name, value);
+        }
+    }
+
+    /// The bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
 }
 
 impl Encoder {
@@ -47,16 +68,16 @@ impl Encoder {
         pairs: impl IntoIterator<Item = (&'a str, &'a str)>,
         content: SeriesContent<'_>,
     ) -> &mut Self {
-        self.series.clear();
-        for (name, value) in pairs {
-            label(&mut self.series, name, value);
-        }
-        for (timestamp_ms, value) in content.floats {
-            self.item.clear();
-            self.item.double(1, *value);
-            self.item.int64(2, *timestamp_ms);
-            self.series.bytes(2, self.item.as_bytes());
-        }
+        let mut labels = std::mem::take(&mut self.labels);
+        labels.set(pairs);
+        self.series_with(&labels, content);
+        self.labels = labels;
+        self
+    }
+
+    /// Adds a series whose labels were written before.
+    pub fn series_with(&mut self, labels: &EncodedLabels, content: SeriesContent<'_>) -> &mut Self {
+        self.others.clear();
         for exemplar in content.exemplars {
             self.item.clear();
             for (name, value) in &exemplar.labels {
@@ -64,14 +85,26 @@ impl Encoder {
             }
             self.item.double(2, exemplar.value);
             self.item.int64(3, exemplar.timestamp_ms.unwrap_or(0));
-            self.series.bytes(3, self.item.as_bytes());
+            self.others.bytes(3, self.item.as_bytes());
         }
         for (timestamp_ms, value) in content.histograms {
             self.item.clear();
             histogram::encode(*timestamp_ms, value, &mut self.item);
-            self.series.bytes(4, self.item.as_bytes());
+            self.others.bytes(4, self.item.as_bytes());
         }
-        self.request.bytes(1, self.series.as_bytes());
+        let float_len = |(timestamp_ms, value): &(i64, f64)| {
+            Writer::double_len(*value) + Writer::int64_len(*timestamp_ms)
+        };
+        let floats_len: usize = content.floats.iter().map(|float| Writer::bytes_len(float_len(float))).sum();
+        let rest_len = floats_len + self.others.as_bytes().len();
+        self.request.begin_bytes(1, labels.as_bytes().len() + rest_len);
+        self.request.append(&labels.0);
+        for float in content.floats {
+            self.request.begin_bytes(2, float_len(float));
+            self.request.double(1, float.1);
+            self.request.int64(2, float.0);
+        }
+        self.request.append(&self.others);
         self
     }
 
@@ -92,6 +125,25 @@ impl Encoder {
         self.request.as_bytes()
     }
 
+    /// Compresses it into `buffer`, which is reused from request to request, and returns the body to send.
+    ///
+    /// # Panics
+    /// If the request is larger than 4 GiB, which snappy cannot hold.
+    pub fn compress_into<'b>(
+        &self,
+        compressor: &mut snap::raw::Encoder,
+        buffer: &'b mut Vec<u8>,
+    ) -> &'b [u8] {
+        let request = self.request.as_bytes();
+        let len_max = snap::raw::max_compress_len(request.len());
+        if buffer.len() < len_max {
+            buffer.resize(len_max, 0);
+        }
+        let len =
+            compressor.compress(request, buffer).expect("callers keep requests far below snappy's 4 GiB");
+        &buffer[..len]
+    }
+
     /// The body to send.
     ///
     /// # Panics
@@ -104,6 +156,9 @@ impl Encoder {
 }
 
 fn label(into: &mut Writer, name: &str, value: &str) {
+    if into.short_pair(1, name, value) {
+        return;
+    }
     into.begin_bytes(1, Writer::string_len(name) + Writer::string_len(value));
     into.string(1, name);
     into.string(2, value);

@@ -354,7 +354,7 @@ proptest! {
     fn floats_and_labels_survive(
         series in proptest::collection::vec(
             (
-                proptest::collection::btree_map("[a-zé]{1,5}", ".{1,5}", 0..5),
+                proptest::collection::btree_map("[a-zé]{1,5}", ".{1,5}|x{115,130}", 0..5),
                 proptest::collection::vec((any::<i64>(), any::<u64>()), 0..5),
             ),
             0..5,
