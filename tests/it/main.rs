@@ -40,6 +40,7 @@ mod search;
 mod snapshots;
 mod start_timestamps;
 mod statistics;
+mod timeline;
 
 /// Every file beside this one is a module here; a forgotten one would never run.
 #[test]

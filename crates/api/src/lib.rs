@@ -6,7 +6,7 @@
 //! limits, stopping · `connection`, `request_line` clients that are slow, silent or careless · `routes` the table of paths and what wraps
 //! every request · `params`, `tenancy`, `asker`, `body`, `label_name` what comes in · `work` blocking threads ·
 //! `respond`, `json`, `histogram`, `error` what goes out · `query`, `query_result`, `plan`, `parse_query`, `series`,
-//! `metadata`, `targets`, `status`, `governance`, `storage_admin` the endpoints of `/api/v1` · `alertmanager` Alertmanager's API v2 · `push` the intake that every
+//! `metadata`, `targets`, `status`, `governance`, `storage_admin` the endpoints of `/api/v1` · `alertmanager` Alertmanager's API v2 · `alerts` what it cannot answer · `push` the intake that every
 //! protocol of pushed samples goes through, `write` remote write, `listeners` sockets that are not HTTP · `federate` ·
 //! `remote_read` · `export` everything of some series, [`native_export`] in Kymo's own form · `search` names for completion · `features` · `admin` health, metrics, reload · `ui` the
 //! embedded web UI · `state`, `metrics` what all share.
@@ -23,6 +23,7 @@ pub mod settings;
 
 mod admin;
 mod alertmanager;
+mod alerts;
 mod asker;
 mod body;
 mod connection;

@@ -18,8 +18,8 @@ use crate::error::{self, ApiError, ErrorType};
 use crate::push::{self, datadog, import, influx, opentsdb, pushgateway};
 use crate::state::State;
 use crate::{
-    admin, alertmanager, export, features, federate, governance, metadata, parse_query, query, relabel_steps,
-    remote_read, rules, search, series, status, storage_admin, targets, ui, write,
+    admin, alertmanager, alerts, export, features, federate, governance, metadata, parse_query, query,
+    relabel_steps, remote_read, rules, search, series, status, storage_admin, targets, ui, write,
 };
 
 const ADMIN_PATH: &str = "/api/v1/admin/";
@@ -133,6 +133,7 @@ fn api(state: &Arc<State>) -> Router<Arc<State>> {
     ready
         .merge(always)
         .merge(alertmanager::own_routes())
+        .merge(alerts::routes())
         .route("/{*path}", any(no_such_endpoint))
         .method_not_allowed_fallback(method_not_allowed)
         .layer(axum::middleware::from_fn(allow_origin))

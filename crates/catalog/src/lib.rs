@@ -3,7 +3,7 @@
 //! SQLite, embedded: one file, written with full synchronisation, so that what was acknowledged survives a power cut. All
 //! methods block; callers run them where blocking is allowed.
 //!
-//! Map: [`Catalog`] opening and the tables' methods · `schema` the tables, and how older files become newer ones.
+//! Map: [`Catalog`] opening, silences and what was told · `alerts` what happened to alerts, and who takes care of them · `schema` the tables, and how older files become newer ones.
 //!
 //! Deliberately not here: what the contents mean. Rows carry their owner's JSON; columns exist for what is asked for.
 
@@ -14,6 +14,7 @@ use model::TenantId;
 use parking_lot::Mutex;
 use rusqlite::{Connection, ErrorCode, TransactionBehavior, params};
 
+mod alerts;
 mod schema;
 
 /// How long opening waits for another process that has the file: a Kymo that is stopping, a shell.
@@ -94,9 +95,22 @@ pub struct AlertEventRow {
     pub at_ms: i64,
     /// To which alert.
     pub fingerprint: String,
+    /// What names the alert, as JSON. Kept once an alert; empty when rows are read.
+    pub labels: String,
     /// What, in a word.
     pub kind: String,
     /// The rest, as JSON.
+    pub body: String,
+}
+
+/// An acknowledgement of an alert.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AckRow {
+    /// Of which alert.
+    pub fingerprint: String,
+    /// When it ends, in ms since the epoch.
+    pub expires_at_ms: i64,
+    /// All of it, as JSON.
     pub body: String,
 }
 
@@ -210,60 +224,6 @@ impl Catalog {
         self.write(|connection| {
             let sql = "DELETE FROM notifications WHERE tenant = ?1 AND expires_at_ms <= ?2";
             connection.execute(sql, params![tenant.as_str(), now_ms]).map(|_| ())
-        })
-    }
-
-    /// Writes what happened to alerts.
-    ///
-    /// # Errors
-    /// If it cannot be written.
-    pub fn add_alert_events(&self, tenant: &TenantId, rows: &[AlertEventRow]) -> Result<(), Error> {
-        self.write(|connection| {
-            let sql = "INSERT INTO alert_events (tenant, at_ms, fingerprint, kind, body) VALUES (?1, ?2, ?3, ?4, ?5)";
-            let mut statement = connection.prepare_cached(sql)?;
-            for row in rows {
-                statement.execute(params![tenant.as_str(), row.at_ms, row.fingerprint, row.kind, row.body])?;
-            }
-            Ok(())
-        })
-    }
-
-    /// What happened to an alert from `start_ms` to `end_ms`, both inclusive, the oldest first; `rows_max` at most.
-    ///
-    /// # Errors
-    /// If it cannot be read.
-    pub fn alert_events(
-        &self,
-        tenant: &TenantId,
-        fingerprint: &str,
-        start_ms: i64,
-        end_ms: i64,
-        rows_max: u32,
-    ) -> Result<Vec<AlertEventRow>, Error> {
-        let connection = self.connection.lock();
-        let sql = "SELECT at_ms, fingerprint, kind, body FROM alert_events \
-                   WHERE tenant = ?1 AND fingerprint = ?2 AND at_ms BETWEEN ?3 AND ?4 \
-                   ORDER BY at_ms, id LIMIT ?5";
-        let mut statement = connection.prepare_cached(sql)?;
-        let asked = params![tenant.as_str(), fingerprint, start_ms, end_ms, rows_max];
-        let rows = statement.query_map(asked, |row| {
-            Ok(AlertEventRow {
-                at_ms: row.get(0)?,
-                fingerprint: row.get(1)?,
-                kind: row.get(2)?,
-                body: row.get(3)?,
-            })
-        })?;
-        Ok(rows.collect::<Result<_, _>>()?)
-    }
-
-    /// Forgets what happened before `before_ms`.
-    ///
-    /// # Errors
-    /// If that cannot be written.
-    pub fn trim_alert_events(&self, before_ms: i64) -> Result<(), Error> {
-        self.write(|connection| {
-            connection.execute("DELETE FROM alert_events WHERE at_ms < ?1", [before_ms]).map(|_| ())
         })
     }
 

@@ -7,7 +7,8 @@ use rusqlite::{Connection, TransactionBehavior};
 use crate::Error;
 
 /// Each step makes the schema of its number (from 1) out of the one before.
-const STEPS: [&str; 1] = ["
+pub(crate) const STEPS: [&str; 2] = [
+    "
     CREATE TABLE silences (
         tenant TEXT NOT NULL, id TEXT NOT NULL, ends_at_ms INTEGER NOT NULL, body TEXT NOT NULL,
         PRIMARY KEY (tenant, id)
@@ -23,7 +24,20 @@ const STEPS: [&str; 1] = ["
     ) STRICT;
     CREATE INDEX alert_events_by_alert ON alert_events (tenant, fingerprint, at_ms);
     CREATE INDEX alert_events_by_time ON alert_events (at_ms);
-"];
+",
+    "
+    CREATE TABLE alert_labels (
+        tenant TEXT NOT NULL, fingerprint TEXT NOT NULL, labels TEXT NOT NULL,
+        first_at_ms INTEGER NOT NULL, last_at_ms INTEGER NOT NULL,
+        PRIMARY KEY (tenant, fingerprint)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX alert_labels_by_time ON alert_labels (tenant, last_at_ms);
+    CREATE TABLE acks (
+        tenant TEXT NOT NULL, fingerprint TEXT NOT NULL, expires_at_ms INTEGER NOT NULL, body TEXT NOT NULL,
+        PRIMARY KEY (tenant, fingerprint)
+    ) STRICT, WITHOUT ROWID;
+",
+];
 
 /// Takes the steps that the file has not taken, each in a transaction of its own.
 pub(crate) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), Error> {

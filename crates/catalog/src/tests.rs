@@ -46,6 +46,7 @@ fn events_come_back_in_their_order() {
     let event = |at_ms: i64, fingerprint: &str, kind: &str| AlertEventRow {
         at_ms,
         fingerprint: fingerprint.to_owned(),
+        labels: format!("{{\"n\":\"{fingerprint}\"}}"),
         kind: kind.to_owned(),
         body: "{}".to_owned(),
     };
@@ -57,9 +58,39 @@ fn events_come_back_in_their_order() {
         rows.into_iter().map(|row| row.kind).collect::<Vec<_>>()
     };
     assert_eq!(kinds(0, 100, 10), ["firing", "told", "resolved"]);
-    assert_eq!(kinds(20, 20, 1), ["told"]);
+    assert_eq!(kinds(0, 100, 2), ["told", "resolved"], "the newest");
+    assert_eq!(kinds(20, 20, 1), ["resolved"]);
+    let alerts = |end_ms: i64| {
+        let mut found = Vec::new();
+        let put = |fingerprint: &str, labels: &str| {
+            found.push(format!("{fingerprint} {labels}"));
+            true
+        };
+        catalog.alert_labels(&tenant, end_ms, put).expect("read");
+        found
+    };
+    assert_eq!(alerts(100), ["f {\"n\":\"f\"}", "g {\"n\":\"g\"}"]);
+    assert_eq!(alerts(14), ["f {\"n\":\"f\"}"]);
     catalog.trim_alert_events(20).expect("trimmed");
     assert_eq!(kinds(0, 100, 10), ["told", "resolved"]);
+    assert_eq!(alerts(100), ["f {\"n\":\"f\"}"]);
+}
+
+#[test]
+fn a_file_of_the_first_version_gets_what_it_lacks() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("catalog.sqlite");
+    let connection = Connection::open(&path).expect("opened");
+    connection.execute_batch(schema::STEPS[0]).expect("made");
+    connection.pragma_update(None, "user_version", 1).expect("changed");
+    drop(connection);
+    let catalog = Catalog::open(&path).expect("brought up to date");
+    let tenant = TenantId::anonymous();
+    let ack = AckRow { fingerprint: "f".to_owned(), expires_at_ms: 7, body: "{}".to_owned() };
+    catalog.save_ack(&tenant, &ack).expect("saved");
+    assert_eq!(catalog.acks(&tenant).expect("read"), [ack]);
+    catalog.delete_acks(&tenant, &["f".to_owned()]).expect("deleted");
+    assert!(catalog.acks(&tenant).expect("read").is_empty());
 }
 
 #[test]
@@ -71,7 +102,7 @@ fn a_file_of_a_newer_version_is_left_alone() {
     connection.pragma_update(None, "user_version", 1_000).expect("changed");
     drop(connection);
     let error = Catalog::open(&path).expect_err("too new");
-    assert!(error.to_string().contains("schema 1000, this Kymo knows up to 1"), "{error}");
+    assert!(error.to_string().contains("schema 1000, this Kymo knows up to 2"), "{error}");
 }
 
 #[test]

@@ -17,6 +17,14 @@ impl std::fmt::Display for Fingerprint {
     }
 }
 
+impl std::str::FromStr for Fingerprint {
+    type Err = std::num::ParseIntError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        u64::from_str_radix(text, 16).map(Self)
+    }
+}
+
 impl Fingerprint {
     /// FNV-1a over names and values, each followed by a byte that no text holds; as prometheus/common does.
     pub fn of(labels: &Labels) -> Self {

@@ -1,7 +1,8 @@
 //! The state, and every decision on it. Pure: no network, no waiting; times are handed in.
 //!
 //! An alert goes through the same steps as in Alertmanager: merged with what is known of it, put into groups; when a group
-//! is due: inhibition, active intervals, mute intervals, silences, then for each integration what it was told last.
+//! is due: inhibition, active intervals, mute intervals, silences, then for each integration what it was told last. `recording`
+//! tells the timeline what was decided.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -16,7 +17,11 @@ use crate::interval::TimeInterval;
 use crate::log::{Facts, LogEntry, LogKey, NotificationLog, Reason, reason};
 use crate::receiver::{Integration, Receiver};
 use crate::route::RouteOptions;
-use crate::silence::Silences;
+use crate::service::history::Queue;
+use crate::silence::{Silence, SilenceError, Silences};
+use crate::timeline::decisions::Decisions;
+
+mod recording;
 
 /// More alerts are not kept; new ones are refused until others are over.
 const ALERTS_MAX: usize = 200_000;
@@ -77,6 +82,15 @@ pub(crate) struct Telling {
     pub(crate) alerts: Vec<Arc<Alert>>,
 }
 
+/// Who says that an alert fires.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// Our own rules, which tell the timeline themselves.
+    Rules,
+    /// Others, through the API.
+    Outside,
+}
+
 /// Everything that is known.
 #[derive(Debug)]
 pub(crate) struct Core {
@@ -92,12 +106,13 @@ pub(crate) struct Core {
     dispatcher: Dispatcher,
     pub(crate) silences: Silences,
     pub(crate) log: NotificationLog,
+    decisions: Decisions,
     /// Counts configurations, so that what an older one began does not end in a newer one.
     generation: u64,
 }
 
 impl Core {
-    pub(crate) fn new(config: &Config, silences: Silences, log: NotificationLog) -> Self {
+    pub(crate) fn new(config: &Config, silences: Silences, log: NotificationLog, queue: Arc<Queue>) -> Self {
         Self {
             receivers: receivers(config),
             intervals: config.intervals.clone(),
@@ -109,6 +124,7 @@ impl Core {
             dispatcher: Dispatcher::new(Arc::clone(&config.route)),
             silences,
             log,
+            decisions: Decisions::new(queue),
             generation: 0,
         }
     }
@@ -123,7 +139,8 @@ impl Core {
         for alert in self.alerts.values() {
             self.inhibitor.put(alert);
             // A group's other alerts follow at once; that there is no room was counted before.
-            self.dispatcher.insert(alert, now);
+            let (placed, _) = self.dispatcher.insert(alert, now);
+            recording::placed(&mut self.decisions, alert, placed, now.wall_ms);
         }
     }
 
@@ -162,12 +179,12 @@ impl Core {
             alert
         });
         let alerts = alerts.collect();
-        self.put(alerts, now);
+        self.put(alerts, Source::Rules, now);
         self.presumed = presumed;
     }
 
     /// Takes alerts in. Returns how many found no room.
-    pub(crate) fn put(&mut self, alerts: Vec<Alert>, now: Now) -> usize {
+    pub(crate) fn put(&mut self, alerts: Vec<Alert>, source: Source, now: Now) -> usize {
         let mut refused = 0;
         for mut alert in alerts {
             let fingerprint = alert.fingerprint();
@@ -179,6 +196,7 @@ impl Core {
                 refused += 1;
                 continue;
             }
+            let was_firing = known.is_some_and(|known| !known.is_resolved_at(now.wall_ms));
             if let Some(known) = known {
                 alert = known.merged(&alert, now.wall_ms).unwrap_or(alert);
             }
@@ -186,7 +204,10 @@ impl Core {
             let alert = Arc::new(alert);
             self.inhibitor.put(&alert);
             self.presumed.remove(&fingerprint);
-            refused += usize::from(self.dispatcher.insert(&alert, now) > 0);
+            recording::reported(&mut self.decisions, &alert, was_firing, source, now.wall_ms);
+            let (placed, without_room) = self.dispatcher.insert(&alert, now);
+            recording::placed(&mut self.decisions, &alert, placed, now.wall_ms);
+            refused += usize::from(without_room > 0);
             self.alerts.insert(fingerprint, alert);
         }
         refused
@@ -225,17 +246,27 @@ impl Core {
     }
 
     /// What is to be told of a group that is due: nothing if it is mute, or all know already.
-    pub(crate) fn tellings(&self, flush: &Flush) -> Vec<Telling> {
+    pub(crate) fn tellings(&mut self, flush: &Flush) -> Vec<Telling> {
         let now_ms = flush.now.wall_ms;
-        if !self.muting_intervals(&flush.options, now_ms).is_empty() {
+        let muting = self.muting_intervals(&flush.options, now_ms);
+        if !muting.is_empty() {
+            self.record_muted(flush, muting);
             return Vec::new();
         }
         let heard: Vec<Arc<Alert>> =
-            flush.alerts.iter().filter(|alert| !self.is_muted(alert, now_ms)).cloned().collect();
-        let receiver = self.receivers.get(&flush.options.receiver);
+            flush.alerts.iter().filter(|alert| !self.record_held_back(flush, alert)).cloned().collect();
+        let receiver = self.receivers.get(&flush.options.receiver).cloned();
         let Some(receiver) = receiver.filter(|_| !heard.is_empty()) else { return Vec::new() };
+        let tellings = self.tellings_of(flush, &receiver, &heard);
+        self.record_tellings(flush, &receiver, &heard, &tellings);
+        tellings
+    }
+
+    /// What each integration of a receiver does not know yet.
+    fn tellings_of(&self, flush: &Flush, receiver: &Receiver, heard: &[Arc<Alert>]) -> Vec<Telling> {
+        let now_ms = flush.now.wall_ms;
         let mut facts = Facts::default();
-        for alert in &heard {
+        for alert in heard {
             let (fingerprint, is_resolved) = (alert.fingerprint(), alert.is_resolved_at(now_ms));
             facts.add(fingerprint, is_resolved);
             if !is_resolved && self.presumed.contains(&fingerprint) {
@@ -243,12 +274,7 @@ impl Core {
             }
         }
         let telling = |integration: &Arc<dyn Integration>| {
-            let key = LogKey {
-                group_key: flush.key.to_string(),
-                receiver: receiver.name().to_owned(),
-                integration: integration.kind().to_owned(),
-                index: integration.index(),
-            };
+            let key = log_key(flush, receiver, &**integration);
             let entry = self.log.get(&key, now_ms);
             let repeat_ms = flush.options.repeat_interval_ms;
             let reason = reason(entry, &facts, repeat_ms, integration.send_resolved(), now_ms)?;
@@ -301,6 +327,11 @@ impl Core {
         }
     }
 
+    /// An alert, be it over or not.
+    pub(crate) fn alert(&self, fingerprint: Fingerprint) -> Option<&Arc<Alert>> {
+        self.alerts.get(&fingerprint)
+    }
+
     /// Alerts that are not over, by fingerprint.
     pub(crate) fn alerts(&self, now_ms: i64) -> Vec<AlertView> {
         let live = self.alerts.values().filter(|alert| !alert.is_resolved_at(now_ms));
@@ -339,10 +370,20 @@ impl Core {
         (active, suppressed, self.dispatcher.group_count())
     }
 
+    /// Puts a change of a silence in force.
+    pub(crate) fn apply_silence(&mut self, change: Silence, now_ms: i64) -> Result<(), SilenceError> {
+        let was_active = self.silences.get(&change.id).is_some_and(|was| was.state_at(now_ms).holds());
+        let id = change.id.clone();
+        self.silences.apply(change)?;
+        self.record_silence(&id, was_active, now_ms);
+        Ok(())
+    }
+
     /// Forgets what is over. Returns the silences that are gone.
     pub(crate) fn collect_garbage(&mut self, now_ms: i64) -> Vec<String> {
         self.alerts.retain(|_, alert| !alert.is_resolved_at(now_ms));
         self.presumed.retain(|fingerprint| self.alerts.contains_key(fingerprint));
+        self.decisions.retain(|fingerprint| self.alerts.contains_key(&fingerprint));
         self.alert_bytes = self.alerts.values().map(|alert| alert.text_bytes()).sum();
         self.inhibitor.collect_garbage(now_ms);
         self.log.collect_garbage(now_ms);
@@ -351,6 +392,15 @@ impl Core {
 
     pub(crate) fn remove_empty_groups(&mut self) {
         self.dispatcher.remove_empty();
+    }
+}
+
+fn log_key(flush: &Flush, receiver: &Receiver, integration: &dyn Integration) -> LogKey {
+    LogKey {
+        group_key: flush.key.to_string(),
+        receiver: receiver.name().to_owned(),
+        integration: integration.kind().to_owned(),
+        index: integration.index(),
     }
 }
 

@@ -11,6 +11,7 @@ use model::Labels;
 use crate::alert::{Alert, Fingerprint};
 use crate::matchers;
 use crate::route::{Route, RouteOptions};
+use crate::timeline::Place;
 
 /// More groups are not made; alerts that would need one are counted and left out.
 const GROUPS_MAX: usize = 100_000;
@@ -34,6 +35,7 @@ struct Group {
     route: usize,
     options: Arc<RouteOptions>,
     key: Arc<str>,
+    place: Arc<Place>,
     labels: Labels,
     alerts: BTreeMap<Fingerprint, Arc<Alert>>,
     due_ms: i64,
@@ -47,10 +49,20 @@ pub(crate) struct Flush {
     pub(crate) id: GroupId,
     pub(crate) options: Arc<RouteOptions>,
     pub(crate) key: Arc<str>,
+    /// As the timeline names it.
+    pub(crate) place: Arc<Place>,
     pub(crate) labels: Labels,
     /// In Alertmanager's order.
     pub(crate) alerts: Vec<Arc<Alert>>,
     pub(crate) now: Now,
+}
+
+/// A group that has taken an alert in.
+#[derive(Debug, Clone)]
+pub(crate) struct Placed {
+    pub(crate) place: Arc<Place>,
+    /// How long until it is told.
+    pub(crate) wait_ms: i64,
 }
 
 /// A group as it is shown.
@@ -81,21 +93,24 @@ impl Dispatcher {
         &self.route
     }
 
-    /// Takes an alert into its groups. Returns for how many there was no room.
-    pub(crate) fn insert(&mut self, alert: &Arc<Alert>, now: Now) -> usize {
+    /// Takes an alert into its groups. Returns them, and for how many there was no room.
+    pub(crate) fn insert(&mut self, alert: &Arc<Alert>, now: Now) -> (Vec<Placed>, usize) {
         let route = Arc::clone(&self.route);
-        route.find(&alert.labels).into_iter().filter(|node| !self.insert_at(node, alert, now)).count()
+        let nodes = route.find(&alert.labels);
+        let placed: Vec<Placed> = nodes.iter().filter_map(|node| self.insert_at(node, alert, now)).collect();
+        let without_room = nodes.len() - placed.len();
+        (placed, without_room)
     }
 
-    fn insert_at(&mut self, node: &Route, alert: &Arc<Alert>, now: Now) -> bool {
+    fn insert_at(&mut self, node: &Route, alert: &Arc<Alert>, now: Now) -> Option<Placed> {
         let labels = node.group_labels(&alert.labels);
         let id = match self.ids.get(&(node.index, labels.clone())) {
             Some(id) => *id,
             // One that is over makes a group, too: before a restart somebody may have been told that it fires.
-            None if self.groups.len() >= GROUPS_MAX => return false,
+            None if self.groups.len() >= GROUPS_MAX => return None,
             None => self.add_group(node, labels, now),
         };
-        let Some(group) = self.groups.get_mut(&id) else { return false };
+        let group = self.groups.get_mut(&id)?;
         group.alerts.insert(alert.fingerprint(), Arc::clone(alert));
         // It has waited elsewhere: after a restart, or at whoever sent it.
         let has_waited = alert.starts_at_ms.saturating_add(group.options.group_wait_ms) < now.wall_ms;
@@ -104,7 +119,10 @@ impl Dispatcher {
             group.due_ms = now.monotonic_ms;
             self.due.insert((group.due_ms, id));
         }
-        true
+        Some(Placed {
+            place: Arc::clone(&group.place),
+            wait_ms: group.due_ms.saturating_sub(now.monotonic_ms),
+        })
     }
 
     fn add_group(&mut self, node: &Route, labels: Labels, now: Now) -> GroupId {
@@ -117,6 +135,7 @@ impl Dispatcher {
         let group = Group {
             route: node.index,
             options: Arc::clone(&node.options),
+            place: Arc::new(Place { group_key: key.clone(), receiver: node.options.receiver.to_string() }),
             key: key.into(),
             labels,
             alerts: BTreeMap::new(),
@@ -150,6 +169,7 @@ impl Dispatcher {
                 id,
                 options: Arc::clone(&group.options),
                 key: Arc::clone(&group.key),
+                place: Arc::clone(&group.place),
                 labels: group.labels.clone(),
                 alerts,
                 now,

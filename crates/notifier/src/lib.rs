@@ -4,7 +4,7 @@
 //! [`dispatch`]) → when a group is due: inhibition ([`inhibit`]), intervals ([`interval`]), silences ([`silence`]), what
 //! was told last ([`log`]) → receivers ([`receiver`]), with texts made by templates ([`text`]).
 //!
-//! Map: [`config`] Alertmanager's file · [`matchers`] conditions as text · `core` all state and every decision, pure ·
+//! Map: [`timeline`] what happened to each alert and why · [`config`] Alertmanager's file · [`matchers`] conditions as text · `core` all state and every decision, pure ·
 //! [`service`] what runs · [`store`] where state outlives the process · the modules above.
 //!
 //! Invariants: decisions are pure functions of state and time, so tests run them in virtual time; no lock is held while
@@ -21,6 +21,7 @@ pub mod service;
 pub mod silence;
 pub mod store;
 pub mod text;
+pub mod timeline;
 
 mod core;
 mod dispatch;
@@ -34,6 +35,8 @@ pub use config::Config;
 pub use core::{AlertGroup, AlertStatus, AlertView};
 pub use receiver::Receiver;
 pub use route::Route;
-pub use service::{Deps, FailedNotification, Handle, ReportedAlert, SetSilenceError, StartError, start};
+pub use service::{
+    Deps, FailedNotification, Handle, ReportedAlert, SetSilenceError, Settings, StartError, start,
+};
 pub use silence::{Silence, SilenceError, SilenceMatcher, SilenceState};
 pub use store::{MemoryStore, Store, StoreError};

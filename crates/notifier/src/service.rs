@@ -1,6 +1,7 @@
 //! What runs: groups are told when they are due, state is kept, the API's questions are answered.
 //!
-//! Map: [`Handle`] for everybody outside · `deliver` tries and tries again · `metrics` · `writer` the notification log's way to disk.
+//! Map: [`Handle`] for everybody outside · `deliver` tries and tries again · `metrics` · `writer` the notification log's way to disk ·
+//! `history` the timeline's · `timeline` what the timeline is told and asked.
 //!
 //! One lock guards all state and is never held while anybody waits. A silence is written down before it is in force.
 
@@ -18,7 +19,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::alert::{Alert, Annotations};
 use crate::config::Config;
-use crate::core::{AlertGroup, AlertView, Core};
+use crate::core::{AlertGroup, AlertView, Core, Source};
 use crate::dispatch::Now;
 use crate::log::{KeptAlert, NotificationLog};
 use crate::route::Route;
@@ -27,11 +28,14 @@ use crate::store::{Store, StoreError};
 use crate::text::{TemplateError, Texts};
 
 mod deliver;
+pub(crate) mod history;
 mod metrics;
+mod timeline;
 mod writer;
 
 pub use deliver::FailedNotification;
 use deliver::Failures;
+use history::{HistoryMetrics, HistoryWriter, Queue};
 use metrics::Metrics;
 use writer::LogWriter;
 
@@ -44,8 +48,23 @@ const GRACE: Duration = Duration::from_secs(2);
 /// How long a reload or stop waits for what was cancelled.
 const STOP_MAX: Duration = Duration::from_secs(10);
 
+/// What Alertmanager's file does not say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Settings {
+    /// How long the timeline of alerts is kept.
+    pub history_retention_ms: i64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { history_retention_ms: 90 * 24 * 3_600_000 }
+    }
+}
+
 /// What it needs.
 pub struct Deps {
+    /// What Alertmanager's file does not say.
+    pub settings: Settings,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Jitter and names.
@@ -107,6 +126,7 @@ struct Inner {
     metrics: Metrics,
     failures: Failures,
     core: Mutex<Core>,
+    settings: RwLock<Settings>,
     running: RwLock<Running>,
     /// Something may be due earlier than was thought.
     wake: Notify,
@@ -115,6 +135,9 @@ struct Inner {
     silences: tokio::sync::Mutex<()>,
     reload: tokio::sync::Mutex<()>,
     writer: LogWriter,
+    /// What the timeline is told, and who writes it.
+    queue: Arc<Queue>,
+    history: HistoryWriter,
     started_ms: i64,
 }
 
@@ -177,9 +200,14 @@ pub async fn start(config: Config, deps: Deps) -> Result<Handle, StartError> {
     }
     let kept = log.iter_mut().flat_map(|(_, entry)| std::mem::take(&mut entry.alerts));
     let kept = Vec::from_iter(kept.map(KeptAlert::into_alert));
-    let mut core = Core::new(&config, silences, NotificationLog::load(log));
+    let queue = Arc::<Queue>::default();
+    let mut core = Core::new(&config, silences, NotificationLog::load(log), Arc::clone(&queue));
     core.presume(kept, now(&*deps.clock));
+    let history_metrics = HistoryMetrics::register(&deps.registry)?;
     let inner = Arc::new(Inner {
+        settings: RwLock::new(deps.settings),
+        history: HistoryWriter::start(Arc::clone(&queue), Arc::clone(&deps.store), history_metrics),
+        queue,
         writer: LogWriter::start(Arc::clone(&deps.store)),
         running: RwLock::new(Running::new(Arc::new(config), texts)),
         started_ms: now_ms,
@@ -246,24 +274,32 @@ async fn dispatch(inner: Arc<Inner>) {
 /// Forgets what is over.
 async fn tidy(inner: Arc<Inner>) {
     let mut collected = inner.clock.monotonic();
+    let mut passed_ms = inner.clock.now_ms();
     loop {
         tokio::select! {
             () = inner.stop.cancelled() => return,
             () = tokio::time::sleep(EMPTY_GROUPS_INTERVAL) => {}
         }
-        inner.core.lock().remove_empty_groups();
+        let now_ms = inner.clock.now_ms();
+        {
+            let mut core = inner.core.lock();
+            core.remove_empty_groups();
+            core.pass(passed_ms, now_ms);
+        }
+        passed_ms = now_ms;
         inner.count();
         if inner.clock.monotonic().saturating_sub(collected) < GARBAGE_INTERVAL {
             continue;
         }
         collected = inner.clock.monotonic();
-        let now_ms = inner.clock.now_ms();
         let gone = inner.core.lock().collect_garbage(now_ms);
         let store = Arc::clone(&inner.store);
+        let history_starts_ms = now_ms.saturating_sub(inner.settings.read().history_retention_ms);
         let forget = spawn_blocking(move || {
             if !gone.is_empty() {
                 store.delete_silences(&gone)?;
             }
+            store.trim_events(history_starts_ms)?;
             store.trim_log(now_ms)
         });
         match forget.await {
@@ -310,22 +346,26 @@ impl Handle {
             }
         }
         self.inner.metrics.invalid.inc_by(faults.len() as u64);
-        if let Err(full) = self.put(valid) {
+        if let Err(full) = self.take(valid, Source::Outside) {
             faults.push(full);
         }
         if faults.is_empty() { Ok(()) } else { Err(faults.join("; ")) }
     }
 
-    /// Takes alerts in.
+    /// Takes alerts of our own rules in. The timeline learns from [`Self::record`] what they are.
     ///
     /// # Errors
     /// If there are more than can be kept.
     pub fn put(&self, alerts: Vec<Alert>) -> Result<(), String> {
+        self.take(alerts, Source::Rules)
+    }
+
+    fn take(&self, alerts: Vec<Alert>, source: Source) -> Result<(), String> {
         let now = self.inner.now();
         for alert in &alerts {
             self.inner.metrics.received(alert.is_resolved_at(now.wall_ms));
         }
-        let refused = self.inner.core.lock().put(alerts, now);
+        let refused = self.inner.core.lock().put(alerts, source, now);
         self.inner.wake.notify_one();
         if refused == 0 {
             return Ok(());
@@ -420,9 +460,10 @@ impl Handle {
         let (store, written) = (Arc::clone(&self.inner.store), changes.clone());
         let save = spawn_blocking(move || store.save_silences(&written)).await;
         save.map_err(|error| StoreError(error.to_string()))??;
+        let now_ms = self.inner.clock.now_ms();
         let mut core = self.inner.core.lock();
         for change in changes {
-            core.silences.apply(change)?;
+            core.apply_silence(change, now_ms)?;
         }
         Ok(())
     }
@@ -430,6 +471,11 @@ impl Handle {
     /// Notifications that could not be delivered, the newest first.
     pub fn failed(&self) -> Vec<FailedNotification> {
         self.inner.failures.list()
+    }
+
+    /// Puts other settings in force.
+    pub fn configure(&self, settings: Settings) {
+        *self.inner.settings.write() = settings;
     }
 
     /// Puts another configuration in force. Alerts and silences stay; groups begin anew, and nobody is told again what he
@@ -459,6 +505,7 @@ impl Handle {
         let running = self.inner.running.read().clone();
         running.end().await;
         self.inner.writer.stop().await;
+        self.inner.history.stop().await;
     }
 }
 

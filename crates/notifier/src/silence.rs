@@ -29,6 +29,13 @@ pub enum SilenceState {
     Expired,
 }
 
+impl SilenceState {
+    /// Whether it is in force.
+    pub fn holds(self) -> bool {
+        self == Self::Active
+    }
+}
+
 /// One condition of a silence, as the API has it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -225,6 +232,18 @@ impl Silences {
                 && kept.matchers.iter().all(|matcher| matcher.matches_labels(labels.as_ref()))
         };
         self.kept.values().filter(mutes).map(|kept| kept.silence.id.clone()).collect()
+    }
+
+    /// Whether the conditions of one of them hold for these labels, be it in force or not.
+    pub(crate) fn names(&self, id: &str, labels: &Labels) -> bool {
+        self.kept
+            .get(id)
+            .is_some_and(|kept| kept.matchers.iter().all(|matcher| matcher.matches_labels(labels.as_ref())))
+    }
+
+    /// All of them.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Silence> {
+        self.kept.values().map(|kept| &kept.silence)
     }
 
     /// One of them.

@@ -10,6 +10,8 @@ use std::collections::BTreeMap;
 
 use model::Labels;
 
+use crate::sink::AlertChange;
+
 /// How long a resolved alert is remembered and sent again.
 pub const RESOLVED_RETENTION_MS: i64 = 15 * 60_000;
 
@@ -177,6 +179,32 @@ impl Alerts {
         self.0.values_mut()
     }
 
+    /// What each was that is there, to be compared with what it is after an update ([`Self::changes`]).
+    pub fn standings(&self) -> Vec<AlertChange> {
+        self.active().map(|alert| alert.change(alert.state, alert.state)).collect()
+    }
+
+    /// What became of alerts since `before`, in order of labels.
+    pub fn changes(&self, before: Vec<AlertChange>) -> Vec<AlertChange> {
+        let mut before = before.into_iter().peekable();
+        let mut changes = Vec::new();
+        let gone = |was: AlertChange, changes: &mut Vec<AlertChange>| {
+            changes.push(AlertChange { to: AlertState::Inactive, ..was });
+        };
+        for alert in self.0.values() {
+            while let Some(was) = before.next_if(|was| was.labels < alert.labels) {
+                gone(was, &mut changes);
+            }
+            let was = before.next_if(|was| was.labels == alert.labels);
+            let from = was.map_or(AlertState::Inactive, |was| was.to);
+            if from != alert.state {
+                changes.push(alert.change(from, alert.state));
+            }
+        }
+        before.for_each(|was| gone(was, &mut changes));
+        changes
+    }
+
     /// The most severe state; inactive without alerts.
     pub fn state(&self) -> AlertState {
         self.0.values().map(|alert| alert.state).max().unwrap_or(AlertState::Inactive)
@@ -184,6 +212,11 @@ impl Alerts {
 }
 
 impl Alert {
+    fn change(&self, from: AlertState, to: AlertState) -> AlertChange {
+        let (value, active_at_ms) = (self.value, self.active_at_ms);
+        AlertChange { labels: self.labels.clone(), from, to, value, active_at_ms }
+    }
+
     /// It is not in the result of this evaluation.
     fn miss(&mut self, time_ms: i64, terms: Terms) {
         if self.state == AlertState::Firing && terms.keep_firing_for_ms > 0 {

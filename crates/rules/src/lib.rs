@@ -28,4 +28,4 @@ pub use alertmanagers::{Alertmanagers, AlertmanagersView, NoAlertmanagers};
 pub use env::{Env, External, Timing};
 pub use group::{Defaults, Group};
 pub use run::{Deps, Handle, NoRules, RulesView, Settings, StartError, start};
-pub use sink::{AlertSink, SentAlert};
+pub use sink::{AlertChange, AlertSink, ChangedRule, SentAlert};

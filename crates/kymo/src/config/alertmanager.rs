@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use http_client::InvalidSettings;
+use model::time::DurationMs;
 use serde::Deserialize;
 
 use super::ConfigError;
@@ -16,6 +17,8 @@ pub(super) struct Alertmanager {
     pub(super) config_file: String,
     /// How notifications name us, as in `https://kymo.example`.
     external_url: String,
+    /// How long the timeline of alerts is kept.
+    history_retention: Option<DurationMs>,
 }
 
 /// Who is told of alerts, and how we are called there.
@@ -25,11 +28,14 @@ pub struct NotifierConfig {
     pub config: Arc<notifier::Config>,
     /// How notifications name us; nothing: by this machine's name.
     pub external_url: Option<String>,
+    /// What Alertmanager's file does not say.
+    pub settings: notifier::Settings,
 }
 
 impl Default for NotifierConfig {
     fn default() -> Self {
-        Self { config: Arc::new(notifier::Config::without_file()), external_url: None }
+        let config = Arc::new(notifier::Config::without_file());
+        Self { config, external_url: None, settings: notifier::Settings::default() }
     }
 }
 
@@ -51,7 +57,11 @@ impl Alertmanager {
         };
         let url = self.external_url.trim_end_matches('/');
         let external_url = (!url.is_empty()).then(|| url.to_owned());
-        Ok(NotifierConfig { config: Arc::new(config), external_url })
+        let mut settings = notifier::Settings::default();
+        if let Some(retention) = self.history_retention {
+            settings.history_retention_ms = retention.0;
+        }
+        Ok(NotifierConfig { config: Arc::new(config), external_url, settings })
     }
 }
 

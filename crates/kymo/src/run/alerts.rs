@@ -1,13 +1,16 @@
 //! What connects the notifier with the rest of the house: its state in the catalog, the alerts of our own rules.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use catalog::{Catalog, NotificationRow, SilenceRow};
+use catalog::{AlertEventRow, Catalog, NotificationRow, SilenceRow};
 use model::{Labels, TenantId};
 use notifier::log::{LogEntry, LogKey};
-use notifier::{Silence, Store, StoreError};
+use notifier::timeline::{At, Event, KeptEvent, KnownAlert, PastEvent, RuleFacts, What};
+use notifier::{Fingerprint, Silence, Store, StoreError};
 use parking_lot::RwLock;
-use rules::{AlertSink, SentAlert};
+use rules::alert::AlertState;
+use rules::{AlertChange, AlertSink, ChangedRule, SentAlert};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -71,6 +74,67 @@ impl Store for CatalogStore {
     fn trim_log(&self, now_ms: i64) -> Result<(), StoreError> {
         self.catalog.trim_notifications(&self.tenant, now_ms).map_err(failed)
     }
+
+    fn save_events(&self, events: &[KeptEvent]) -> Result<(), StoreError> {
+        let row = |event: &KeptEvent| {
+            let labels: BTreeMap<&str, &str> = event.labels.iter().collect();
+            Ok(AlertEventRow {
+                at_ms: event.at_ms,
+                fingerprint: event.fingerprint.to_string(),
+                labels: write(&labels)?,
+                kind: event.kind.clone(),
+                body: event.details.clone(),
+            })
+        };
+        let rows = events.iter().map(row).collect::<Result<Vec<_>, StoreError>>()?;
+        self.catalog.add_alert_events(&self.tenant, &rows).map_err(failed)
+    }
+
+    fn events(
+        &self,
+        fingerprint: Fingerprint,
+        start_ms: i64,
+        end_ms: i64,
+        events_max: u32,
+    ) -> Result<Vec<PastEvent>, StoreError> {
+        let name = fingerprint.to_string();
+        let rows = self.catalog.alert_events(&self.tenant, &name, start_ms, end_ms, events_max);
+        let rows = rows.map_err(failed)?;
+        Ok(rows.iter().map(|row| PastEvent::read(row.at_ms, &row.kind, &row.body)).collect())
+    }
+
+    fn known_alerts(
+        &self,
+        end_ms: i64,
+        alerts_max: usize,
+        is_wanted: &dyn Fn(&KnownAlert) -> bool,
+    ) -> Result<Vec<KnownAlert>, StoreError> {
+        let mut found = Vec::new();
+        let take = |fingerprint: &str, labels: &str| {
+            let alert = known_alert(fingerprint, labels).filter(|alert| is_wanted(alert));
+            found.extend(alert);
+            found.len() < alerts_max
+        };
+        self.catalog.alert_labels(&self.tenant, end_ms, take).map_err(failed)?;
+        Ok(found)
+    }
+
+    fn labels_of(&self, fingerprint: Fingerprint) -> Result<Option<Labels>, StoreError> {
+        let labels = self.catalog.labels_of_alert(&self.tenant, &fingerprint.to_string()).map_err(failed)?;
+        Ok(labels.and_then(|labels| read_labels(&labels)))
+    }
+
+    fn trim_events(&self, before_ms: i64) -> Result<(), StoreError> {
+        self.catalog.trim_alert_events(before_ms).map_err(failed)
+    }
+}
+
+fn read_labels(text: &str) -> Option<Labels> {
+    read::<BTreeMap<String, String>>("labels of an alert", text).map(Labels::from_pairs)
+}
+
+fn known_alert(fingerprint: &str, labels: &str) -> Option<KnownAlert> {
+    Some(KnownAlert { fingerprint: fingerprint.parse().ok()?, labels: read_labels(labels)? })
 }
 
 /// Alerts of our own rules, on their way to the notifier.
@@ -90,30 +154,61 @@ impl NotifierSink {
     }
 }
 
+/// Labels with those of the configuration that they do not have.
+fn with_external(labels: &Labels, external_labels: &Labels) -> Labels {
+    let mut builder = labels.to_builder();
+    for (name, value) in external_labels {
+        if labels.get(name).is_none() {
+            builder.set(name, value);
+        }
+    }
+    builder.build()
+}
+
+fn rule_facts(rule: &ChangedRule<'_>, change: &AlertChange) -> RuleFacts {
+    RuleFacts {
+        rule: rule.name.to_owned(),
+        group: rule.group.to_owned(),
+        file: rule.file.to_owned(),
+        query: rule.query.to_owned(),
+        for_seconds: rule.for_ms as f64 / 1_000.0,
+        keep_firing_for_seconds: rule.keep_firing_for_ms as f64 / 1_000.0,
+        value: model::number::format_float(change.value),
+        active_at: At(change.active_at_ms),
+    }
+}
+
 impl AlertSink for NotifierSink {
     fn send(&self, _: &TenantId, alerts: &[Arc<SentAlert>]) {
         let external_labels = self.external_labels.read().clone();
         let now_ms = self.notifier.now_ms();
-        let whole = |alert: &Arc<SentAlert>| {
-            let mut labels = alert.labels.to_builder();
-            for (name, value) in &external_labels {
-                if labels.get(name).is_none() {
-                    labels.set(name, value);
-                }
-            }
-            notifier::Alert {
-                labels: labels.build(),
-                annotations: alert.annotations.clone(),
-                starts_at_ms: alert.starts_at_ms,
-                ends_at_ms: alert.ends_at_ms,
-                generator_url: alert.generator_url.clone(),
-                updated_at_ms: now_ms,
-                is_timeout: false,
-            }
+        let whole = |alert: &Arc<SentAlert>| notifier::Alert {
+            labels: with_external(&alert.labels, &external_labels),
+            annotations: alert.annotations.clone(),
+            starts_at_ms: alert.starts_at_ms,
+            ends_at_ms: alert.ends_at_ms,
+            generator_url: alert.generator_url.clone(),
+            updated_at_ms: now_ms,
+            is_timeout: false,
         };
         if let Err(error) = self.notifier.put(alerts.iter().map(whole).collect()) {
             tracing::error!(error, "alerts of rules were left out; what still fires comes again");
         }
+    }
+
+    fn changed(&self, _: &TenantId, rule: &ChangedRule<'_>, changes: &[AlertChange]) {
+        let external_labels = self.external_labels.read().clone();
+        let event = |change: &AlertChange| {
+            let facts = rule_facts(rule, change);
+            let what = match (change.from, change.to) {
+                (_, AlertState::Pending) => What::Pending(facts),
+                (_, AlertState::Firing) => What::Firing(facts),
+                (AlertState::Firing, AlertState::Inactive) => What::Resolved(facts),
+                (_, AlertState::Inactive) => What::Inactive(facts),
+            };
+            Event::new(rule.time_ms, with_external(&change.labels, &external_labels), Arc::new(what))
+        };
+        self.notifier.record(changes.iter().map(event));
     }
 }
 
@@ -156,6 +251,23 @@ mod tests {
         let store = open();
         assert_eq!(store.silences(), Ok(vec![silence]));
         assert_eq!(store.log(9), Ok(vec![(key, entry)]));
+        let labels = Labels::from_pairs([("alertname", "x")]);
+        let what = What::Ended { ends_at: At(7) };
+        let event = Event::new(7, labels.clone(), Arc::new(what.clone()));
+        let kept = KeptEvent {
+            at_ms: 7,
+            fingerprint: event.fingerprint,
+            labels: labels.clone(),
+            kind: "ended".to_owned(),
+            details: "{\"endsAt\":\"1970-01-01T00:00:00.007Z\"}".to_owned(),
+        };
+        store.save_events(&[kept]).expect("saved");
+        let read = store.events(event.fingerprint, 0, 10, 10).expect("read");
+        assert_eq!((read.len(), read[0].what.as_ref()), (1, Some(&what)));
+        let known = KnownAlert { fingerprint: event.fingerprint, labels: labels.clone() };
+        assert_eq!(store.known_alerts(10, 10, &|_| true), Ok(vec![known]));
+        assert_eq!(store.known_alerts(6, 10, &|_| true), Ok(Vec::new()));
+        assert_eq!(store.labels_of(event.fingerprint), Ok(Some(labels)));
         store.trim_log(10).expect("trimmed");
         store.delete_silences(&["a".to_owned()]).expect("deleted");
         assert_eq!((store.silences(), store.log(0)), (Ok(Vec::new()), Ok(Vec::new())));

@@ -142,7 +142,7 @@ impl Server {
         if self.options.role == Role::Agent {
             return Ok(None);
         }
-        let NotifierConfig { config, external_url } = self.config().notifier.clone();
+        let NotifierConfig { config, external_url, settings } = self.config().notifier.clone();
         let path = self.options.data.join("catalog.sqlite");
         let data = self.options.data.clone();
         let opening = tokio::task::spawn_blocking(move || {
@@ -153,6 +153,7 @@ impl Server {
         let port = self.options.api.listen.rsplit_once(':').map_or("9090", |(_, port)| port);
         let default_url = || format!("http://{}:{port}", process::host_name());
         let deps = notifier::Deps {
+            settings,
             clock: Arc::clone(&self.clock),
             random: Arc::new(SeededRandom::from_os()),
             store: Arc::new(CatalogStore { catalog: Arc::new(catalog), tenant: TenantId::anonymous() }),
@@ -350,6 +351,7 @@ impl Server {
         }
         if let Some((notifier, prepared)) = notifier {
             self.runtime.block_on(notifier.reload(prepared));
+            notifier.configure(config.notifier.settings);
         }
         opened.engine.reload(self.query_settings(&config));
         self.log_queries(&opened.engine, query_log);

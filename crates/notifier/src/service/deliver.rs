@@ -16,6 +16,7 @@ use crate::core::Telling;
 use crate::dispatch::Flush;
 use crate::receiver::{Notification, SendError};
 use crate::text::Data;
+use crate::timeline::{Event, Told, What};
 
 /// One try may take no longer; a receiver that hangs is tried again.
 const ATTEMPT_MAX: Duration = Duration::from_secs(30);
@@ -116,7 +117,18 @@ async fn tell(inner: &Inner, running: &Running, flush: &Flush, telling: &Telling
         if let Some(intent) = intent {
             inner.writer.put_durably(telling.key.clone(), intent).await;
         }
-        if let Err((error, attempts)) = try_until_told(inner, running, flush, telling).await {
+        let tried = try_until_told(inner, running, flush, telling).await;
+        let (attempt, took) = match &tried {
+            Ok(tried) => *tried,
+            Err((_, attempts)) => (*attempts, Duration::ZERO),
+        };
+        let told = told(flush, telling, attempt, took);
+        let what = match &tried {
+            Ok(_) => What::Delivered { told },
+            Err((error, _)) => What::GivenUp { told, error: error.to_string() },
+        };
+        record(inner, telling, what);
+        if let Err((error, attempts)) = tried {
             inner.metrics.given_up(kind);
             let (receiver, group) = (&telling.key.receiver, &telling.key.group_key);
             tracing::error!(receiver, integration = kind, group, attempts, %error, "a notification was given up");
@@ -138,26 +150,58 @@ async fn tell(inner: &Inner, running: &Running, flush: &Flush, telling: &Telling
     true
 }
 
+fn told(flush: &Flush, telling: &Telling, attempt: u32, took: Duration) -> Told {
+    Told {
+        place: (*flush.place).clone(),
+        integration: telling.key.integration.clone(),
+        index: telling.key.index,
+        attempt,
+        took_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+        alerts: telling.alerts.len(),
+    }
+}
+
+/// Tells the timeline of every alert that was told.
+fn record(inner: &Inner, telling: &Telling, what: What) {
+    let (at_ms, what) = (inner.clock.now_ms(), Arc::new(what));
+    for alert in &telling.alerts {
+        inner.queue.put(Event::of(at_ms, alert, &what));
+    }
+}
+
+/// How many tries it took, and how long the last one; or why it failed last, and how often.
 async fn try_until_told(
     inner: &Inner,
     running: &Running,
     flush: &Flush,
     telling: &Telling,
-) -> Result<(), (SendError, u32)> {
+) -> Result<(u32, Duration), (SendError, u32)> {
     let started = inner.clock.monotonic();
     let interval = Duration::from_millis(flush.options.group_interval_ms.unsigned_abs());
     let deadline = started + interval.max(TRYING_MIN);
     let mut backoff = Backoff::new(&*inner.random);
     let mut attempts = 0;
+    let mut said = String::new();
     loop {
         attempts += 1;
-        let left = deadline.saturating_sub(inner.clock.monotonic());
+        let begun = inner.clock.monotonic();
+        let left = deadline.saturating_sub(begun);
         let error = match tokio::time::timeout(left, attempt(inner, running, flush, telling)).await {
-            Ok(Ok(())) => return Ok(()),
+            Ok(Ok(())) => return Ok((attempts, inner.clock.monotonic().saturating_sub(begun))),
             Ok(Err(error)) => error,
             Err(_) => SendError::passing("no time is left for another try"),
         };
+        let took = inner.clock.monotonic().saturating_sub(begun);
         let wait = error.after.unwrap_or_default().max(backoff.wait());
+        if error.message != said {
+            said.clone_from(&error.message);
+            let told = told(flush, telling, attempts, took);
+            record(
+                inner,
+                telling,
+                What::AttemptFailed { told, error: error.to_string(), retry: error.retry },
+            );
+        }
         if !error.retry || inner.clock.monotonic() + wait >= deadline {
             return Err((error, attempts));
         }

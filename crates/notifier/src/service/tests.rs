@@ -56,6 +56,7 @@ fn config(url: &str) -> Config {
 
 async fn started(config: Config, store: &Arc<MemoryStore>) -> Handle {
     let deps = Deps {
+        settings: Settings::default(),
         clock: SystemClock::shared(),
         random: Arc::new(SeededRandom::new(1)),
         store: Arc::<MemoryStore>::clone(store),

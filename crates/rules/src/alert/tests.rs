@@ -169,3 +169,42 @@ fn the_newest_value_and_annotations_count_and_the_first_time() {
     let alert = alerts.active().next().expect("it is there");
     assert_eq!((alert.value, alert.active_at_ms, alert.annotations["value"].as_str()), (2.0, 0, "2"));
 }
+
+#[test]
+fn what_became_of_alerts_is_told_once() {
+    let mut life = Life::new(TERMS);
+    let mut step = |there: &[&str]| {
+        let before = life.alerts.standings();
+        let is_ok = life.step(there).is_ok();
+        let changes = life.alerts.changes(before).into_iter();
+        let shown = |change: AlertChange| {
+            let name = change.labels.get("alertname").unwrap_or_default().to_owned();
+            format!("{name} {} {}", change.from.as_str(), change.to.as_str())
+        };
+        (is_ok, changes.map(shown).collect::<Vec<_>>())
+    };
+    let ok = |changes: &[&str]| (true, changes.iter().map(|change| (*change).to_owned()).collect::<Vec<_>>());
+    assert_eq!(step(&["a", "c"]), ok(&["a inactive pending", "c inactive pending"]));
+    assert_eq!(step(&["a", "b"]), ok(&["b inactive pending", "c pending inactive"]));
+    for _ in 2..5 {
+        assert_eq!(step(&["a", "b"]), ok(&[]));
+    }
+    assert_eq!(step(&["a", "b"]), ok(&["a pending firing"]));
+    assert_eq!(step(&[]), ok(&["a firing inactive", "b pending inactive"]));
+    assert_eq!(step(&[]), ok(&[]));
+    // It comes back while its end is still remembered.
+    assert_eq!(step(&["a"]), ok(&["a inactive pending"]));
+}
+
+#[test]
+fn alerts_that_are_forgotten_because_they_are_too_many_are_told() {
+    let mut life = Life::new(Terms { for_ms: 0, limit: 1, ..TERMS });
+    life.step(&["a"]).expect("not too many");
+    let before = life.alerts.standings();
+    life.step(&["a", "b"]).expect_err("too many");
+    let changes = life.alerts.changes(before);
+    assert_eq!(
+        changes.iter().map(|change| (change.from, change.to)).collect::<Vec<_>>(),
+        [(Firing, AlertState::Inactive)]
+    );
+}

@@ -13,7 +13,7 @@ use crate::alert::Alert;
 use crate::env::{Env, EvaluationError};
 use crate::order::{ALERTS, ALERTS_FOR_STATE};
 use crate::rule::{ALERT_NAME, Alerting, Rule};
-use crate::sink::SentAlert;
+use crate::sink::{AlertChange, ChangedRule, SentAlert};
 use crate::text::{About, Text, template_sample};
 
 /// The label that tells an alert's state.
@@ -26,9 +26,16 @@ impl Group {
         let query_ms = time_ms - self.query_offset_ms();
         let found = env.query((self.file(), self.name()), &rule.query, query_ms)?;
         let found = self.found(env, rule, alerting, found, time_ms)?;
+        let (updated, changes) = {
+            let mut alerts = alerting.alerts.lock();
+            let before = alerts.standings();
+            let updated = alerts.update(time_ms, found, alerting.terms);
+            (updated, alerts.changes(before))
+        };
+        self.tell_changes(env, rule, alerting, &changes, time_ms);
+        updated?;
         let (due, mut samples) = {
             let mut alerts = alerting.alerts.lock();
-            alerts.update(time_ms, found, alerting.terms)?;
             let due = alerts.take_due(time_ms, env.timing.resend_delay_ms, self.interval_ms());
             let is_restored = alerting.is_restored.load(Ordering::Relaxed);
             let samples: Vec<Sample> =
@@ -87,6 +94,29 @@ impl Group {
             }
         }
         Ok(alerts)
+    }
+
+    fn tell_changes(
+        &self,
+        env: &Env,
+        rule: &Rule,
+        alerting: &Alerting,
+        changes: &[AlertChange],
+        time_ms: i64,
+    ) {
+        if changes.is_empty() {
+            return;
+        }
+        let about = ChangedRule {
+            file: self.file(),
+            group: self.name(),
+            name: rule.name(),
+            query: &rule.query,
+            for_ms: alerting.terms.for_ms,
+            keep_firing_for_ms: alerting.terms.keep_firing_for_ms,
+            time_ms,
+        };
+        env.sink.changed(&env.tenant, &about, changes);
     }
 
     fn send(&self, env: &Env, rule: &Rule, due: Vec<Alert>) {
