@@ -142,7 +142,8 @@ measure() {
     # What was sent on needs a moment to arrive.
     [[ $name != *agent* ]] || sleep 8
     printf 'targets up\t%s\n' "$(query "$ask" 'sum(up{job="load"})')"
-    printf 'scrapes failed\t%s\n' "$(query "$ask" "sum(count_over_time(up{job=\"load\"}[${window}s])) - sum(sum_over_time(up{job=\"load\"}[${window}s]))")"
+    # Not the newest: they arrive while the question is answered.
+    printf 'scrapes failed\t%s\n' "$(query "$ask" "sum(count_over_time(up{job=\"load\"}[${window}s] offset 15s)) - sum(sum_over_time(up{job=\"load\"}[${window}s] offset 15s))")"
     printf 'newest sample of each target counts\t%s\n' "$(query "$ask" 'sum(scrape_samples_scraped{job="load"})')"
     printf 'exporters: processors used\t%s\n' "$(awk -v a="$exporters0" -v b="$(cpu_s "${pids[exporters]}")" -v w="$window" 'BEGIN { printf "%.3f", (b - a) / w }')"
     printf 'exporters: bytes of an answer, compressed and not\t%s\n' "$(($(seen bytes) / $(seen scrapes))) $(($(seen body_bytes) / $(seen scrapes)))"
