@@ -148,6 +148,27 @@ test.describe('An alert', () => {
     await page.goto('/alerts/0123456789abcdef');
     await expect(page.getByText('Nothing is known of this alert')).toBeVisible();
   });
+
+  test('tells its silence in its timeline, and why nobody was told', async ({ page }) => {
+    await page.goto('/alerts');
+    await alertRow(page)
+      .getByRole('link', { name: /is down$/ })
+      .click();
+    const happened = page.locator('.timeline');
+    await expect(happened).toContainText('It fires:');
+    await page.getByRole('button', { name: /^Silence / }).click();
+    await page.getByRole('textbox', { name: 'Why' }).fill('new disks');
+    await page.getByRole('textbox', { name: 'Your name' }).fill('ann');
+    await page.getByRole('button', { name: '2 h', exact: true }).click();
+    await expect(page.getByText(/^Quiet until /)).toBeVisible();
+    await page.keyboard.press('Escape');
+    await expect(happened).toContainText(/silence \S+ of ann \(new disks\)/);
+    await page.getByRole('button', { name: 'Why?' }).click();
+    await expect(page.locator('.why-answer')).not.toBeEmpty();
+    await page.getByRole('textbox', { name: 'Alerts with these labels' }).fill('alertname=NoSuchAlert');
+    await page.getByRole('button', { name: 'Why?' }).click();
+    await expect(page.locator('.why-answer')).toContainText(/rule/i);
+  });
 });
 
 test.describe('Routing', () => {

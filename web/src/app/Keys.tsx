@@ -1,14 +1,10 @@
 // `?`: which keys do what.
 import { Kbd, Modal, Table } from '@mantine/core';
 
+import type { PageEntry } from './pages';
+
 const KEYS: [string[], string][] = [
   [['/'], 'Search metrics and pages (also Ctrl-K)'],
-  [['g', 'o'], 'Go to Overview'],
-  [['g', 'e'], 'Go to Explore'],
-  [['g', 't'], 'Go to Targets'],
-  [['g', 'd'], 'Go to Discovery'],
-  [['g', 'p'], 'Go to Push'],
-  [['g', 's'], 'Go to Status'],
   [['['], 'Earlier by half the range'],
   [[']'], 'Later by half the range'],
   [['z'], 'Zoom out'],
@@ -24,15 +20,16 @@ const KEYS: [string[], string][] = [
 export function Keys({
   opened,
   onClose,
-  withAlerts,
+  pages,
 }: {
   opened: boolean;
   onClose: () => void;
-  withAlerts: boolean;
+  /** Those that are there to go to. */
+  pages: readonly PageEntry[];
 }) {
-  const keys: [string[], string][] = withAlerts
-    ? [...KEYS.slice(0, 3), [['g', 'a'], 'Go to Alerts'], [['g', 'r'], 'Go to Rules'], ...KEYS.slice(3)]
-    : KEYS;
+  const [search, ...others] = KEYS;
+  const goTo = pages.map(({ key, name }): [string[], string] => [['g', key], `Go to ${name}`]);
+  const keys = [...(search ? [search] : []), ...goTo, ...others];
   return (
     <Modal
       opened={opened}

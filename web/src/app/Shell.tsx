@@ -142,7 +142,7 @@ export function Shell({ children }: { children: ReactNode }) {
         {children}
       </AppShell.Main>
       <Search opened={searching} onClose={search.close} pages={pages} />
-      <Keys opened={keysShown} onClose={keys.close} withAlerts={alerting} />
+      <Keys opened={keysShown} onClose={keys.close} pages={pages} />
     </AppShell>
   );
 }
