@@ -49,13 +49,30 @@ export interface WantedAck {
   duration: string;
 }
 
-export function useTimeline(fingerprint: string, refreshMs: number): Loaded<AlertTimeline | null> {
-  return useQuery<AlertTimeline | null, ApiError>({
-    queryKey: ['notifier', 'timeline', fingerprint],
+/** Who takes care of an alert. */
+export interface Ack {
+  fingerprint: string;
+  owner: string;
+  comment: string;
+  expiresAt: string;
+}
+
+/** A silence as Kymo says more of it than Alertmanager. */
+export interface SilenceMore {
+  id: string;
+  /** In force only in these intervals, in Alertmanager's syntax. */
+  recurrence?: { time_intervals: unknown[] } | null;
+  /** It ends soon although alerts that it holds back still fire. */
+  expiringSoon?: boolean;
+}
+
+/** `null` where the server knows no such things. */
+function useOwn<T>(path: string, refreshMs: number): Loaded<T | null> {
+  return useQuery<T | null, ApiError>({
+    queryKey: ['notifier', path],
     queryFn: async ({ signal }) => {
       try {
-        return (await ask<AlertTimeline>(`/alerts/${encodeURIComponent(fingerprint)}/timeline`, {}, signal))
-          .data;
+        return (await ask<T>(path, {}, signal)).data;
       } catch (error) {
         if (error instanceof ApiError && error.kind === 'missing') return null;
         throw error;
@@ -64,6 +81,13 @@ export function useTimeline(fingerprint: string, refreshMs: number): Loaded<Aler
     refetchInterval: refreshMs > 0 ? refreshMs : false,
   });
 }
+
+export const useAcks = (refreshMs: number) => useOwn<{ acks: Ack[] }>('/alerts/acks', refreshMs);
+export const useSilencesMore = (refreshMs: number) =>
+  useOwn<{ silences: SilenceMore[] }>('/silences', refreshMs);
+
+export const useTimeline = (fingerprint: string, refreshMs: number) =>
+  useOwn<AlertTimeline>(`/alerts/${encodeURIComponent(fingerprint)}/timeline`, refreshMs);
 
 /** Where alerts with these labels stood at a moment; nothing is asked for `null`. */
 export function useWhy(asked: { labels: Labels; atMs: number } | null): Loaded<Why> {

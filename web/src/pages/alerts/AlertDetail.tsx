@@ -4,20 +4,19 @@ import { useMemo, type ReactNode } from 'react';
 import { Link, useParams } from 'react-router';
 
 import { useNotifiedAlerts, type NotifiedAlert } from '../../api/alertmanager';
-import { useTimeline } from '../../api/alerts';
+import { useAcks, useTakeBackAck, useTimeline, type Ack } from '../../api/alerts';
 import { useKept, useRules } from '../../api/hooks';
 import { Answered } from '../../app/Answered';
 import { CopyButton, ErrorNote, Section, StateDot, When } from '../../app/parts';
 import { useTime } from '../../app/timeControl';
-import { useNow } from '../../app/useDelayed';
 import type { RuleGroups } from '../../api/types';
+import { goTimeMs } from '../../lib/goTime';
 import type { Labels } from '../../lib/labels';
 import { LabelChips } from '../../list/LabelChips';
 import { findAlert, readAlerts, ruleNamed, type AlertItem } from './alertData';
 import { AlertActions, Details } from './AlertRow';
 import { RuleGraph } from './RuleGraph';
 import { Timeline } from './Timeline';
-import { ackOf } from './timelineData';
 import { WhyForm } from './WhyForm';
 import './alerts.css';
 
@@ -55,6 +54,7 @@ function Shown({
   const { fingerprint: name = '' } = useParams();
   const { refreshMs } = useTime();
   const timeline = useTimeline(name, refreshMs);
+  const acks = useAcks(refreshMs);
   const past = useKept(timeline).data ?? null;
   const all = useMemo(() => readAlerts(data.groups, notified), [data, notified]);
   const item = useMemo(() => findAlert(all, name), [all, name]);
@@ -67,9 +67,13 @@ function Shown({
       <Head
         labels={labels}
         item={item}
-        actions={notified !== null && item !== undefined ? <AlertActions item={item} /> : null}
+        actions={
+          notified !== null && item !== undefined ? (
+            <AlertActions item={item} withAck={acks.data !== undefined && acks.data !== null} />
+          ) : null
+        }
       />
-      {past ? <AckNote events={past.events} /> : null}
+      <AckNote ack={acks.data?.acks.find((one) => one.fingerprint === name)} />
       {rule ? <RuleGraph rule={rule.rule} labels={labels} /> : null}
       <div className="alert-columns">
         <Timeline loaded={timeline} />
@@ -161,22 +165,31 @@ function linkWords(name: string): string {
   return words === '' ? name : words.charAt(0).toUpperCase() + words.slice(1);
 }
 
-function AckNote({ events }: { events: Parameters<typeof ackOf>[0] }) {
-  const now = useNow(10_000);
-  const ack = useMemo(() => ackOf(events, now), [events, now]);
-  if (ack === null) return null;
+function AckNote({ ack }: { ack: Ack | undefined }) {
+  const takeBack = useTakeBackAck(ack?.fingerprint ?? '');
+  if (ack === undefined) return null;
+  const untilMs = goTimeMs(ack.expiresAt);
   return (
     <div className="note" role="status">
-      <Text size="sm">
+      <div className="note-words">
         <strong>{ack.owner}</strong> takes care of it
-        {ack.untilMs === null ? null : (
+        {untilMs === null ? null : (
           <>
             {' until '}
-            <When ms={ack.untilMs} />
+            <When ms={untilMs} />
           </>
         )}
         {ack.comment === '' ? '.' : `: ${ack.comment}`}
-      </Text>
+        {takeBack.error ? <ErrorNote title="It could not be taken back" error={takeBack.error} /> : null}
+      </div>
+      <Button
+        size="compact-xs"
+        variant="default"
+        loading={takeBack.isPending}
+        onClick={() => takeBack.mutate(null)}
+      >
+        No longer
+      </Button>
     </div>
   );
 }

@@ -25,6 +25,7 @@ export function AlertRow({
   item,
   by,
   notified,
+  owner,
   open,
   onToggle,
 }: {
@@ -33,6 +34,8 @@ export function AlertRow({
   by: string;
   /** The server tells people about alerts, so that they can be silenced. */
   notified: boolean;
+  /** Who takes care of it; empty: nobody; `null`: nobody can say so. */
+  owner: string | null;
   open: boolean;
   onToggle: () => void;
 }) {
@@ -59,6 +62,9 @@ export function AlertRow({
               {by === 'alertname' ? (told ?? name) : name}
             </Anchor>
             {by === 'alertname' || told === undefined ? null : <span>{told}</span>}
+            {owner === null || owner === '' ? null : (
+              <span className="quiet">{`${owner} takes care of it`}</span>
+            )}
           </span>
           <LabelChips labels={labels} without={['alertname', 'severity', by]} />
         </span>
@@ -68,7 +74,7 @@ export function AlertRow({
         <span className="num alert-fact">{sinceMs === null ? '–' : <When ms={sinceMs} relative />}</span>
         {notified ? (
           <span className="alert-actions">
-            <AlertActions item={item} />
+            <AlertActions item={item} withAck={owner !== null} />
           </span>
         ) : null}
       </div>
@@ -164,13 +170,20 @@ export function Details({ item }: { item: AlertItem }) {
 }
 
 /** What is done about an alert in two clicks; nothing where it is done. */
-export function AlertActions({ item }: { item: AlertItem }) {
+export function AlertActions({
+  item,
+  withAck,
+}: {
+  item: AlertItem;
+  /** The server takes acknowledgements. */
+  withAck: boolean;
+}) {
   const { labels, state } = item;
   const matchers = useMemo(() => matchersOf(labels), [labels]);
   const of = seriesText({ ...labels, __name__: labels['alertname'] ?? 'no name' });
   return (
     <>
-      {state === 'pending' || item.fingerprint === '' ? null : (
+      {!withAck || state === 'pending' || item.fingerprint === '' ? null : (
         <AckButton fingerprint={item.fingerprint} of={of} />
       )}
       <SilenceButton matchers={matchers} of={of} />

@@ -3,6 +3,7 @@ import { Group, NativeSelect, Text } from '@mantine/core';
 import { useMemo } from 'react';
 
 import { useNotifiedAlerts, type NotifiedAlert } from '../../api/alertmanager';
+import { useAcks, type Ack } from '../../api/alerts';
 import { useRules } from '../../api/hooks';
 import type { RuleGroups } from '../../api/types';
 import { Answered } from '../../app/Answered';
@@ -48,6 +49,7 @@ export default function Alerts() {
   const { refreshMs } = useTime();
   const rules = useRules(refreshMs);
   const notified = useNotifiedAlerts(refreshMs);
+  const acks = useAcks(refreshMs);
   return (
     <Answered loaded={rules} what="alerts">
       {(data) => (
@@ -59,14 +61,27 @@ export default function Alerts() {
               onRetry={() => void notified.refetch()}
             />
           ) : null}
-          <List data={data} notified={notified.data ?? null} />
+          <List data={data} notified={notified.data ?? null} acks={acks.data?.acks ?? null} />
         </>
       )}
     </Answered>
   );
 }
 
-function List({ data, notified }: { data: RuleGroups; notified: NotifiedAlert[] | null }) {
+function List({
+  data,
+  notified,
+  acks,
+}: {
+  data: RuleGroups;
+  notified: NotifiedAlert[] | null;
+  /** `null`: there is no such thing as an acknowledgement. */
+  acks: Ack[] | null;
+}) {
+  const owners = useMemo(
+    () => (acks === null ? null : new Map(acks.map((ack) => [ack.fingerprint, ack.owner]))),
+    [acks],
+  );
   const [filter, change] = useUrlFields(FIELDS);
   const control = useFolds();
   const { isOpen, toggle } = useOpenRows();
@@ -136,6 +151,7 @@ function List({ data, notified }: { data: RuleGroups; notified: NotifiedAlert[] 
                 item={row.item}
                 by={by}
                 notified={notified !== null}
+                owner={owners === null ? null : (owners.get(row.item.fingerprint) ?? '')}
                 open={isOpen(row.key)}
                 onToggle={() => toggle(row.key)}
               />

@@ -1,13 +1,12 @@
 import { describe, expect, it } from 'vitest';
 
 import type { TimelineEvent } from '../../api/alerts';
-import { ackOf, readTimeline } from './timelineData';
+import { readTimeline } from './timelineData';
 
-const event = (at: string, kind: string, details?: Record<string, unknown>): TimelineEvent => ({
+const event = (at: string, kind: string): TimelineEvent => ({
   at,
   kind,
   text: `It was ${kind}.`,
-  ...(details ? { details } : {}),
 });
 
 describe('an alert’s timeline', () => {
@@ -24,18 +23,5 @@ describe('an alert’s timeline', () => {
       ],
       [['It was firing.', 'bad']],
     ]);
-  });
-  it('tells who takes care of it', () => {
-    const now = Date.parse('2026-11-20T12:00:00Z');
-    const taken = event('2026-11-20T11:00:00Z', 'acknowledged', {
-      owner: 'ann',
-      comment: 'mine',
-      expiresAt: '2026-11-20T13:00:00Z',
-    });
-    expect(ackOf([], now)).toBeNull();
-    expect(ackOf([taken], now)).toMatchObject({ owner: 'ann', comment: 'mine', untilMs: now + 3_600_000 });
-    expect(ackOf([taken], now + 7_200_000)).toBeNull();
-    expect(ackOf([taken, event('2026-11-20T11:30:00Z', 'ack_ended')], now)).toBeNull();
-    expect(ackOf([event('2026-11-20T11:00:00Z', 'acknowledged', { owner: 'ann' })], now)?.owner).toBe('ann');
   });
 });

@@ -1,4 +1,4 @@
-// An alert's past as it is read: days, marks, and who takes care of it now.
+// An alert's past as it is read: days and marks.
 import type { TimelineEvent } from '../../api/alerts';
 import { goTimeMs } from '../../lib/goTime';
 import { localDate } from '../../lib/time';
@@ -53,28 +53,3 @@ export function readTimeline(events: readonly TimelineEvent[]): TimelineDay[] {
   }
   return days;
 }
-
-export interface Ack {
-  owner: string;
-  comment: string;
-  untilMs: number | null;
-}
-
-/** Who takes care of the alert, as its events tell; `null`: nobody. */
-export function ackOf(events: readonly TimelineEvent[], nowMs: number): Ack | null {
-  let ack: Ack | null = null;
-  for (const { kind, details } of events) {
-    if (kind === 'acknowledged') {
-      ack = {
-        owner: textOf(details?.['owner']),
-        comment: textOf(details?.['comment']),
-        untilMs: goTimeMs(textOf(details?.['expiresAt'])),
-      };
-    }
-    if (kind === 'ack_ended') ack = null;
-  }
-  const untilMs = ack?.untilMs ?? null;
-  return untilMs !== null && untilMs <= nowMs ? null : ack;
-}
-
-const textOf = (value: unknown) => (typeof value === 'string' ? value : '');

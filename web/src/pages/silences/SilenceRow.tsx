@@ -4,22 +4,26 @@ import { useState } from 'react';
 import { Link } from 'react-router';
 
 import { useExpireSilence } from '../../api/alertmanager';
+import type { SilenceMore } from '../../api/alerts';
 import { CopyButton, ErrorNote, StateDot, When } from '../../app/parts';
 import { matchersText } from '../../lib/matchers';
 import { readableSpan } from '../../lib/time';
 import { OpenButton } from '../../list/RowList';
 import { Affected } from './Affected';
 import { MatcherChips } from './MatcherChips';
-import { editLink, silenceLink, type SilenceItem } from './silenceData';
+import { editLink, recurrenceWords, silenceLink, type SilenceItem } from './silenceData';
 
 const DOTS = { active: 'ok', pending: 'warn', expired: 'none' } as const;
 
 export function SilenceRow({
   item,
+  more,
   open,
   onToggle,
 }: {
   item: SilenceItem;
+  /** What only Kymo says of it. */
+  more: SilenceMore | undefined;
   open: boolean;
   onToggle: () => void;
 }) {
@@ -41,7 +45,13 @@ export function SilenceRow({
           <Text size="sm" c="dimmed" span className="wrap-anywhere">
             {silence.createdBy}
             {silence.comment === '' ? '' : `: ${silence.comment}`}
+            {more?.recurrence ? ` · recurs: ${recurrenceWords(more.recurrence.time_intervals)}` : ''}
           </Text>
+          {more?.expiringSoon ? (
+            <Text size="sm" span className="warning">
+              Ends soon, and alerts that it keeps quiet still fire.
+            </Text>
+          ) : null}
         </span>
         <span className="num silence-fact">
           {state === 'pending' ? 'begins ' : state === 'active' ? 'ends ' : 'ended '}

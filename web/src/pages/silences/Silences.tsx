@@ -4,6 +4,7 @@ import { useMemo } from 'react';
 import { Link } from 'react-router';
 
 import { useSilences, type Silence, type SilenceState } from '../../api/alertmanager';
+import { useSilencesMore } from '../../api/alerts';
 import { Answered } from '../../app/Answered';
 import { IconPlus } from '../../app/icons';
 import { StateDot } from '../../app/parts';
@@ -46,6 +47,9 @@ function List({ data }: { data: Silence[] }) {
   const control = useFolds();
   const { isOpen, toggle } = useOpenRows();
   const { text, state } = filter;
+  const { refreshMs } = useTime();
+  const said = useSilencesMore(refreshMs).data?.silences;
+  const more = useMemo(() => new Map((said ?? []).map((one) => [one.id, one])), [said]);
   const all = useMemo(() => readSilences(data), [data]);
   const counts = useMemo(() => countSilences(all, text), [all, text]);
   const shown = useMemo(() => filterSilences(all, { text, state }), [all, text, state]);
@@ -86,7 +90,12 @@ function List({ data }: { data: Silence[] }) {
                 </Text>
               </GroupHead>
             ) : row.kind === 'item' ? (
-              <SilenceRow item={row.item} open={isOpen(row.key) !== only} onToggle={() => toggle(row.key)} />
+              <SilenceRow
+                item={row.item}
+                more={more.get(row.item.key)}
+                open={isOpen(row.key) !== only}
+                onToggle={() => toggle(row.key)}
+              />
             ) : null
           }
         </RowList>

@@ -10,6 +10,7 @@ import {
   filterSilences,
   newSilenceLink,
   readSilences,
+  recurrenceWords,
   wantedOf,
   type Draft,
 } from './silenceData';
@@ -103,6 +104,15 @@ describe('the form of a silence', () => {
     expect(again).toMatchObject({ startsAt: at(0), endsAt: at(2) });
     expect(again.id).toBeUndefined();
   });
+});
+
+it('recurrences read like words', () => {
+  const sunday = {
+    weekdays: ['sunday'],
+    times: [{ start_time: '02:00', end_time: '04:00' }],
+    location: 'Europe/Berlin',
+  };
+  expect(recurrenceWords([sunday, { months: ['1:3'] }, null])).toBe('sunday 02:00–04:00 Europe/Berlin; 1:3');
 });
 
 it('durations read like words', () => {

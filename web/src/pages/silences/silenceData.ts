@@ -87,6 +87,28 @@ export function countSilences(
   return counts;
 }
 
+/** Intervals in Alertmanager's syntax, read aloud: `sunday 02:00–04:00 Europe/Berlin`. */
+export function recurrenceWords(intervals: readonly unknown[]): string {
+  const one = (interval: unknown): string => {
+    if (typeof interval !== 'object' || interval === null) return '';
+    const parts = Object.entries(interval).map(([name, value]): string => {
+      if (name === 'times' && Array.isArray(value))
+        return value
+          .map(
+            (time: { start_time?: string; end_time?: string }) =>
+              `${time.start_time ?? ''}–${time.end_time ?? ''}`,
+          )
+          .join(', ');
+      return Array.isArray(value) ? value.map(String).join(', ') : String(value);
+    });
+    return parts.join(' ');
+  };
+  return intervals
+    .map(one)
+    .filter((words) => words !== '')
+    .join('; ');
+}
+
 /** What a form holds: texts, as they are typed. */
 export interface Draft {
   /** Of the silence whose place it takes; empty for a new one. */
