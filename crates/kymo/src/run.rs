@@ -119,6 +119,7 @@ pub async fn run(options: Options, scraping: tokio::runtime::Handle) -> anyhow::
     if let Err(error) = welcome::print(&server, &address) {
         tracing::warn!(%error, "nobody reads standard output; the server runs all the same");
     }
+    process::forget_start();
     server.stop.cancelled().await;
 
     // Stop: the same in the opposite order.

@@ -4,8 +4,14 @@
 //! when the [`Reservation`] is dropped; what is taken from a child is taken from all its ancestors, so a
 //! query cannot exceed its own limit, nor all queries together theirs.
 
+#[cfg(target_os = "linux")]
+mod code;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+#[cfg(target_os = "linux")]
+pub use code::unmap_code;
 
 /// More memory was asked for than a budget still has.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -44,6 +44,16 @@ pub(super) fn raise_file_limit() {
     }
 }
 
+/// When the start is over: what only the start needed is no longer kept in memory.
+pub(super) fn forget_start() {
+    stdx::memory::give_back_free();
+    #[cfg(target_os = "linux")]
+    match stdx::memory::unmap_code() {
+        Ok(bytes) => tracing::debug!(bytes, "code is mapped anew as it is run"),
+        Err(error) => tracing::debug!(%error, "code that only the start needed stays mapped"),
+    }
+}
+
 /// `process_*`, read from `/proc/self` when somebody asks.
 struct ProcessMetrics {
     cpu_seconds: Gauge,
