@@ -7,7 +7,6 @@ use axum::response::Response;
 use model::TenantId;
 use promql::{Cost, PlanNode, QueryOptions, QueryResult, Value, When};
 use serde_json::json;
-use stdx::cancel::Cancel;
 
 use crate::asker::Asker;
 use crate::body::streamed;
@@ -34,15 +33,8 @@ pub(crate) async fn query(
     if params.flag("explain")? {
         return explained(&state, tenant, text, When::Instant { time_ms }, options).await;
     }
-    let cancel = options.cancel.clone();
-    let run = {
-        let state = Arc::clone(&state);
-        move || {
-            let querier = state.backends()?.querier.as_ref();
-            Ok(state.deps.engine.instant(querier, &tenant, &text, time_ms, &options)?)
-        }
-    };
-    finish(&state, &params, limit, cancel, run).await
+    let result = evaluate(&state, tenant, text, When::Instant { time_ms }, options).await?;
+    Ok(finish(&params, limit, result))
 }
 
 /// What is asked of a range query.
@@ -157,24 +149,8 @@ pub(crate) async fn query_range(
     if params.flag("explain")? {
         return explained(&state, tenant, text, range.when(), options).await;
     }
-    let cancel = options.cancel.clone();
-    let run = {
-        let state = Arc::clone(&state);
-        move || evaluate_range(&state, &tenant, &text, &range, &options)
-    };
-    finish(&state, &params, limit, cancel, run).await
-}
-
-fn evaluate_range(
-    state: &State,
-    tenant: &TenantId,
-    text: &str,
-    range: &Range,
-    options: &QueryOptions,
-) -> Result<QueryResult, ApiError> {
-    let querier = state.backends()?.querier.as_ref();
-    let Range { start_ms, end_ms, step_ms } = *range;
-    Ok(state.deps.engine.range(querier, tenant, text, start_ms, end_ms, step_ms, options)?)
+    let result = evaluate(&state, tenant, text, range.when(), options).await?;
+    Ok(finish(&params, limit, result))
 }
 
 fn options(state: &State, asker: Asker, params: &Params) -> Result<QueryOptions, ApiError> {
@@ -194,20 +170,33 @@ fn options(state: &State, asker: Asker, params: &Params) -> Result<QueryOptions,
     Ok(QueryOptions { lookback_ms, per_step_stats, cancel, no_cache, trace, class, origin: asker.origin })
 }
 
-async fn finish(
-    state: &Arc<State>,
-    params: &Params,
-    limit: usize,
-    cancel: Cancel,
-    run: impl FnOnce() -> Result<QueryResult, ApiError> + Send + 'static,
-) -> Result<Response, ApiError> {
-    let mut result = blocking(state, cancel, run).await??;
+fn finish(params: &Params, limit: usize, mut result: QueryResult) -> Response {
     if limit > 0 && truncate(&mut result.value, limit) {
         result.warnings.push(TRUNCATED.to_owned());
     }
     // The result holds its memory until the client has taken it.
     let with_stats = !params.get("stats").is_empty();
-    Ok(respond(streamed(RenderResult::new(result, with_stats))))
+    respond(streamed(RenderResult::new(result, with_stats)))
+}
+
+/// Here if that costs less than asking another thread, else on a thread that may wait.
+async fn evaluate(
+    state: &Arc<State>,
+    tenant: TenantId,
+    text: String,
+    when: When,
+    options: QueryOptions,
+) -> Result<QueryResult, ApiError> {
+    let querier = state.backends()?.querier.as_ref();
+    if let Some(answer) = state.deps.engine.at_once(querier, &tenant, &text, when, &options) {
+        return Ok(answer?);
+    }
+    let (there, cancel) = (Arc::clone(state), options.cancel.clone());
+    let work = move || {
+        let querier = there.backends()?.querier.as_ref();
+        Ok(there.deps.engine.evaluate(querier, &tenant, &text, when, &options)?)
+    };
+    blocking(state, cancel, work).await?
 }
 
 fn truncate(value: &mut Value, limit: usize) -> bool {

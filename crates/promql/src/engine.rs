@@ -1,15 +1,18 @@
 //! Evaluates queries. THIS IS THE DOOR that `api`, `kymo` and later `rules` use; the signatures are agreed.
 
 mod active;
+mod at_once;
 mod cache;
 mod class;
 mod explain;
 mod gate;
+pub(crate) mod kept;
 mod price;
 mod query_log;
 mod result;
 mod settings;
 mod top;
+mod when;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,13 +21,14 @@ use std::time::Instant;
 use model::TenantId;
 use parking_lot::RwLock;
 use prometheus::Registry;
+use regex::Regex;
 use stdx::cancel::{Cancel, Stopped};
 use stdx::memory::Budget;
 use storage::{Querier, QueryContext};
 
 use crate::annotations::Annotations;
-use crate::ast::{self, Expr, ValueType};
-use crate::error::{ParseError, QueryError};
+use crate::ast::{Expr, ValueType};
+use crate::error::QueryError;
 use crate::eval::Evaluator;
 use crate::eval::grid::Grid;
 use crate::eval::ledger::Ledger;
@@ -33,14 +37,15 @@ use crate::eval::parallel::Helpers;
 use crate::eval::shared::SharedResults;
 use crate::eval::stats::SampleStats;
 use crate::metrics::Metrics;
-use crate::parser;
-use crate::plan::{self, Node, QueryTimes};
+use crate::plan::Node;
 use crate::value::{Held, QueryResult, QueryStats, Timings};
 
 use active::{ActiveQueries, Listed, Running};
 use cache::{Question, ResultCache, Share};
-use gate::Gate;
+use gate::{Gate, Slot};
+use kept::Kept;
 use top::{Run, TopQueries};
+use when::{check_height, plan_of};
 
 pub use active::{ActiveQuery, AskedBy, Origin, RangeTimes};
 pub use class::Class;
@@ -48,6 +53,7 @@ pub use explain::{Cost, Measured, PlanNode, Reading};
 pub use query_log::{FinishedQuery, QueryLog};
 pub use settings::{Limits, Settings};
 pub use top::{TopBy, TopQuery};
+pub use when::When;
 
 /// What may differ from query to query.
 #[derive(Debug, Clone, Default)]
@@ -84,16 +90,10 @@ pub struct Engine {
     top: TopQueries,
     helpers: Helpers,
     cache: ResultCache,
+    parsed: Kept<Expr>,
+    patterns: Kept<Regex>,
     metrics: Metrics,
     log: RwLock<Option<Arc<dyn QueryLog>>>,
-}
-
-/// When a query is evaluated.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(missing_docs, reason = "as in `Engine::instant` and `Engine::range`")]
-pub enum When {
-    Instant { time_ms: i64 },
-    Range { start_ms: i64, end_ms: i64, step_ms: i64 },
 }
 
 impl Engine {
@@ -106,6 +106,8 @@ impl Engine {
         Self {
             others_budget: budget.child("queries", others_bytes),
             cache: ResultCache::new(&budget, 0, metrics.clone()),
+            parsed: Kept::new(None),
+            patterns: Kept::new(None),
             settings: RwLock::new(Arc::new(settings)),
             budget,
             gate,
@@ -121,6 +123,13 @@ impl Engine {
     #[must_use]
     pub fn with_result_cache(self, budget: &Arc<Budget>, bytes_max: u64) -> Self {
         Self { cache: ResultCache::new(budget, bytes_max, self.metrics.clone()), ..self }
+    }
+
+    /// Keeps what texts with regular expressions were made into, in memory taken from `budget`: a few megabytes at most.
+    #[must_use]
+    pub fn with_kept_texts(self, budget: &Arc<Budget>) -> Self {
+        let kept = || Some(Arc::clone(budget));
+        Self { parsed: Kept::new(kept()), patterns: Kept::new(kept()), ..self }
     }
 
     /// Takes new settings; queries that run go on with the old ones.
@@ -181,7 +190,7 @@ impl Engine {
         time_ms: i64,
         options: &QueryOptions,
     ) -> Result<QueryResult, QueryError> {
-        self.execute(querier, tenant, query, When::Instant { time_ms }, options)
+        self.evaluate(querier, tenant, query, When::Instant { time_ms }, options)
     }
 
     /// Evaluates `query` at `start_ms`, `start_ms + step_ms`, … up to `end_ms` (inclusive).
@@ -198,11 +207,14 @@ impl Engine {
         step_ms: i64,
         options: &QueryOptions,
     ) -> Result<QueryResult, QueryError> {
-        self.execute(querier, tenant, query, When::Range { start_ms, end_ms, step_ms }, options)
+        self.evaluate(querier, tenant, query, When::Range { start_ms, end_ms, step_ms }, options)
     }
 
-    /// Lists the query while it is there; counts, times and logs what [`Self::run`] does.
-    fn execute(
+    /// Evaluates `query` at one time, or at each step of a range.
+    ///
+    /// # Errors
+    /// Says what is wrong with the query, or what it ran into.
+    pub fn evaluate(
         &self,
         querier: &dyn Querier,
         tenant: &TenantId,
@@ -213,16 +225,49 @@ impl Engine {
         let settings = self.settings();
         let listed = self.list(&settings, tenant, query, when, options)?;
         self.metrics.active.inc();
-        let result = self.run(querier, &listed, &settings, when, options).map_err(|error| match error {
+        let result = self.wait_and_run(querier, &listed, &settings, when, options);
+        self.metrics.active.dec();
+        self.finish(&settings, &listed, when, result)
+    }
+
+    /// Counts, times and logs a query that has ended.
+    fn finish(
+        &self,
+        settings: &Settings,
+        listed: &Listed<'_>,
+        when: When,
+        result: Result<QueryResult, QueryError>,
+    ) -> Result<QueryResult, QueryError> {
+        let result = result.map_err(|error| match error {
             QueryError::Cancelled(_) if listed.was_killed.load(Ordering::Relaxed) => {
                 QueryError::Killed(listed.id)
             }
             error => error,
         });
-        self.metrics.active.dec();
-        self.note(&settings, &listed, result.as_ref().err());
-        self.log(&listed, when, &result);
+        self.note(settings, listed, result.as_ref().err());
+        self.log(listed, when, &result);
         result
+    }
+
+    /// Runs a query when it is its turn.
+    fn wait_and_run(
+        &self,
+        querier: &dyn Querier,
+        listed: &Listed<'_>,
+        settings: &Settings,
+        when: When,
+        options: &QueryOptions,
+    ) -> Result<QueryResult, QueryError> {
+        when.grid()?;
+        let planned = plan_of(&self.parsed, &listed.query, when, settings)?;
+        check_height(&planned.1, settings.limits_of(&listed.tenant))?;
+        // Waiting counts: who waits too long for a slot is told so, instead of beginning late.
+        let slot = self.gate.enter(listed.class, &listed.cancel, None).inspect_err(|error| {
+            if matches!(error, QueryError::Overloaded { .. }) {
+                self.metrics.shed.with_label_values(&[listed.class.as_str()]).inc();
+            }
+        })?;
+        self.run(querier, listed, settings, when, options, planned, slot)
     }
 
     /// Lists a query until the result is dropped.
@@ -297,22 +342,11 @@ impl Engine {
         settings: &Settings,
         when: When,
         options: &QueryOptions,
+        (expr, plan): (Expr, Node),
+        _slot: Slot<'_>,
     ) -> Result<QueryResult, QueryError> {
         let grid = when.grid()?;
         let query = &*listed.query;
-        let limits = settings.limits_of(&listed.tenant);
-        let (expr, plan) = plan_of(query, when, settings)?;
-        let height = plan.height();
-        if height > limits.nesting_max {
-            let what = "the expression has too many levels";
-            return Err(QueryError::limit(what, "max_nesting", limits.nesting_max as u64, height as u64));
-        }
-        // Waiting counts: who waits too long for a slot is told so, instead of beginning late.
-        let _slot = self.gate.enter(listed.class, &listed.cancel, None).inspect_err(|error| {
-            if matches!(error, QueryError::Overloaded { .. }) {
-                self.metrics.shed.with_label_values(&[listed.class.as_str()]).inc();
-            }
-        })?;
         listed.has_started.store(true, Ordering::Relaxed);
         let exec_queue_s = listed.arrived.elapsed().as_secs_f64();
         self.metrics.queued(listed.class, listed.arrived.elapsed());
@@ -407,6 +441,7 @@ impl Engine {
             drops_names_early: drops_names_early(&listed.query, settings),
             ledger: Ledger::new(&listed.memory, limits.samples_max),
             helpers: &self.helpers,
+            patterns: &self.patterns,
             annotations: Annotations::default(),
             stats: SampleStats::new(grid.count, options.per_step_stats),
             shared: SharedResults::default(),
@@ -426,62 +461,6 @@ fn drops_names_early(query: &str, settings: &Settings) -> bool {
             || query.split(|c| !is_word(c)).any(|word| word.eq_ignore_ascii_case("or"))
     };
     !settings.delayed_name_removal && may_tell()
-}
-
-/// Reads a query and checks what can be checked before it runs.
-fn plan_of(query: &str, when: When, settings: &Settings) -> Result<(Expr, Node), QueryError> {
-    let mut expr = parser::parse(query).map_err(QueryError::Parse)?;
-    let times = when.times(settings.subquery_step_ms);
-    ast::resolve_durations(&mut expr, times.step_ms, times.end_ms - times.start_ms)
-        .map_err(|fault| QueryError::Parse(vec![ParseError::new(query, fault.span, fault.message)]))?;
-    let plan = plan::build(&expr, &times)?;
-    let fits = matches!(plan.value_type, ValueType::Scalar | ValueType::Vector);
-    if when.range_times().is_some() && !fits {
-        let got = plan.value_type.documented();
-        let text =
-            format!("invalid expression type \"{got}\" for range query, must be Scalar or instant Vector");
-        return Err(QueryError::BadRequest(text));
-    }
-    Ok((expr, plan))
-}
-
-impl When {
-    fn grid(self) -> Result<Grid, QueryError> {
-        match self {
-            Self::Instant { time_ms } => Ok(Grid::instant(time_ms)),
-            Self::Range { step_ms, .. } if step_ms <= 0 => Err(QueryError::BadRequest(
-                "zero or negative query resolution step widths are not accepted. Try a positive integer"
-                    .to_owned(),
-            )),
-            Self::Range { start_ms, end_ms, .. } if end_ms < start_ms => {
-                Err(QueryError::BadRequest("end timestamp must not be before start time".to_owned()))
-            }
-            Self::Range { start_ms, end_ms, step_ms } => Ok(Grid::range(start_ms, end_ms, step_ms)),
-        }
-    }
-
-    fn is_range(self) -> bool {
-        matches!(self, Self::Range { start_ms, end_ms, .. } if start_ms != end_ms)
-    }
-
-    /// `None` for an instant query.
-    fn range_times(self) -> Option<RangeTimes> {
-        match self {
-            Self::Instant { .. } => None,
-            Self::Range { start_ms, end_ms, step_ms } => Some(RangeTimes { start_ms, end_ms, step_ms }),
-        }
-    }
-
-    fn times(self, subquery_step_ms: i64) -> QueryTimes {
-        match self {
-            Self::Instant { time_ms } => {
-                QueryTimes { start_ms: time_ms, end_ms: time_ms, step_ms: 0, subquery_step_ms }
-            }
-            Self::Range { start_ms, end_ms, step_ms } => {
-                QueryTimes { start_ms, end_ms, step_ms, subquery_step_ms }
-            }
-        }
-    }
 }
 
 /// Why a query was stopped, as its error.

@@ -31,11 +31,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use model::TenantId;
+use regex::Regex;
 use stdx::cancel::{Cancel, Stopped};
 use storage::{Querier, QueryContext};
 
 use crate::annotations::Annotations;
 use crate::ast::{Extended, ValueType};
+use crate::engine::kept::Kept;
 use crate::engine::stopped_in;
 use crate::error::QueryError;
 use crate::plan::{Kind, Node};
@@ -72,6 +74,8 @@ pub(crate) struct Evaluator<'a> {
     pub(crate) uses_starts: bool,
     pub(crate) ledger: Ledger,
     pub(crate) helpers: &'a Helpers,
+    /// Regular expressions by their patterns.
+    pub(crate) patterns: &'a Kept<Regex>,
     pub(crate) annotations: Annotations,
     pub(crate) stats: SampleStats,
     pub(crate) shared: SharedResults,

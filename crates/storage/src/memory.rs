@@ -182,6 +182,10 @@ impl Querier for MemoryStorage {
         Ok(estimate)
     }
 
+    fn estimate_at_hand(&self, tenant: &TenantId, request: &SelectRequest<'_>) -> Option<Estimate> {
+        self.estimate(tenant, request, &QueryContext::unlimited()).ok()
+    }
+
     fn label_names(
         &self,
         tenant: &TenantId,

@@ -5,9 +5,9 @@
 
 use storage::{Error, Estimate, QueryContext, SelectRequest};
 
-use crate::head::locate;
+use crate::head::{Head, locate};
 use crate::postings::resolve_mostly;
-use crate::select::head_series;
+use crate::select::{Selected, head_series};
 use crate::tenant::Tenant;
 
 /// Of the head's series, so many are looked at to learn how many samples they have.
@@ -19,26 +19,8 @@ pub(crate) fn estimate(
     context: &QueryContext,
 ) -> Result<Estimate, Error> {
     let (start_ms, end_ms) = (request.start_ms, request.end_ms);
-    let mut estimate = Estimate::default();
     let selected = head_series(&tenant.head, request.matchers, context)?;
-    let numbers = &selected.numbers;
-    let mut probed = 0.0;
-    let mut samples = 0.0;
-    for number in numbers.iter().step_by((numbers.len() / PROBES).max(1)) {
-        let (shard, slot) = locate(*number);
-        let shard = tenant.head.shards[shard].read();
-        let Some(Some(series)) = shard.slots.get(slot) else { continue };
-        probed += 1.0;
-        if let Some((min_ms, max_ms)) = series.range_ms() {
-            samples += series.sample_count() as f64 * share((min_ms, max_ms), (start_ms, end_ms));
-        }
-    }
-    if probed > 0.0 {
-        estimate.sample_count = (samples / probed * numbers.len() as f64) as u64;
-    }
-    if samples > 0.0 {
-        estimate.series_count = numbers.len() as u64;
-    }
+    let mut estimate = of_head(&tenant.head, &selected, request);
     for block in tenant.blocks().iter().filter(|block| block.overlaps(start_ms, end_ms)) {
         context.cancel.check()?;
         let meta = block.meta();
@@ -54,6 +36,37 @@ pub(crate) fn estimate(
         estimate.series_count = estimate.series_count.max(found);
     }
     Ok(estimate)
+}
+
+/// As [`estimate`], if the selection is known and all it reads is in memory.
+pub(crate) fn estimate_at_hand(tenant: &Tenant, request: &SelectRequest<'_>) -> Option<Estimate> {
+    let version = tenant.head.index.try_read()?.version();
+    let selected = tenant.head.selections.get(version, request.matchers)?;
+    let is_in_head = tenant.blocks().iter().all(|block| !block.overlaps(request.start_ms, request.end_ms));
+    is_in_head.then(|| of_head(&tenant.head, &selected, request))
+}
+
+fn of_head(head: &Head, selected: &Selected, request: &SelectRequest<'_>) -> Estimate {
+    let mut estimate = Estimate::default();
+    let numbers = &selected.numbers;
+    let (mut probed, mut samples) = (0.0, 0.0);
+    for number in numbers.iter().step_by((numbers.len() / PROBES).max(1)) {
+        let (shard, slot) = locate(*number);
+        let shard = head.shards[shard].read();
+        let Some(Some(series)) = shard.slots.get(slot) else { continue };
+        probed += 1.0;
+        if let Some((min_ms, max_ms)) = series.range_ms() {
+            let asked = (request.start_ms, request.end_ms);
+            samples += series.sample_count() as f64 * share((min_ms, max_ms), asked);
+        }
+    }
+    if probed > 0.0 {
+        estimate.sample_count = (samples / probed * numbers.len() as f64) as u64;
+    }
+    if samples > 0.0 {
+        estimate.series_count = numbers.len() as u64;
+    }
+    estimate
 }
 
 /// Which part of a range, inclusive at both ends, lies in another one.

@@ -129,6 +129,13 @@ impl Querier for Tsdb {
         };
         crate::estimate::estimate(&tenant, request, context)
     }
+
+    fn estimate_at_hand(&self, tenant: &TenantId, request: &SelectRequest<'_>) -> Option<Estimate> {
+        match self.tenant(tenant).filter(|_| request.start_ms <= request.end_ms) {
+            Some(tenant) => crate::estimate::estimate_at_hand(&tenant, request),
+            None => Some(Estimate::default()),
+        }
+    }
 }
 
 impl Tsdb {

@@ -105,7 +105,8 @@ impl Server {
         let settings = self.query_settings(&self.config());
         let results = &self.budgets.results;
         let engine = promql::Engine::new(settings, Arc::clone(&self.budgets.queries))
-            .with_result_cache(results, results.limit_bytes());
+            .with_result_cache(results, results.limit_bytes())
+            .with_kept_texts(&self.budgets.queries);
         engine.register(&self.registry)?;
         self.log_queries(&engine, self.open_query_log(&self.config()).map_err(UsageError)?);
         Ok(Arc::new(engine))

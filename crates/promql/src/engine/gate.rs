@@ -108,6 +108,13 @@ impl Gate {
         }
     }
 
+    /// A slot if there is a free one and nobody waits for it.
+    pub(super) fn try_enter(&self, class: Class) -> Option<Slot<'_>> {
+        let state = self.state.lock();
+        let is_free = state.waiting[class as usize].is_empty() && state.may_start(class);
+        is_free.then(|| self.start(state, class))
+    }
+
     fn start(&self, mut state: MutexGuard<'_, State>, class: Class) -> Slot<'_> {
         state.running[class as usize] += 1;
         Slot { gate: self, class, started: Instant::now() }

@@ -31,7 +31,7 @@ impl Engine {
         let settings = self.settings();
         let listed = self.list(&settings, tenant, query, when, options)?;
         let grid = when.grid()?;
-        let (_, plan) = plan_of(query, when, &settings)?;
+        let (_, plan) = plan_of(&self.parsed, query, when, &settings)?;
         let evaluator = self.evaluator(querier, &listed, &settings, when, options)?;
         Ok((evaluator.cost(&plan, &grid)?, evaluator.explain(&plan, query, &grid, None)?))
     }

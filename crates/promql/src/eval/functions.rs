@@ -131,6 +131,13 @@ pub(crate) fn resolve(name: &str, times: &QueryTimes) -> Option<Function> {
     })
 }
 
+/// Whether a function of ranges is known to look at each sample once, or at a few of each window, instead of at all of each.
+pub(crate) fn is_one_pass(name: &str) -> bool {
+    let over_time = ["count", "present", "last", "first", "max", "min", "sum"];
+    ["rate", "increase", "delta", "irate", "changes", "resets"].contains(&name)
+        || name.strip_suffix("_over_time").is_some_and(|what| over_time.contains(&what))
+}
+
 impl Function {
     /// Whether the result is the same at all steps if the arguments are.
     pub(crate) fn depends_only_on_args(&self, args: &[Node]) -> bool {

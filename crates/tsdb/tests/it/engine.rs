@@ -56,6 +56,30 @@ fn a_selector_asked_again_sees_what_came_since_in_order() {
 }
 
 #[test]
+fn an_estimate_is_at_hand_for_what_was_selected_before_and_is_in_memory() {
+    let bed = Testbed::new();
+    bed.write(&[(&series("a", "1"), T, 1.0), (&series("a", "2"), T, 1.0), (&series("a", "2"), T + 1, 2.0)]);
+    let matchers = [Matcher::equal("__name__", "a")];
+    let (anonymous, context) = (TenantId::anonymous(), QueryContext::unlimited());
+    let hints = SelectHints::default();
+    let request = SelectRequest { matchers: &matchers, start_ms: T, end_ms: T + HOUR, hints };
+    let at_hand = || bed.tsdb().estimate_at_hand(&anonymous, &request);
+    let select = || bed.tsdb().select(&anonymous, &request, &context).expect("selected").len();
+    assert_eq!(at_hand(), None, "nobody has asked for it yet");
+    assert_eq!(select(), 2);
+    let known = at_hand().expect("known and in memory");
+    assert_eq!((known.series_count, known.sample_count), (2, 3));
+    assert_eq!(Some(known), bed.tsdb().estimate(&anonymous, &request, &context).ok());
+    bed.write(&[(&series("a", "3"), T, 1.0)]);
+    assert_eq!(at_hand(), None, "there are other series now");
+    assert_eq!(select(), 3);
+    assert!(at_hand().is_some());
+    bed.tsdb().flush().expect("flushed");
+    select();
+    assert_eq!(at_hand(), None, "what is in a block may have to be read from a disk");
+}
+
+#[test]
 fn samples_out_of_bounds_are_refused_each_with_its_reason() {
     let bed = Testbed::new();
     let a = series("a", "1");

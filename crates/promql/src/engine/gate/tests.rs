@@ -48,6 +48,16 @@ fn a_waiting_query_runs_when_a_slot_is_free_and_stops_when_told() {
 }
 
 #[test]
+fn who_does_not_wait_gets_a_slot_only_if_nobody_else_waits_for_it() {
+    let gate = gate(1, 10);
+    let held = gate.try_enter(Class::AdHoc).expect("it is free");
+    assert!(gate.try_enter(Class::AdHoc).is_none());
+    drop(gate.try_enter(Class::Alert).expect("alerts have their own"));
+    drop(held);
+    assert!(gate.try_enter(Class::Batch).is_some());
+}
+
+#[test]
 fn alerts_do_not_wait_for_others() {
     let gate = gate(1, 0);
     let _dashboard = enter(&gate, Class::Dashboard);

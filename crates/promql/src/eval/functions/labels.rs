@@ -2,6 +2,7 @@
 
 use model::{LabelsBuilder, METRIC_NAME};
 
+use crate::engine::kept::regexes_worth_keeping;
 use crate::error::QueryError;
 use crate::eval::column::Series;
 use crate::eval::grid::Grid;
@@ -19,7 +20,8 @@ impl Evaluator<'_> {
         let [destination, replacement, source, pattern] = [1, 2, 3, 4].map(|at| text_of(&call.args[at]));
         let invalid =
             || QueryError::Execution(format!("invalid regular expression in label_replace(): {pattern}"));
-        let regex = model::matcher::compile_anchored(&pattern).map_err(|_| invalid())?;
+        let compile = || model::matcher::compile_anchored(&pattern).map_err(|_| invalid());
+        let regex = self.patterns.get_or_make(&pattern, compile, |_| regexes_worth_keeping(&[&*pattern]))?;
         check_label_name(&destination, "destination", "label_replace")?;
         let replacement = Replacement::parse(&replacement);
         let mut series = self.collect(&call.args[0], grid)?;
