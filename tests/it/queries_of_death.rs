@@ -1,11 +1,12 @@
-//! Twenty queries that no server can answer, all at once, while samples come in and alerts are evaluated: each ends with a clear
-//! error within its limits, writes and alerts do not wait, and memory stays under its limit.
+//! Twenty queries that no server can answer, all at once, while samples come in and rules and alerts are evaluated: each ends with a
+//! clear error within its limits, writes and alerts do not wait, no evaluation of a rule is left out, and memory stays
+//! under its limit.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use kymo_tests::push::{self, Series};
-use kymo_tests::server::Kymo;
+use kymo_tests::server::{Kymo, write};
 use kymo_tests::{http, poll};
 
 const MEMORY_LIMIT_BYTES: u64 = 1 << 30;
@@ -16,8 +17,56 @@ const SERIES_PER_REQUEST: usize = 5_000;
 const INTERVAL_MS: i64 = 240_000;
 /// No query runs longer (`--query-timeout`); what is over after twice that has stopped in time.
 const QUERY_TIMEOUT: Duration = Duration::from_secs(20);
-/// How long a small query of the alerts, or a write, may take beside all that.
+/// How long a small query of the alerts, or a write, may take beside all that. Also how often rules are evaluated.
 const IN_TIME: Duration = Duration::from_secs(10);
+/// Groups of a recording and an alerting rule each; more than there are threads for rules.
+const GROUPS: usize = 20;
+
+fn rules() -> String {
+    let seconds = IN_TIME.as_secs();
+    let groups = (0..GROUPS).map(|number| {
+        format!(
+            "- name: g{number}\n  interval: {seconds}s\n  rules:\n  - record: recorded\n    \
+             expr: count(small) + {number}\n    labels: {{group: g{number}}}\n  - alert: Fires\n    \
+             expr: recorded{{group=\"g{number}\"}} > 0\n"
+        )
+    });
+    format!("groups:\n{}", groups.collect::<String>())
+}
+
+/// What the server says about the evaluations of its rules.
+struct Rounds {
+    /// Evaluations of groups that were due.
+    due: f64,
+    /// Those that were left out.
+    missed: f64,
+    /// Those that began later than rules are evaluated often.
+    late: f64,
+    /// Evaluations of rules that failed.
+    failed: f64,
+}
+
+impl Rounds {
+    fn of(url: &str) -> Self {
+        let text = http::get(&format!("{url}/metrics")).expect("answered").text();
+        // All labels together.
+        let figure = |name: &str| {
+            let values = text.lines().filter_map(|line| {
+                let rest = line.strip_prefix(name).filter(|rest| rest.starts_with(['{', ' ']))?;
+                rest.rsplit(' ').next()?.parse::<f64>().ok()
+            });
+            values.sum::<f64>()
+        };
+        let lag = "kymo_rule_group_evaluation_lag_seconds";
+        let in_time = figure(&format!("{lag}_bucket{{le=\"{}\"}}", IN_TIME.as_secs()));
+        Self {
+            due: figure("kymo_rule_group_iterations_total"),
+            missed: figure("kymo_rule_group_iterations_missed_total"),
+            late: figure(&format!("{lag}_count")) - in_time,
+            failed: figure("kymo_rule_evaluation_failures_total"),
+        }
+    }
+}
 
 fn fill(kymo: &Kymo, now_ms: i64) {
     for part in 0..SERIES / SERIES_PER_REQUEST {
@@ -123,12 +172,31 @@ fn repeat(
     longest
 }
 
+/// All groups have been evaluated twice since `due_before`, none was left out or began an interval late, and no rule failed.
+fn check_rules(url: &str, due_before: f64) {
+    let rounds = poll::until("two evaluations of each group", || {
+        let rounds = Rounds::of(url);
+        let are_done = rounds.due >= due_before + 2.0 * GROUPS as f64;
+        let text = format!("{} were due, {due_before} of them before", rounds.due);
+        if are_done { Ok(rounds) } else { Err(text) }
+    });
+    let Rounds { due, missed, late, failed } = rounds;
+    assert_eq!((missed, late, failed), (0.0, 0.0, 0.0), "left out, late, and failed, of {due}");
+}
+
 #[test]
 fn queries_of_death_end_while_writes_and_alerts_go_on() {
     let timeout = format!("{}s", QUERY_TIMEOUT.as_secs());
-    let mut kymo = Kymo::start_with(&["--memory-limit", "1GiB", "--query-timeout", &timeout]);
+    let folder = tempfile::tempdir().expect("temporary directory");
+    write(&folder.path().join("rules.yml"), &rules());
+    let config = folder.path().join("kymo.yml");
+    write(&config, "scrape_configs: []\nrule_files: [rules.yml]\n");
+    let config = config.to_str().expect("UTF-8");
+    let mut kymo =
+        Kymo::start_with(&["--config", config, "--memory-limit", "1GiB", "--query-timeout", &timeout]);
     let (url, now_ms) = (kymo.url(), push::now_ms());
     fill(&kymo, now_ms);
+    let due_before = Rounds::of(&url).due;
     let queries = queries();
     let (stop, written, evaluated) = (AtomicBool::new(false), AtomicU64::new(0), AtomicU64::new(0));
     let (ended, write_took, alert_took) = std::thread::scope(|scope| {
@@ -190,5 +258,6 @@ fn queries_of_death_end_while_writes_and_alerts_go_on() {
     assert!(write_took < IN_TIME, "a write took {write_took:?}");
     assert!(alert_took < IN_TIME, "an alert's query took {alert_took:?}");
     assert!(kymo.process().ended().is_none(), "the server lives");
+    check_rules(&url, due_before);
     kymo.wait_for_value("max_over_time(small[5m])");
 }
