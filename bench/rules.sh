@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # What rules cost, and whether they are late: thousands of rules, half recording and half alerting, each an aggregation or a comparison of
 # one host's or one pod's series, beside a Prometheus with the same series and rules. Small by default; for 10,000
-# rules over a million series: HOSTS=1000 RULES=10000 INTERVAL_S=60 bench/rules.sh
+# rules over a million series: HOSTS=1000 RULES=10000 INTERVAL_S=60 SAMPLES_S=60 INGEST_S=120 bench/rules.sh
 #
 #   SIDEBENCH=... bench/rules.sh
 source "$(dirname "$0")/common.sh"
