@@ -1,5 +1,6 @@
 //! The black-box suites; one test binary, one module a theme.
 
+mod alert_care;
 mod alertmanager;
 mod bad_input;
 mod browser;

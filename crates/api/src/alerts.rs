@@ -1,13 +1,13 @@
 //! What Alertmanager cannot answer: what happened to an alert, and why it was not told to anybody. Kymo's own, in the API's envelope.
 //!
-//! Map: here paths and the timeline · `why` "why was I not paged?".
+//! Map: here paths and the timeline · `acks` who takes care of alerts · `silences` silences and groups beforehand · `why` "why was I not paged?".
 
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Path, State as Extract};
 use axum::response::Response;
-use axum::routing::get;
+use axum::routing::{delete, get, post};
 use model::Labels;
 use notifier::timeline::{At, PastEvent};
 use notifier::{Fingerprint, StoreError};
@@ -18,6 +18,8 @@ use crate::params::{MAX_TIME_MS, MIN_TIME_MS, Params};
 use crate::respond::{Annotations, success_with};
 use crate::state::State;
 
+mod acks;
+mod silences;
 mod why;
 
 /// Events of one answer, unless the request says.
@@ -27,7 +29,15 @@ const EVENTS_MAX: usize = 10_000;
 
 /// The paths below `/api/v1`.
 pub(crate) fn routes() -> Router<Arc<State>> {
-    Router::new().route("/alerts/why", get(why::why)).route("/alerts/{fingerprint}/timeline", get(timeline))
+    Router::new()
+        .route("/alerts/why", get(why::why))
+        .route("/alerts/acks", get(acks::list))
+        .route("/silences", get(silences::list).post(silences::set))
+        .route("/silences/preview", post(silences::preview))
+        .route("/silences/{id}", delete(silences::expire))
+        .route("/notifications/groups", post(silences::groups))
+        .route("/alerts/{fingerprint}/ack", post(acks::set).delete(acks::take_back))
+        .route("/alerts/{fingerprint}/timeline", get(timeline))
 }
 
 /// The notifier; agents have none.

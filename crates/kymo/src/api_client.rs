@@ -51,6 +51,32 @@ impl ApiClient {
         self.ask(self.client.post_form(self.url(path)?, form.finish()))
     }
 
+    /// As [`Self::get`], with a body of JSON to `POST`.
+    pub(crate) fn post_json(&self, path: &str, body: &Value) -> anyhow::Result<Answer> {
+        let mut request = http_client::Request::new(http_client::Method::POST, self.url(path)?);
+        let json = http_client::header::HeaderValue::from_static("application/json");
+        request.headers_mut().insert(http_client::header::CONTENT_TYPE, json);
+        *request.body_mut() = Some(body.to_string().into());
+        self.ask(request)
+    }
+
+    /// As [`Self::get`], to `DELETE`.
+    pub(crate) fn delete(&self, path: &str) -> anyhow::Result<Answer> {
+        self.ask(http_client::Request::new(http_client::Method::DELETE, self.url(path)?))
+    }
+
+    /// As [`Self::get`], for what answers without an envelope, as Alertmanager's API does: a fault is a text there.
+    pub(crate) fn get_bare(&self, path: &str, parameters: &[(&str, String)]) -> anyhow::Result<Value> {
+        let mut url = self.url(path)?;
+        url.query_pairs_mut().extend_pairs(parameters);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let (status, answer) = runtime.block_on(self.fetch(self.client.get(url)))?;
+        if !status.is_success() {
+            bail!("{} (status {status})", answer.as_str().map_or_else(|| answer.to_string(), str::to_owned));
+        }
+        Ok(answer)
+    }
+
     fn url(&self, path: &str) -> anyhow::Result<Url> {
         Ok(self.base.join("api/v1/").and_then(|base| base.join(path))?)
     }
@@ -60,7 +86,25 @@ impl ApiClient {
         runtime.block_on(self.answer(request))
     }
 
-    async fn answer(&self, mut request: http_client::Request) -> anyhow::Result<Answer> {
+    async fn answer(&self, request: http_client::Request) -> anyhow::Result<Answer> {
+        let (status, answer) = self.fetch(request).await?;
+        let text = |key: &str| answer[key].as_str().unwrap_or_default().to_owned();
+        if text("status") != "success" {
+            bail!("{} ({}, status {status})", text("error"), text("errorType"));
+        }
+        let list = |key: &str| {
+            let list = answer[key].as_array().cloned().unwrap_or_default();
+            list.into_iter().filter_map(|text| text.as_str().map(str::to_owned))
+        };
+        let warnings = list("warnings").chain(list("infos")).collect();
+        Ok(Answer { data: answer["data"].clone(), warnings })
+    }
+
+    /// The status of an answer, and its JSON.
+    async fn fetch(
+        &self,
+        mut request: http_client::Request,
+    ) -> anyhow::Result<(http_client::StatusCode, Value)> {
         *request.timeout_mut() = Some(self.timeout);
         if let Some(tenant) = &self.tenant {
             let value = tenant.parse().context("the tenant's name cannot stand in a header")?;
@@ -79,15 +123,6 @@ impl ApiClient {
                 String::from_utf8_lossy(&body).trim().chars().take(ANSWER_SHOWN_CHARS_MAX).collect();
             bail!("{} answered {status}, but not as Kymo does; is this its URL? It said: {said}", self.base);
         };
-        let text = |key: &str| answer[key].as_str().unwrap_or_default().to_owned();
-        if text("status") != "success" {
-            bail!("{} ({}, status {status})", text("error"), text("errorType"));
-        }
-        let list = |key: &str| {
-            let list = answer[key].as_array().cloned().unwrap_or_default();
-            list.into_iter().filter_map(|text| text.as_str().map(str::to_owned))
-        };
-        let warnings = list("warnings").chain(list("infos")).collect();
-        Ok(Answer { data: answer["data"].clone(), warnings })
+        Ok((status, answer))
     }
 }

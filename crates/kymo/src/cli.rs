@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{agent, check, completions, query, routes, serve, test, tsdb};
+use crate::commands::{agent, alert, check, completions, query, routes, serve, test, tsdb};
 use crate::version;
 
 const EXAMPLES: &str = "\
@@ -41,6 +41,8 @@ enum Command {
     Agent(agent::Arguments),
     /// Ask a running server.
     Query(query::Arguments),
+    /// Look at alerts, silence and acknowledge them, and ask why nobody was told.
+    Alert(alert::Arguments),
     /// Look for faults in files before a server does.
     Check(check::Arguments),
     /// Look at the routes of alerts, and where an alert would go.
@@ -117,6 +119,7 @@ impl Command {
             Self::Serve(arguments) => serve::run(arguments),
             Self::Agent(arguments) => agent::run(arguments),
             Self::Query(arguments) => query::run(arguments, out, err),
+            Self::Alert(arguments) => alert::run(arguments, out, err),
             Self::Check(arguments) => check::run(arguments, out, err),
             Self::Routes(arguments) => routes::run(arguments, out, err),
             Self::Test(arguments) => test::run(arguments, out, err),

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use model::Labels;
 
+use crate::ack::Acks;
 use crate::alert::{Alert, Fingerprint};
 use crate::config::Config;
 use crate::dispatch::{Dispatcher, Flush, GroupView, Now};
@@ -27,6 +28,8 @@ mod recording;
 const ALERTS_MAX: usize = 200_000;
 /// Nor more of their texts.
 const ALERT_BYTES_MAX: usize = 256 << 20;
+/// What was told is remembered anew when less than this is left, while somebody takes care of it.
+const RENEWED_BEFORE_MS: i64 = 3_600_000;
 
 /// What fired before the start is believed to fire no longer than this, if nobody says so again.
 const PRESUMED_MAX_MS: i64 = 3_600_000;
@@ -78,8 +81,19 @@ pub(crate) struct Telling {
     pub(crate) key: LogKey,
     pub(crate) facts: Facts,
     pub(crate) reason: Reason,
+    /// Nothing is told; what was told is remembered for longer.
+    pub(crate) renews: bool,
     /// None: there is nothing to say, but it is written down that it was said.
     pub(crate) alerts: Vec<Arc<Alert>>,
+}
+
+/// A silence that ends soon although alerts that it holds back still fire.
+#[derive(Debug, Clone)]
+pub(crate) struct EndingSilence {
+    pub(crate) silence: Silence,
+    pub(crate) alert_count: usize,
+    /// Whether it was not yet told.
+    pub(crate) is_new: bool,
 }
 
 /// Who says that an alert fires.
@@ -106,7 +120,10 @@ pub(crate) struct Core {
     dispatcher: Dispatcher,
     pub(crate) silences: Silences,
     pub(crate) log: NotificationLog,
+    pub(crate) acks: Acks,
     decisions: Decisions,
+    /// Silences of which was told that they end soon, and when they do.
+    told_ending: BTreeMap<String, i64>,
     /// Counts configurations, so that what an older one began does not end in a newer one.
     generation: u64,
 }
@@ -124,7 +141,9 @@ impl Core {
             dispatcher: Dispatcher::new(Arc::clone(&config.route)),
             silences,
             log,
+            acks: Acks::default(),
             decisions: Decisions::new(queue),
+            told_ending: BTreeMap::new(),
             generation: 0,
         }
     }
@@ -205,6 +224,9 @@ impl Core {
             self.inhibitor.put(&alert);
             self.presumed.remove(&fingerprint);
             recording::reported(&mut self.decisions, &alert, was_firing, source, now.wall_ms);
+            if alert.is_resolved_at(now.wall_ms) {
+                self.end_ack(&alert, now.wall_ms);
+            }
             let (placed, without_room) = self.dispatcher.insert(&alert, now);
             recording::placed(&mut self.decisions, &alert, placed, now.wall_ms);
             refused += usize::from(without_room > 0);
@@ -257,13 +279,14 @@ impl Core {
             flush.alerts.iter().filter(|alert| !self.record_held_back(flush, alert)).cloned().collect();
         let receiver = self.receivers.get(&flush.options.receiver).cloned();
         let Some(receiver) = receiver.filter(|_| !heard.is_empty()) else { return Vec::new() };
-        let tellings = self.tellings_of(flush, &receiver, &heard);
-        self.record_tellings(flush, &receiver, &heard, &tellings);
+        let (tellings, is_held) = self.tellings_of(flush, &receiver, &heard);
+        self.record_tellings(flush, &receiver, &heard, &tellings, is_held);
         tellings
     }
 
-    /// What each integration of a receiver does not know yet.
-    fn tellings_of(&self, flush: &Flush, receiver: &Receiver, heard: &[Arc<Alert>]) -> Vec<Telling> {
+    /// What each integration of a receiver does not know yet; and whether one is not told again only because somebody takes care of all
+    /// that fires.
+    fn tellings_of(&self, flush: &Flush, receiver: &Receiver, heard: &[Arc<Alert>]) -> (Vec<Telling>, bool) {
         let now_ms = flush.now.wall_ms;
         let mut facts = Facts::default();
         for alert in heard {
@@ -273,21 +296,32 @@ impl Core {
                 facts.presumed.insert(fingerprint.0);
             }
         }
+        let mut firing = facts.firing.iter().map(|firing| Fingerprint(*firing));
+        let is_acked =
+            !facts.firing.is_empty() && firing.all(|firing| self.acks.of(firing, now_ms).is_some());
+        let mut is_held = false;
         let telling = |integration: &Arc<dyn Integration>| {
             let key = log_key(flush, receiver, &**integration);
             let entry = self.log.get(&key, now_ms);
             let repeat_ms = flush.options.repeat_interval_ms;
-            let reason = reason(entry, &facts, repeat_ms, integration.send_resolved(), now_ms)?;
+            let reason = reason(entry, &facts, repeat_ms, integration.send_resolved(), now_ms);
+            if is_acked && matches!(reason, None | Some(Reason::Repeat)) {
+                is_held |= reason.is_some();
+                return renewed(entry?, key, integration, flush);
+            }
+            let reason = reason?;
             let wanted = |alert: &&Arc<Alert>| integration.send_resolved() || !alert.is_resolved_at(now_ms);
             Some(Telling {
                 integration: Arc::clone(integration),
                 key,
                 facts: facts.clone(),
                 reason,
+                renews: false,
                 alerts: heard.iter().filter(wanted).cloned().collect(),
             })
         };
-        receiver.integrations.iter().filter_map(telling).collect()
+        let tellings = receiver.integrations.iter().filter_map(telling).collect();
+        (tellings, is_held)
     }
 
     /// What must be durable before an integration is told; `None` if what is durable will do.
@@ -296,10 +330,13 @@ impl Core {
         self.log.intent(&telling.key, &telling.facts, &flush.alerts, repeat_ms, flush.now.wall_ms)
     }
 
-    /// An integration was told.
-    pub(crate) fn told(&mut self, telling: &Telling, flush: &Flush, now_ms: i64) -> LogEntry {
+    /// An integration was told. What the store shall keep, if it is something new.
+    pub(crate) fn told(&mut self, telling: &Telling, flush: &Flush, now_ms: i64) -> Option<LogEntry> {
         let repeat_ms = flush.options.repeat_interval_ms;
-        self.log.put(telling.key.clone(), telling.facts.clone(), &flush.alerts, repeat_ms, now_ms)
+        if telling.renews {
+            return self.log.renew(&telling.key, &flush.alerts, repeat_ms, now_ms);
+        }
+        Some(self.log.put(telling.key.clone(), telling.facts.clone(), &flush.alerts, repeat_ms, now_ms))
     }
 
     /// What keeps an alert from being told, but for intervals: they belong to routes.
@@ -370,6 +407,14 @@ impl Core {
         (active, suppressed, self.dispatcher.group_count())
     }
 
+    /// Alerts that fire for which a silence holds; not those that say that silences end.
+    pub(crate) fn alerts_of_silence(&self, id: &str, now_ms: i64) -> impl Iterator<Item = &Arc<Alert>> {
+        let firing = self.alerts.values().filter(move |alert| !alert.is_resolved_at(now_ms));
+        firing.filter(move |alert| {
+            alert.name() != crate::service::SILENCE_ALERT_NAME && self.silences.names(id, &alert.labels)
+        })
+    }
+
     /// Puts a change of a silence in force.
     pub(crate) fn apply_silence(&mut self, change: Silence, now_ms: i64) -> Result<(), SilenceError> {
         let was_active = self.silences.get(&change.id).is_some_and(|was| was.state_at(now_ms).holds());
@@ -393,6 +438,27 @@ impl Core {
     pub(crate) fn remove_empty_groups(&mut self) {
         self.dispatcher.remove_empty();
     }
+}
+
+/// What an integration knows, remembered anew before it would be forgotten: then it would be told as if for the first time.
+fn renewed(
+    entry: &LogEntry,
+    key: LogKey,
+    integration: &Arc<dyn Integration>,
+    flush: &Flush,
+) -> Option<Telling> {
+    let margin_ms = RENEWED_BEFORE_MS.saturating_add(2 * flush.options.group_interval_ms);
+    if entry.expires_at_ms.saturating_sub(flush.now.wall_ms) > margin_ms {
+        return None;
+    }
+    Some(Telling {
+        integration: Arc::clone(integration),
+        key,
+        facts: Facts::default(),
+        reason: Reason::Repeat,
+        renews: true,
+        alerts: Vec::new(),
+    })
 }
 
 fn log_key(flush: &Flush, receiver: &Receiver, integration: &dyn Integration) -> LogKey {

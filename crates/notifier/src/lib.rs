@@ -4,13 +4,14 @@
 //! [`dispatch`]) → when a group is due: inhibition ([`inhibit`]), intervals ([`interval`]), silences ([`silence`]), what
 //! was told last ([`log`]) → receivers ([`receiver`]), with texts made by templates ([`text`]).
 //!
-//! Map: [`timeline`] what happened to each alert and why · [`config`] Alertmanager's file · [`matchers`] conditions as text · `core` all state and every decision, pure ·
+//! Map: [`timeline`] what happened to each alert and why · [`ack`] who takes care of one · [`config`] Alertmanager's file · [`matchers`] conditions as text · `core` all state and every decision, pure ·
 //! [`service`] what runs · [`store`] where state outlives the process · the modules above.
 //!
 //! Invariants: decisions are pure functions of state and time, so tests run them in virtual time; no lock is held while
 //! anybody waits; a silence that was acknowledged is on disk; a notification is told at least once, and again only after a
 //! crash between the telling and its record. Deliberately not here: evaluation of rules, HTTP.
 
+pub mod ack;
 pub mod alert;
 pub mod config;
 pub mod interval;
@@ -30,13 +31,15 @@ mod receiver;
 #[cfg(test)]
 mod simulation;
 
+pub use ack::{Ack, AckError};
 pub use alert::{Alert, Annotations, Fingerprint};
 pub use config::Config;
 pub use core::{AlertGroup, AlertStatus, AlertView};
 pub use receiver::Receiver;
 pub use route::Route;
 pub use service::{
-    Deps, FailedNotification, Handle, ReportedAlert, SetSilenceError, Settings, StartError, start,
+    Deps, FailedNotification, Handle, PlannedGroup, ReportedAlert, SetAckError, SetSilenceError, Settings,
+    StartError, start,
 };
-pub use silence::{Silence, SilenceError, SilenceMatcher, SilenceState};
+pub use silence::{Recurrence, Silence, SilenceError, SilenceMatcher, SilenceState};
 pub use store::{MemoryStore, Store, StoreError};

@@ -196,6 +196,19 @@ impl NotificationLog {
         entry.keeping(alerts)
     }
 
+    /// What was told is of use for longer. What the store shall keep; `None`: nothing was told.
+    pub(crate) fn renew(
+        &mut self,
+        key: &LogKey,
+        alerts: &[Arc<Alert>],
+        repeat_interval_ms: i64,
+        now_ms: i64,
+    ) -> Option<LogEntry> {
+        let entry = self.entries.get_mut(key)?;
+        entry.expires_at_ms = expiry(repeat_interval_ms, now_ms);
+        Some(entry.clone().keeping(alerts))
+    }
+
     /// What the store must hold before an integration is told: what it knows for certain, and what it may know when the telling was begun.
     /// `None`: it hears no news.
     pub(crate) fn intent(

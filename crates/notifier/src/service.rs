@@ -1,7 +1,7 @@
 //! What runs: groups are told when they are due, state is kept, the API's questions are answered.
 //!
 //! Map: [`Handle`] for everybody outside · `deliver` tries and tries again · `metrics` · `writer` the notification log's way to disk ·
-//! `history` the timeline's · `timeline` what the timeline is told and asked.
+//! `history` the timeline's · `acks` who takes care of alerts · `silences` those that end soon, and what one would hold back · `timeline` what the timeline is told and asked.
 //!
 //! One lock guards all state and is never held while anybody waits. A silence is written down before it is in force.
 
@@ -17,6 +17,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::ack::Acks;
 use crate::alert::{Alert, Annotations};
 use crate::config::Config;
 use crate::core::{AlertGroup, AlertView, Core, Source};
@@ -27,16 +28,21 @@ use crate::silence::{Silence, SilenceError, Silences};
 use crate::store::{Store, StoreError};
 use crate::text::{TemplateError, Texts};
 
+mod acks;
 mod deliver;
 pub(crate) mod history;
 mod metrics;
+mod silences;
 mod timeline;
 mod writer;
 
+pub use acks::SetAckError;
 pub use deliver::FailedNotification;
 use deliver::Failures;
 use history::{HistoryMetrics, HistoryWriter, Queue};
 use metrics::Metrics;
+pub(crate) use silences::ALERT_NAME as SILENCE_ALERT_NAME;
+pub use silences::PlannedGroup;
 use writer::LogWriter;
 
 /// How often what is over is forgotten.
@@ -53,11 +59,13 @@ const STOP_MAX: Duration = Duration::from_secs(10);
 pub struct Settings {
     /// How long the timeline of alerts is kept.
     pub history_retention_ms: i64,
+    /// How long before a silence ends that still holds alerts back it is said; 0: never.
+    pub silence_expiry_warning_ms: i64,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { history_retention_ms: 90 * 24 * 3_600_000 }
+        Self { history_retention_ms: 90 * 24 * 3_600_000, silence_expiry_warning_ms: 30 * 60_000 }
     }
 }
 
@@ -131,8 +139,9 @@ struct Inner {
     /// Something may be due earlier than was thought.
     wake: Notify,
     stop: CancellationToken,
-    /// One change of silences, and one reload, at a time.
+    /// One change of silences, one of acknowledgements, and one reload, at a time.
     silences: tokio::sync::Mutex<()>,
+    acks: tokio::sync::Mutex<()>,
     reload: tokio::sync::Mutex<()>,
     writer: LogWriter,
     /// What the timeline is told, and who writes it.
@@ -192,8 +201,9 @@ pub async fn start(config: Config, deps: Deps) -> Result<Handle, StartError> {
     let texts = load_texts(&config).await?;
     let metrics = Metrics::register(&deps.registry)?;
     let (store, now_ms) = (Arc::clone(&deps.store), deps.clock.now_ms());
-    let read = spawn_blocking(move || Ok::<_, StoreError>((store.silences()?, store.log(now_ms)?)));
-    let (silences, mut log) = read.await.map_err(|error| StoreError(error.to_string()))??;
+    let read = move || Ok::<_, StoreError>((store.silences()?, store.log(now_ms)?, store.acks()?));
+    let read = spawn_blocking(read).await.map_err(|error| StoreError(error.to_string()))?;
+    let (silences, mut log, acks) = read?;
     let (silences, faults) = Silences::load(silences);
     for (id, error) in faults {
         tracing::error!(id, %error, "a stored silence cannot be used and is not in force");
@@ -203,6 +213,7 @@ pub async fn start(config: Config, deps: Deps) -> Result<Handle, StartError> {
     let queue = Arc::<Queue>::default();
     let mut core = Core::new(&config, silences, NotificationLog::load(log), Arc::clone(&queue));
     core.presume(kept, now(&*deps.clock));
+    core.acks = Acks::load(acks, now_ms);
     let history_metrics = HistoryMetrics::register(&deps.registry)?;
     let inner = Arc::new(Inner {
         settings: RwLock::new(deps.settings),
@@ -221,6 +232,7 @@ pub async fn start(config: Config, deps: Deps) -> Result<Handle, StartError> {
         wake: Notify::new(),
         stop: CancellationToken::new(),
         silences: tokio::sync::Mutex::new(()),
+        acks: tokio::sync::Mutex::new(()),
         reload: tokio::sync::Mutex::new(()),
     });
     let dispatching = tokio::spawn(dispatch(Arc::clone(&inner)));
@@ -287,6 +299,8 @@ async fn tidy(inner: Arc<Inner>) {
             core.pass(passed_ms, now_ms);
         }
         passed_ms = now_ms;
+        silences::warn(&inner);
+        acks::forget_ended(&inner).await;
         inner.count();
         if inner.clock.monotonic().saturating_sub(collected) < GARBAGE_INTERVAL {
             continue;
@@ -504,6 +518,7 @@ impl Handle {
         }
         let running = self.inner.running.read().clone();
         running.end().await;
+        acks::forget_ended(&self.inner).await;
         self.inner.writer.stop().await;
         self.inner.history.stop().await;
     }

@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 
 use model::{Labels, MatchOp, Matcher};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
+use crate::interval::TimeInterval;
 use crate::matchers;
 
 /// How long a silence that has ended can still be looked at.
@@ -77,6 +79,56 @@ impl SilenceMatcher {
     }
 }
 
+/// When a recurring silence is in force: in any of these intervals, in Alertmanager's syntax.
+#[derive(Debug, Clone)]
+pub struct Recurrence {
+    /// As they were written.
+    written: Value,
+    intervals: Vec<TimeInterval>,
+}
+
+impl Recurrence {
+    /// Whether a moment lies in one of them.
+    pub fn contains(&self, at_ms: i64) -> bool {
+        self.intervals.iter().any(|interval| interval.contains(at_ms))
+    }
+}
+
+impl PartialEq for Recurrence {
+    fn eq(&self, other: &Self) -> bool {
+        self.written == other.written
+    }
+}
+
+impl Eq for Recurrence {}
+
+impl Serialize for Recurrence {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.written.serialize(serializer)
+    }
+}
+
+/// `{"time_intervals": [...]}`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenRecurrence {
+    time_intervals: Vec<TimeInterval>,
+}
+
+impl<'de> Deserialize<'de> for Recurrence {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        use serde::de::Error as _;
+        let written = Value::deserialize(deserializer)?;
+        let read: WrittenRecurrence = serde_json::from_value(written.clone()).map_err(D::Error::custom)?;
+        if read.time_intervals.is_empty() {
+            return Err(D::Error::custom(
+                "recurrence: time_intervals is empty; say when the silence is in force",
+            ));
+        }
+        Ok(Self { written, intervals: read.time_intervals })
+    }
+}
+
 /// What somebody wants to be silent. Times are milliseconds since the epoch.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Silence {
@@ -94,11 +146,21 @@ pub struct Silence {
     pub created_by: String,
     /// Why.
     pub comment: String,
+    /// When it is in force from its beginning to its end; nothing: all the time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recurrence: Option<Recurrence>,
 }
 
 impl Silence {
-    /// Where it stands at a moment.
+    /// Where it stands at a moment. Between two of its intervals a recurring one is pending.
     pub fn state_at(&self, now_ms: i64) -> SilenceState {
+        let state = self.span_state_at(now_ms);
+        let is_between = self.recurrence.as_ref().is_some_and(|recurrence| !recurrence.contains(now_ms));
+        if state == SilenceState::Active && is_between { SilenceState::Pending } else { state }
+    }
+
+    /// Whether its beginning has come and its end has not.
+    fn span_state_at(&self, now_ms: i64) -> SilenceState {
         if now_ms < self.starts_at_ms {
             SilenceState::Pending
         } else if now_ms > self.ends_at_ms {
@@ -133,7 +195,10 @@ impl Silence {
             return invalid("end time must not be before start time");
         }
         let texts = self.matchers.iter().map(|matcher| matcher.name.len() + matcher.value.len());
-        if texts.sum::<usize>() + self.created_by.len() + self.comment.len() > SILENCE_BYTES_MAX {
+        let recurrence =
+            self.recurrence.as_ref().map_or(0, |recurrence| recurrence.written.to_string().len());
+        if texts.sum::<usize>() + recurrence + self.created_by.len() + self.comment.len() > SILENCE_BYTES_MAX
+        {
             return invalid("the silence is larger than 64 KiB; shorten its matchers or its comment");
         }
         Ok(compiled)
@@ -234,6 +299,12 @@ impl Silences {
         self.kept.values().filter(mutes).map(|kept| kept.silence.id.clone()).collect()
     }
 
+    /// Those in force that end at the latest at `by_ms`.
+    pub(crate) fn ending(&self, now_ms: i64, by_ms: i64) -> impl Iterator<Item = &Silence> {
+        let ends = move |silence: &&Silence| silence.ends_at_ms <= by_ms && silence.state_at(now_ms).holds();
+        self.all().filter(ends)
+    }
+
     /// Whether the conditions of one of them hold for these labels, be it in force or not.
     pub(crate) fn names(&self, id: &str, labels: &Labels) -> bool {
         self.kept
@@ -303,7 +374,7 @@ fn asks_for(silence: &Silence, wanted: &Matcher) -> bool {
 fn expired(silence: &Silence, now_ms: i64) -> Option<Silence> {
     let mut ended = silence.clone();
     ended.updated_at_ms = now_ms;
-    match silence.state_at(now_ms) {
+    match silence.span_state_at(now_ms) {
         SilenceState::Expired => return None,
         SilenceState::Active => ended.ends_at_ms = now_ms,
         SilenceState::Pending => {
@@ -319,10 +390,10 @@ fn expired(silence: &Silence, now_ms: i64) -> Option<Silence> {
 
 /// Whether a silence may become another without changing what has happened.
 fn can_update(old: &Silence, new: &Silence, now_ms: i64) -> bool {
-    if old.matchers != new.matchers {
+    if old.matchers != new.matchers || old.recurrence != new.recurrence {
         return false;
     }
-    match old.state_at(now_ms) {
+    match old.span_state_at(now_ms) {
         SilenceState::Active => {
             old.starts_at_ms.div_euclid(1_000) == new.starts_at_ms.div_euclid(1_000)
                 && new.ends_at_ms >= now_ms
@@ -330,6 +401,21 @@ fn can_update(old: &Silence, new: &Silence, now_ms: i64) -> bool {
         SilenceState::Pending => new.starts_at_ms >= now_ms,
         SilenceState::Expired => false,
     }
+}
+
+/// Conditions ready to be asked, checked as those of a silence.
+pub(crate) fn compile(matchers: Vec<SilenceMatcher>) -> Result<Vec<Matcher>, SilenceError> {
+    let silence = Silence {
+        id: String::new(),
+        matchers,
+        starts_at_ms: 0,
+        ends_at_ms: 0,
+        updated_at_ms: 0,
+        created_by: String::new(),
+        comment: String::new(),
+        recurrence: None,
+    };
+    silence.check()
 }
 
 /// The conditions of a silence from text, as `amtool` and the command line write them.

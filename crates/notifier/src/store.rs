@@ -3,6 +3,7 @@
 use model::Labels;
 use parking_lot::Mutex;
 
+use crate::ack::Ack;
 use crate::alert::Fingerprint;
 use crate::log::{LogEntry, LogKey};
 use crate::silence::Silence;
@@ -50,6 +51,24 @@ pub trait Store: Send + Sync + 'static {
     /// # Errors
     /// If that cannot be written.
     fn trim_log(&self, now_ms: i64) -> Result<(), StoreError>;
+
+    /// All acknowledgements.
+    ///
+    /// # Errors
+    /// If they cannot be read.
+    fn acks(&self) -> Result<Vec<Ack>, StoreError>;
+
+    /// Writes an acknowledgement, new or changed. Once it returns it survives a crash.
+    ///
+    /// # Errors
+    /// If it cannot be written; nothing has changed then.
+    fn save_ack(&self, ack: &Ack) -> Result<(), StoreError>;
+
+    /// Forgets acknowledgements.
+    ///
+    /// # Errors
+    /// If that cannot be written.
+    fn delete_acks(&self, of: &[Fingerprint]) -> Result<(), StoreError>;
 
     /// Writes what happened to alerts.
     ///
@@ -100,6 +119,7 @@ pub struct MemoryStore {
     silences: Mutex<std::collections::BTreeMap<String, Silence>>,
     log: Mutex<std::collections::BTreeMap<LogKey, LogEntry>>,
     events: Mutex<Vec<KeptEvent>>,
+    acks: Mutex<std::collections::BTreeMap<Fingerprint, Ack>>,
 }
 
 impl Store for MemoryStore {
@@ -131,6 +151,20 @@ impl Store for MemoryStore {
 
     fn trim_log(&self, now_ms: i64) -> Result<(), StoreError> {
         self.log.lock().retain(|_, entry| entry.expires_at_ms > now_ms);
+        Ok(())
+    }
+
+    fn acks(&self) -> Result<Vec<Ack>, StoreError> {
+        Ok(self.acks.lock().values().cloned().collect())
+    }
+
+    fn save_ack(&self, ack: &Ack) -> Result<(), StoreError> {
+        self.acks.lock().insert(ack.fingerprint, ack.clone());
+        Ok(())
+    }
+
+    fn delete_acks(&self, of: &[Fingerprint]) -> Result<(), StoreError> {
+        self.acks.lock().retain(|fingerprint, _| !of.contains(fingerprint));
         Ok(())
     }
 

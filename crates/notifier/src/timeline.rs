@@ -361,5 +361,10 @@ pub struct KnownAlert {
     pub labels: Labels,
 }
 
+/// A moment in ms since the epoch, as people read it.
+pub(crate) fn moment(at_ms: i64) -> String {
+    text::moment(At(at_ms))
+}
+
 #[cfg(test)]
 mod tests;

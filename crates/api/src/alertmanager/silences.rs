@@ -51,6 +51,7 @@ fn wanted(posted: Posted, now_ms: i64) -> Result<Silence, Fault> {
         updated_at_ms: now_ms,
         created_by: required(posted.created_by, "createdBy")?,
         comment: required(posted.comment, "comment")?,
+        recurrence: None,
     })
 }
 
@@ -90,7 +91,10 @@ pub(super) async fn set(Extract(state): Extract<Arc<State>>, request: Request) -
     let body = read_body(request.into_body(), BODY_BYTES_MAX, &state.settings).await?;
     let posted: Posted = serde_json::from_slice(&body)
         .map_err(|error| Fault::Bad(format!("parsing silence body from \"\" failed, because {error}")))?;
-    let id = notifier.set_silence(wanted(posted, notifier.now_ms())?).await?;
+    let mut wanted = wanted(posted, notifier.now_ms())?;
+    // Alertmanager's API cannot say when a silence recurs; whoever changes one through it does not mean to end that.
+    wanted.recurrence = notifier.silence(&wanted.id).and_then(|known| known.recurrence);
+    let id = notifier.set_silence(wanted).await?;
     Ok(ok(&json!({ "silenceID": id })))
 }
 

@@ -110,7 +110,7 @@ enum What {
     },
 }
 
-fn parse_duration(text: &str) -> Result<Duration, String> {
+pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
     let ms = parse_duration_ms(text).map_err(|error| error.to_string())?;
     Ok(Duration::from_millis(ms.unsigned_abs()))
 }
@@ -197,12 +197,12 @@ impl What {
     }
 }
 
-fn now_seconds() -> f64 {
+pub(super) fn now_seconds() -> f64 {
     stdx::clock::SystemClock::shared().now_ms() as f64 / 1000.0
 }
 
 /// Unix seconds, RFC 3339, `now`, or a duration back from now.
-fn parse_time(text: &str, now: f64) -> anyhow::Result<f64> {
+pub(super) fn parse_time(text: &str, now: f64) -> anyhow::Result<f64> {
     if text == "now" {
         return Ok(now);
     }

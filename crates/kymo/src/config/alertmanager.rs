@@ -19,6 +19,8 @@ pub(super) struct Alertmanager {
     external_url: String,
     /// How long the timeline of alerts is kept.
     history_retention: Option<DurationMs>,
+    /// How long before a silence ends it is said that it does.
+    silence_expiry_warning: Option<DurationMs>,
 }
 
 /// Who is told of alerts, and how we are called there.
@@ -60,6 +62,9 @@ impl Alertmanager {
         let mut settings = notifier::Settings::default();
         if let Some(retention) = self.history_retention {
             settings.history_retention_ms = retention.0;
+        }
+        if let Some(before) = self.silence_expiry_warning {
+            settings.silence_expiry_warning_ms = before.0;
         }
         Ok(NotifierConfig { config: Arc::new(config), external_url, settings })
     }

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use catalog::{AlertEventRow, Catalog, NotificationRow, SilenceRow};
+use catalog::{AckRow, AlertEventRow, Catalog, NotificationRow, SilenceRow};
 use model::{Labels, TenantId};
 use notifier::log::{LogEntry, LogKey};
 use notifier::timeline::{At, Event, KeptEvent, KnownAlert, PastEvent, RuleFacts, What};
-use notifier::{Fingerprint, Silence, Store, StoreError};
+use notifier::{Ack, Fingerprint, Silence, Store, StoreError};
 use parking_lot::RwLock;
 use rules::alert::AlertState;
 use rules::{AlertChange, AlertSink, ChangedRule, SentAlert};
@@ -73,6 +73,25 @@ impl Store for CatalogStore {
 
     fn trim_log(&self, now_ms: i64) -> Result<(), StoreError> {
         self.catalog.trim_notifications(&self.tenant, now_ms).map_err(failed)
+    }
+
+    fn acks(&self) -> Result<Vec<Ack>, StoreError> {
+        let rows = self.catalog.acks(&self.tenant).map_err(failed)?;
+        Ok(rows.iter().filter_map(|row| read("an acknowledgement", &row.body)).collect())
+    }
+
+    fn save_ack(&self, ack: &Ack) -> Result<(), StoreError> {
+        let row = AckRow {
+            fingerprint: ack.fingerprint.to_string(),
+            expires_at_ms: ack.expires_at_ms,
+            body: write(ack)?,
+        };
+        self.catalog.save_ack(&self.tenant, &row).map_err(failed)
+    }
+
+    fn delete_acks(&self, of: &[Fingerprint]) -> Result<(), StoreError> {
+        let names: Vec<String> = of.iter().map(ToString::to_string).collect();
+        self.catalog.delete_acks(&self.tenant, &names).map_err(failed)
     }
 
     fn save_events(&self, events: &[KeptEvent]) -> Result<(), StoreError> {
@@ -231,6 +250,7 @@ mod tests {
             updated_at_ms: 3,
             created_by: "me".to_owned(),
             comment: "why not".to_owned(),
+            recurrence: None,
         };
         let key = LogKey {
             group_key: "{}:{}".to_owned(),
@@ -261,6 +281,18 @@ mod tests {
             kind: "ended".to_owned(),
             details: "{\"endsAt\":\"1970-01-01T00:00:00.007Z\"}".to_owned(),
         };
+        let ack = Ack {
+            fingerprint: event.fingerprint,
+            labels: [("alertname".to_owned(), "x".to_owned())].into(),
+            owner: "me".to_owned(),
+            comment: String::new(),
+            created_at_ms: 1,
+            expires_at_ms: 2,
+        };
+        store.save_ack(&ack).expect("saved");
+        assert_eq!(store.acks(), Ok(vec![ack]));
+        store.delete_acks(&[event.fingerprint]).expect("deleted");
+        assert_eq!(store.acks(), Ok(Vec::new()));
         store.save_events(&[kept]).expect("saved");
         let read = store.events(event.fingerprint, 0, 10, 10).expect("read");
         assert_eq!((read.len(), read[0].what.as_ref()), (1, Some(&what)));

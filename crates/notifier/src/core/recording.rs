@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 
-use super::{Core, Source, Telling, log_key};
-use crate::alert::Alert;
+use model::Labels;
+
+use super::{Core, EndingSilence, Source, Telling, log_key};
+use crate::ack::Ack;
+use crate::alert::{Alert, Fingerprint};
 use crate::dispatch::{Flush, Placed};
 use crate::log::Reason;
 use crate::receiver::Receiver;
@@ -104,10 +107,15 @@ impl Core {
         receiver: &Receiver,
         heard: &[Arc<Alert>],
         tellings: &[Telling],
+        is_held: bool,
     ) {
         let now_ms = flush.now.wall_ms;
         let place = || (*flush.place).clone();
         let spoken: Vec<&Telling> = tellings.iter().filter(|telling| !telling.alerts.is_empty()).collect();
+        if spoken.is_empty() && is_held {
+            self.record_held_by_ack(flush, heard);
+            return;
+        }
         let (decision, what) = if let Some(first) = spoken.first() {
             let integration =
                 |telling: &&Telling| format!("{}[{}]", telling.key.integration, telling.key.index);
@@ -129,6 +137,19 @@ impl Core {
         let what = Arc::new(what);
         for alert in heard {
             self.decisions.decide(now_ms, alert, &flush.place, decision.clone(), || Arc::clone(&what));
+        }
+    }
+
+    fn record_held_by_ack(&mut self, flush: &Flush, heard: &[Arc<Alert>]) {
+        let now_ms = flush.now.wall_ms;
+        for alert in heard {
+            let Some(ack) = self.acks.of(alert.fingerprint(), now_ms) else { continue };
+            let what = || {
+                let (owner, expires_at) = (ack.owner.clone(), At(ack.expires_at_ms));
+                Arc::new(What::HeldByAck { place: (*flush.place).clone(), owner, expires_at })
+            };
+            let decision = Decision::Acknowledged(ack.owner.clone());
+            self.decisions.decide(now_ms, alert, &flush.place, decision, what);
         }
     }
 
@@ -165,26 +186,90 @@ impl Core {
     /// What time alone brought since it was looked at last: alerts of which nothing more was heard, silences that began and ended.
     pub(crate) fn pass(&mut self, since_ms: i64, now_ms: i64) {
         let passed = |at_ms: i64| since_ms < at_ms && at_ms <= now_ms;
-        let silences: Vec<Silence> = self.silences.all().cloned().collect();
-        for silence in silences {
-            if passed(silence.starts_at_ms) && silence.updated_at_ms < silence.starts_at_ms {
-                self.record_of_silenced(
-                    &silence.id,
-                    silence.starts_at_ms,
-                    What::SilenceBegan(facts(&silence)),
-                );
+        for silence in self.silences.all() {
+            let (was, is) = (silence.state_at(since_ms).holds(), silence.state_at(now_ms).holds());
+            // One that somebody made or ended since was told then.
+            if was == is || passed(silence.updated_at_ms) {
+                continue;
             }
-            // One that somebody ended was told then.
-            if passed(silence.ends_at_ms) && silence.updated_at_ms <= silence.ends_at_ms {
-                self.record_of_silenced(&silence.id, silence.ends_at_ms, What::SilenceEnded(facts(&silence)));
-            }
+            let (recurs, facts) = (silence.recurrence.is_some(), facts(silence));
+            let (at_ms, what) = match is {
+                true => (silence.starts_at_ms, What::SilenceBegan(facts)),
+                false => (silence.ends_at_ms, What::SilenceEnded(facts)),
+            };
+            self.record_of_silenced(&silence.id, if recurs { now_ms } else { at_ms }, what);
         }
-        for alert in self.alerts.values() {
+        for (ack, has_expired) in self.acks.pass(now_ms, |fingerprint| self.alerts.contains_key(&fingerprint))
+        {
+            let at_ms = if has_expired { ack.expires_at_ms } else { now_ms };
+            let reason = if has_expired { "expired" } else { "resolved" };
+            self.record_ack_end(&ack, reason, at_ms);
+        }
+        let over = |alert: &&Arc<Alert>| passed(alert.ends_at_ms);
+        let over: Vec<Arc<Alert>> = self.alerts.values().filter(over).cloned().collect();
+        for alert in over {
+            self.end_ack(&alert, alert.ends_at_ms);
             if passed(alert.ends_at_ms) && alert.updated_at_ms < alert.ends_at_ms {
                 let what = Arc::new(What::Lapsed { last_heard_at: At(alert.updated_at_ms) });
-                self.decisions.record(alert.ends_at_ms, alert, &what);
+                self.decisions.record(alert.ends_at_ms, &alert, &what);
             }
         }
+    }
+
+    /// Silences that end within a time although alerts that they hold back still fire. Each alert learns so once.
+    pub(crate) fn ending_silences(&mut self, now_ms: i64, within_ms: i64) -> Vec<EndingSilence> {
+        self.told_ending.retain(|_, ends_at_ms| *ends_at_ms >= now_ms);
+        if within_ms <= 0 {
+            return Vec::new();
+        }
+        let mut all = Vec::new();
+        for silence in self.silences.ending(now_ms, now_ms.saturating_add(within_ms)) {
+            let alert_count = self.alerts_of_silence(&silence.id, now_ms).count();
+            if alert_count == 0 {
+                continue;
+            }
+            let is_new = self.told_ending.get(&silence.id) != Some(&silence.ends_at_ms);
+            if is_new {
+                self.record_of_silenced(&silence.id, now_ms, What::SilenceEndsSoon(facts(silence)));
+            }
+            all.push(EndingSilence { silence: silence.clone(), alert_count, is_new });
+        }
+        let told = all.iter().map(|ending| (ending.silence.id.clone(), ending.silence.ends_at_ms));
+        self.told_ending.extend(told);
+        all
+    }
+
+    /// Somebody takes care of an alert from now on.
+    pub(crate) fn put_ack(&mut self, ack: Ack) {
+        let what = What::Acknowledged {
+            owner: ack.owner.clone(),
+            comment: ack.comment.clone(),
+            expires_at: At(ack.expires_at_ms),
+        };
+        let labels = Labels::from_pairs(&ack.labels);
+        self.decisions.record_of(ack.created_at_ms, labels, Arc::new(what));
+        self.acks.put(ack);
+    }
+
+    /// Nobody does any more. Whether somebody did.
+    pub(crate) fn take_ack_back(&mut self, fingerprint: Fingerprint, now_ms: i64) -> bool {
+        let ended = self.acks.end(fingerprint);
+        ended.is_some_and(|ack| {
+            self.record_ack_end(&ack, "taken_back", now_ms);
+            true
+        })
+    }
+
+    /// The alert is over.
+    pub(super) fn end_ack(&mut self, alert: &Alert, now_ms: i64) {
+        if let Some(ack) = self.acks.end(alert.fingerprint()) {
+            self.record_ack_end(&ack, "resolved", now_ms);
+        }
+    }
+
+    fn record_ack_end(&self, ack: &Ack, reason: &str, at_ms: i64) {
+        let what = What::AckEnded { owner: ack.owner.clone(), reason: reason.to_owned() };
+        self.decisions.record_of(at_ms, Labels::from_pairs(&ack.labels), Arc::new(what));
     }
 }
 

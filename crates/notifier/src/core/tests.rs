@@ -76,6 +76,7 @@ pub(super) fn silence(id: &str, starts: Now, ends: Now) -> Silence {
         updated_at_ms: 0,
         created_by: String::new(),
         comment: String::new(),
+        recurrence: None,
     }
 }
 

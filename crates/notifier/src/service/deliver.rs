@@ -146,7 +146,9 @@ async fn tell(inner: &Inner, running: &Running, flush: &Flush, telling: &Telling
     }
     // The moment of the flush, as Alertmanager has it: repeats are counted from there.
     let entry = inner.core.lock().told(telling, flush, flush.now.wall_ms);
-    inner.writer.put(telling.key.clone(), entry).await;
+    if let Some(entry) = entry {
+        inner.writer.put(telling.key.clone(), entry).await;
+    }
     true
 }
 

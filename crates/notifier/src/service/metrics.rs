@@ -15,6 +15,8 @@ pub(super) struct Metrics {
     alerts: IntGaugeVec,
     groups: IntGauge,
     silences: IntGaugeVec,
+    /// Silences that end soon and still hold alerts back.
+    pub(super) silences_ending: IntGauge,
 }
 
 impl Metrics {
@@ -70,6 +72,10 @@ impl Metrics {
                 Opts::new("kymo_notifier_silences", "Silences, by state."),
                 &["state"],
             )?,
+            silences_ending: IntGauge::new(
+                "kymo_notifier_silences_expiring_soon",
+                "Silences that end soon and still hold back alerts that fire.",
+            )?,
         };
         registry.register(Box::new(metrics.received.clone()))?;
         registry.register(Box::new(metrics.invalid.clone()))?;
@@ -81,6 +87,7 @@ impl Metrics {
         registry.register(Box::new(metrics.alerts.clone()))?;
         registry.register(Box::new(metrics.groups.clone()))?;
         registry.register(Box::new(metrics.silences.clone()))?;
+        registry.register(Box::new(metrics.silences_ending.clone()))?;
         Ok(metrics)
     }
 

@@ -9,6 +9,8 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
 use super::*;
+use crate::ack::AckError;
+use crate::alert::Fingerprint;
 use crate::store::MemoryStore;
 
 /// A webhook that answers with each status in turn, the last one for ever; yields a line for each request.
@@ -164,6 +166,7 @@ async fn silences_are_kept_and_named() {
         updated_at_ms: 0,
         created_by: "me".to_owned(),
         comment: "why not".to_owned(),
+        recurrence: None,
     };
     let id = handle.set_silence(wanted).await.expect("made");
     let shape: Vec<usize> = id.split('-').map(str::len).collect();
@@ -173,6 +176,35 @@ async fn silences_are_kept_and_named() {
     assert_eq!(handle.silences(&[]).len(), 1);
     handle.expire_silence(&id).await.expect("ended");
     assert_eq!(handle.expire_silence("other").await, Err(SilenceError::NotFound.into()));
+    handle.stop().await;
+}
+
+#[tokio::test]
+async fn acknowledgements_are_kept_until_they_are_taken_back() {
+    let store = Arc::<MemoryStore>::default();
+    let handle = started(Config::without_file(), &store).await;
+    handle.report(report("x")).expect("taken");
+    let fingerprint = handle.alerts()[0].alert.fingerprint();
+    let until_ms = handle.now_ms() + 3_600_000;
+    let made = |owner: &str, until_ms: i64| {
+        let (handle, owner) = (handle.clone(), owner.to_owned());
+        async move { handle.acknowledge(fingerprint, owner, "on it".to_owned(), until_ms).await }
+    };
+    assert!(matches!(made("", until_ms).await, Err(SetAckError::Ack(AckError::Invalid(_)))));
+    assert!(matches!(made("me", 1).await, Err(SetAckError::Ack(AckError::Invalid(_)))));
+    made("me", until_ms).await.expect("made");
+    let other = handle.acknowledge(Fingerprint(7), "me".to_owned(), String::new(), until_ms).await;
+    assert!(matches!(other, Err(SetAckError::Ack(AckError::NotFound(_)))));
+    handle.stop().await;
+    let handle = started(Config::without_file(), &store).await;
+    let kept = handle.acks();
+    assert_eq!((kept.len(), kept[0].owner.as_str(), kept[0].expires_at_ms), (1, "me", until_ms));
+    handle.take_back_ack(fingerprint).await.expect("taken back");
+    assert!(handle.take_back_ack(fingerprint).await.is_err());
+    assert!(handle.acks().is_empty() && store.acks().expect("read").is_empty());
+    let events = handle.events(fingerprint, 0, i64::MAX, 10).await.expect("read");
+    let kinds: Vec<&str> = events.iter().map(|event| event.kind.as_str()).collect();
+    assert!(kinds.ends_with(&["acknowledged", "ack_ended"]), "{kinds:?}");
     handle.stop().await;
 }
 

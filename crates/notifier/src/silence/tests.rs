@@ -11,6 +11,7 @@ fn silence(id: &str, text: &str, starts_at_ms: i64, ends_at_ms: i64) -> Silence 
         updated_at_ms: 0,
         created_by: "somebody".to_owned(),
         comment: "why not".to_owned(),
+        recurrence: None,
     }
 }
 
@@ -130,4 +131,59 @@ fn what_ended_long_ago_is_forgotten() {
     assert!(silences.collect_garbage(2_000 + RETENTION_MS).is_empty());
     assert_eq!(silences.collect_garbage(2_001 + RETENTION_MS), ["first"]);
     assert!(silences.get("first").is_none());
+}
+
+/// Sundays from two to four, in Berlin.
+fn weekly() -> Recurrence {
+    let text = r#"{"time_intervals": [{"weekdays": ["sunday"], "times": [{"start_time": "02:00", "end_time": "04:00"}], "location": "Europe/Berlin"}]}"#;
+    serde_json::from_str(text).expect("a recurrence")
+}
+
+/// 2024-06-02 was a Sunday; Berlin was two hours ahead.
+const SUNDAY_MS: i64 = 1_717_286_400_000;
+const HOUR_MS: i64 = 3_600_000;
+
+#[test]
+fn a_recurring_one_holds_in_its_intervals_alone() {
+    let mut silences = Silences::default();
+    let wanted = Silence {
+        recurrence: Some(weekly()),
+        ..silence("", "a=b", SUNDAY_MS - HOUR_MS, SUNDAY_MS + 10 * 24 * HOUR_MS)
+    };
+    let plan = silences.plan(wanted, SUNDAY_MS - HOUR_MS, id("weekly")).expect("a plan");
+    plan.into_iter().for_each(|change| silences.apply(change).expect("it can be"));
+    let weekly = |hours: i64| {
+        let now_ms = SUNDAY_MS + hours * HOUR_MS;
+        let state = silences.get("weekly").expect("there").state_at(now_ms);
+        (mutes(&silences, now_ms), state)
+    };
+    assert_eq!(weekly(-1), (false, SilenceState::Pending));
+    assert_eq!(weekly(0), (true, SilenceState::Active));
+    assert_eq!(weekly(1), (true, SilenceState::Active));
+    assert_eq!(weekly(2), (false, SilenceState::Pending));
+    assert_eq!(weekly(7 * 24), (true, SilenceState::Active));
+    assert_eq!(weekly(11 * 24), (false, SilenceState::Expired));
+    // Between two of its intervals it can be ended, and its end be moved.
+    let between_ms = SUNDAY_MS + 5 * HOUR_MS;
+    let later = Silence {
+        ends_at_ms: SUNDAY_MS + 20 * 24 * HOUR_MS,
+        ..silences.get("weekly").expect("there").clone()
+    };
+    let plan = silences.plan(later, between_ms, id("other")).expect("a plan");
+    assert_eq!(plan.iter().map(|change| change.id.as_str()).collect::<Vec<_>>(), ["weekly"]);
+    let ended = silences.plan_expiry("weekly", between_ms).expect("a plan").expect("a change");
+    assert_eq!(ended.state_at(between_ms), SilenceState::Expired);
+}
+
+#[test]
+fn a_recurring_one_is_read_as_it_was_written() {
+    let kept = Silence { recurrence: Some(weekly()), ..silence("x", "a=b", 0, 1) };
+    let text = serde_json::to_string(&kept).expect("text");
+    assert_eq!(serde_json::from_str::<Silence>(&text).expect("read"), kept);
+    // One of an older version has none.
+    let text = serde_json::to_string(&silence("x", "a=b", 0, 1)).expect("text");
+    assert!(!text.contains("recurrence"), "{text}");
+    let bad = |text: &str| serde_json::from_str::<Recurrence>(text).expect_err("bad").to_string();
+    assert!(bad("{\"time_intervals\": []}").contains("time_intervals is empty"));
+    assert!(bad("{\"time_intervals\": [{\"weekdays\": [\"someday\"]}]}").contains("someday"));
 }

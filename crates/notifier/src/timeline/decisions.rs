@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use model::Labels;
+
 use super::{Event, Place, What};
 use crate::alert::{Alert, Fingerprint};
 use crate::service::history::Queue;
@@ -17,6 +19,7 @@ pub(crate) enum Decision {
     Notified,
     Unchanged,
     Nobody,
+    Acknowledged(String),
 }
 
 /// Decides which decisions are new, and hands those on.
@@ -34,6 +37,11 @@ impl Decisions {
     /// Something happened, whatever was before.
     pub(crate) fn record(&self, at_ms: i64, alert: &Alert, what: &Arc<What>) {
         self.queue.put(Event::of(at_ms, alert, what));
+    }
+
+    /// As [`Self::record`], of an alert that may not be there.
+    pub(crate) fn record_of(&self, at_ms: i64, labels: Labels, what: Arc<What>) {
+        self.queue.put(Event::new(at_ms, labels, what));
     }
 
     /// Something was decided; an event if it is not what was decided last.
