@@ -24,7 +24,8 @@ fn post(url: &str, path: &str, body: &Value) -> (u16, Value) {
 }
 
 fn fingerprint(url: &str, name: &str) -> String {
-    let alerts = http::get(&format!("{url}/api/v2/alerts?filter=alertname%3D{name}")).expect("answered").json();
+    let alerts =
+        http::get(&format!("{url}/api/v2/alerts?filter=alertname%3D{name}")).expect("answered").json();
     alerts[0]["fingerprint"].as_str().unwrap_or_else(|| panic!("{alerts}")).to_owned()
 }
 
@@ -63,9 +64,14 @@ fn an_acknowledgement_survives_a_crash_and_can_be_taken_back() {
     assert_eq!(kymo(&server.url(), &["ack", &name, "--undo"]).0, Some(0));
     assert_eq!(kymo(&server.url(), &["ack", &name, "--undo"]).0, Some(1));
     assert_eq!(kymo(&server.url(), &["ack", "--list"]).0, Some(1));
-    let events = http::api(&server.url(), &format!("/api/v1/alerts/{name}/timeline"), &[]).expect("a timeline");
-    let kinds: Vec<&str> =
-        events["events"].as_array().expect("events").iter().filter_map(|event| event["kind"].as_str()).collect();
+    let events =
+        http::api(&server.url(), &format!("/api/v1/alerts/{name}/timeline"), &[]).expect("a timeline");
+    let kinds: Vec<&str> = events["events"]
+        .as_array()
+        .expect("events")
+        .iter()
+        .filter_map(|event| event["kind"].as_str())
+        .collect();
     assert_eq!(kinds.last(), Some(&"ack_ended"), "{events}");
 }
 
@@ -138,7 +144,8 @@ fn the_command_line_lists_silences_and_explains() {
     let (status, text) = kymo(&url, &["silence", "alertname=Down", "--dry-run"]);
     assert!(status == Some(0) && text.contains(&name) && text.lines().count() == 2, "{text}");
     let (status, text) = kymo(&url, &["silence", "alertname=Down", "-d", "2h", "-c", "disks", "--json"]);
-    let id = serde_json::from_str::<Value>(&text).unwrap_or_else(|error| panic!("{error}: {text}"))["id"].clone();
+    let id =
+        serde_json::from_str::<Value>(&text).unwrap_or_else(|error| panic!("{error}: {text}"))["id"].clone();
     assert!(status == Some(0) && id.is_string(), "{text}");
     let (_, text) = kymo(&url, &["silence", "--list"]);
     assert!(text.contains(id.as_str().unwrap_or("?")) && text.contains("tester"), "{text}");

@@ -85,7 +85,9 @@ pub(super) fn told(core: &mut Core, seconds: i64) -> Vec<(usize, Reason, usize)>
     let mut all = Vec::new();
     for flush in core.take_due(at(seconds)) {
         for telling in core.tellings(&flush) {
-            all.push((telling.key.index, telling.reason, telling.alerts.len()));
+            if !telling.renews {
+                all.push((telling.key.index, telling.reason, telling.alerts.len()));
+            }
             core.told(&telling, &flush, flush.now.wall_ms);
         }
         core.done(core.generation(), &flush, true);
