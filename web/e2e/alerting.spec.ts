@@ -171,6 +171,24 @@ test.describe('An alert', () => {
   });
 });
 
+test('An alert is acknowledged in two clicks, and given back', async ({ page }) => {
+  await page.goto('/alerts');
+  await alertRow(page)
+    .getByRole('button', { name: /^Acknowledge / })
+    .click();
+  await page.getByRole('textbox', { name: 'Your name' }).fill('ann');
+  await page.getByRole('button', { name: '2 h', exact: true }).click();
+  await expect(page.getByText('ann takes care of it for 2 h')).toBeVisible();
+  await page.keyboard.press('Escape');
+  await expect(alertRow(page)).toContainText('ann takes care of it');
+  await alertRow(page)
+    .getByRole('link', { name: /is down$/ })
+    .click();
+  await expect(page.locator('.timeline')).toContainText('ann');
+  await page.getByRole('button', { name: 'No longer' }).click();
+  await expect(page.getByRole('button', { name: 'No longer' })).toHaveCount(0);
+});
+
 test.describe('Routing', () => {
   test('shows the tree, and the way of an alert through it', async ({ page }) => {
     await page.goto('/routing');
