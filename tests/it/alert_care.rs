@@ -107,7 +107,7 @@ fn silences_are_previewed_recur_and_end() {
     let listed = http::api(&url, "/api/v1/silences", &[]).expect("silences");
     assert_eq!(
         (&listed["silences"][0]["expiringSoon"], &listed["silences"][0]["alerts"]),
-        (&json!(true), &json!(1)),
+        (&json!(false), &json!(1)),
         "{listed}"
     );
     assert_eq!(listed["silences"][0]["recurrence"]["time_intervals"][0]["location"], "Europe/Berlin");

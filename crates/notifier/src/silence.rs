@@ -159,6 +159,12 @@ impl Silence {
         if state == SilenceState::Active && is_between { SilenceState::Pending } else { state }
     }
 
+    /// Whether it is in force and ends within a time. One that is no longer than that as a whole never does: whoever made it knows.
+    pub(crate) fn ends_within(&self, now_ms: i64, within_ms: i64) -> bool {
+        let is_long = self.ends_at_ms.saturating_sub(self.starts_at_ms) > within_ms;
+        is_long && self.ends_at_ms <= now_ms.saturating_add(within_ms) && self.state_at(now_ms).holds()
+    }
+
     /// Whether its beginning has come and its end has not.
     fn span_state_at(&self, now_ms: i64) -> SilenceState {
         if now_ms < self.starts_at_ms {
@@ -299,10 +305,9 @@ impl Silences {
         self.kept.values().filter(mutes).map(|kept| kept.silence.id.clone()).collect()
     }
 
-    /// Those in force that end at the latest at `by_ms`.
-    pub(crate) fn ending(&self, now_ms: i64, by_ms: i64) -> impl Iterator<Item = &Silence> {
-        let ends = move |silence: &&Silence| silence.ends_at_ms <= by_ms && silence.state_at(now_ms).holds();
-        self.all().filter(ends)
+    /// Those that end within a time.
+    pub(crate) fn ending(&self, now_ms: i64, within_ms: i64) -> impl Iterator<Item = &Silence> {
+        self.all().filter(move |silence| silence.ends_within(now_ms, within_ms))
     }
 
     /// Whether the conditions of one of them hold for these labels, be it in force or not.

@@ -223,7 +223,7 @@ impl Core {
             return Vec::new();
         }
         let mut all = Vec::new();
-        for silence in self.silences.ending(now_ms, now_ms.saturating_add(within_ms)) {
+        for silence in self.silences.ending(now_ms, within_ms) {
             let alert_count = self.alerts_of_silence(&silence.id, now_ms).count();
             if alert_count == 0 {
                 continue;

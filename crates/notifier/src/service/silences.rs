@@ -52,11 +52,10 @@ impl Handle {
         self.inner.core.lock().alerts_of_silence(id, now_ms).count()
     }
 
-    /// Whether a silence ends so soon that it is to be said.
+    /// Whether a silence ends so soon that it is to be said: alerts that it holds back still fire.
     pub fn ends_soon(&self, silence: &Silence) -> bool {
-        let now_ms = self.inner.clock.now_ms();
-        let by_ms = now_ms.saturating_add(self.inner.settings.read().silence_expiry_warning_ms);
-        silence.ends_at_ms <= by_ms && silence.state_at(now_ms).holds()
+        let within_ms = self.inner.settings.read().silence_expiry_warning_ms;
+        silence.ends_within(self.inner.clock.now_ms(), within_ms) && self.alerts_of_silence(&silence.id) > 0
     }
 
     /// The groups that alerts would form, in the order of the tree.
@@ -147,6 +146,30 @@ mod tests {
 
     use super::*;
     use crate::config::Config;
+
+    #[test]
+    fn the_alert_says_whose_silence_ends_when_and_why_that_matters() {
+        let silence = Silence {
+            id: "i".to_owned(),
+            matchers: Vec::new(),
+            starts_at_ms: 0,
+            ends_at_ms: 1_700_000_000_000,
+            updated_at_ms: 0,
+            created_by: "me".to_owned(),
+            comment: "disks".to_owned(),
+            recurrence: None,
+        };
+        let alert = alert(&EndingSilence { silence, alert_count: 2, is_new: true }, 5_000, "http://kymo");
+        assert_eq!(
+            alert.labels.to_string(),
+            r#"{alertname="SilenceExpiring", created_by="me", severity="info", silence="i"}"#
+        );
+        assert_eq!(
+            alert.annotations["summary"],
+            "The silence of me (disks) ends at 2023-11-14 22:13:20 UTC, and 2 alerts that it holds back still fire."
+        );
+        assert_eq!((alert.starts_at_ms, alert.ends_at_ms), (5_000, 125_000));
+    }
 
     #[test]
     fn alerts_form_the_groups_of_the_tree() {
