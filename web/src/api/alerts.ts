@@ -69,7 +69,8 @@ export interface SilenceMore {
 /** `null` where the server knows no such things. */
 function useOwn<T>(path: string, refreshMs: number): Loaded<T | null> {
   return useQuery<T | null, ApiError>({
-    queryKey: ['notifier', path],
+    // Paths of Alertmanager's API are called the same.
+    queryKey: ['notifier', 'own', path],
     queryFn: async ({ signal }) => {
       try {
         return (await ask<T>(path, {}, signal)).data;
