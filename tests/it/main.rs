@@ -2,6 +2,7 @@
 
 mod alert_care;
 mod alertmanager;
+mod backtest;
 mod bad_input;
 mod browser;
 mod client_crate;
@@ -35,12 +36,14 @@ mod recorded;
 mod reload;
 mod remote_read;
 mod remote_write2;
+mod rule_repair;
 mod rule_tools;
 mod rules;
 mod search;
 mod snapshots;
 mod start_timestamps;
 mod statistics;
+mod stored_rules;
 mod timeline;
 
 /// Every file beside this one is a module here; a forgotten one would never run.

@@ -92,6 +92,24 @@ pub fn post(url: &str, headers: &[(&str, &str)], body: &[u8]) -> Result<Response
     received(request.send(body))
 }
 
+/// A request of any method. Without a body, none is sent.
+///
+/// # Errors
+/// If there is no response at all.
+///
+/// # Panics
+/// If the method, the URL or a header is none.
+pub fn send(method: &str, url: &str, headers: &[(&str, &str)], body: &[u8]) -> Result<Response, String> {
+    let mut request = ureq::http::Request::builder().method(method).uri(url);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    if body.is_empty() {
+        return received(agent().run(request.body(()).expect("a request")));
+    }
+    received(agent().run(request.body(body.to_vec()).expect("a request")))
+}
+
 /// Text as a part of a query string.
 pub fn escape(text: &str) -> String {
     let mut escaped = String::new();

@@ -43,6 +43,8 @@ pub struct Backends {
     pub admin: Arc<dyn StorageAdmin>,
     /// Answers which rules and alerts there are.
     pub rules: Arc<dyn rules::RulesView>,
+    /// Keeps rules that come by API.
+    pub stored_rules: Arc<dyn rules::stored::StoredRules>,
     /// Answers where alerts are sent.
     pub alertmanagers: Arc<dyn rules::AlertmanagersView>,
 }

@@ -19,6 +19,8 @@ pub(crate) enum ErrorType {
     /// Switched off: Prometheus says `unavailable` with status 500, which clients take for a fault and try again.
     Forbidden,
     NotFound,
+    /// Somebody else was first.
+    Conflict,
     TooManyRequests,
     PayloadTooLarge,
     UnsupportedMediaType,
@@ -36,6 +38,7 @@ impl ErrorType {
             Self::Internal => "internal",
             Self::Unavailable | Self::Forbidden => "unavailable",
             Self::NotFound => "not_found",
+            Self::Conflict => "conflict",
             Self::TooManyRequests => "too_many_requests",
             Self::MethodNotAllowed => "method_not_allowed",
         }
@@ -51,6 +54,7 @@ impl ErrorType {
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Forbidden => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
+            Self::Conflict => StatusCode::CONFLICT,
             Self::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
             Self::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -160,6 +164,27 @@ impl From<storage::Error> for ApiError {
     }
 }
 
+impl ApiError {
+    /// The body of its answer.
+    pub(crate) fn into_body(self) -> Vec<u8> {
+        match self {
+            Self::Typed(error_type, message) => envelope(error_type, &message),
+            Self::Later(message, _) => envelope(ErrorType::TooManyRequests, &message),
+            Self::NotReady => envelope(ErrorType::Unavailable, "Service Unavailable"),
+        }
+    }
+}
+
+fn envelope(error_type: ErrorType, message: &str) -> Vec<u8> {
+    let mut body = Vec::with_capacity(message.len() + 64);
+    body.extend_from_slice(b"{\"status\":\"error\",\"errorType\":\"");
+    body.extend_from_slice(error_type.as_str().as_bytes());
+    body.extend_from_slice(b"\",\"error\":");
+    json::write_string_html(&mut body, message);
+    body.push(b'}');
+    body
+}
+
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let (error_type, message, retry_after_s) = match self {
@@ -167,12 +192,7 @@ impl IntoResponse for ApiError {
             Self::Later(message, after_s) => (ErrorType::TooManyRequests, message, after_s),
             Self::NotReady => return not_ready(),
         };
-        let mut body = Vec::with_capacity(message.len() + 64);
-        body.extend_from_slice(b"{\"status\":\"error\",\"errorType\":\"");
-        body.extend_from_slice(error_type.as_str().as_bytes());
-        body.extend_from_slice(b"\",\"error\":");
-        json::write_string_html(&mut body, &message);
-        body.push(b'}');
+        let body = envelope(error_type, &message);
         let mut response = (error_type.status(), body).into_response();
         response.headers_mut().insert(header::CONTENT_TYPE, json::CONTENT_TYPE);
         if error_type == ErrorType::Unavailable || error_type == ErrorType::TooManyRequests {

@@ -40,6 +40,8 @@ pub(crate) fn router(state: &Arc<State>) -> Router {
         .route("/v1/metrics", post(push::otlp::metrics))
         .route("/graph", get(ui::graph))
         .merge(pushes())
+        .merge(rules::stored::mimir_routes())
+        .nest("/prometheus", rules::stored::mimir_routes())
         .fallback(ui::serve)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(CompressionLayer::new().gzip(true).zstd(true))
@@ -91,6 +93,9 @@ fn api(state: &Arc<State>) -> Router<Arc<State>> {
         .route("/targets/metadata", get(metadata::target_metadata))
         .route("/scrape_pools", get(targets::scrape_pools))
         .route("/rules", get(rules::rules))
+        .route("/rules/evaluations", get(rules::evaluations::evaluations))
+        .route("/rules/backtest", post(rules::backtest::backtest))
+        .route("/rules/backfill", post(rules::backfill::backfill))
         .route("/alerts", get(rules::alerts))
         .route("/alertmanagers", get(rules::alertmanagers))
         .route("/status/config", get(status::config))
@@ -125,6 +130,7 @@ fn api(state: &Arc<State>) -> Router<Arc<State>> {
         .route("/admin/tsdb/clean_tombstones", post_or_put(storage_admin::clean_tombstones))
         .route("/admin/tsdb/snapshot", post_or_put(storage_admin::snapshot))
         .route("/admin/tsdb/compact", post_or_put(storage_admin::compact))
+        .merge(rules::stored::own_routes())
         .route_layer(from_fn_with_state(Arc::clone(state), require_ready));
     // What is worth knowing while storage is opening.
     let always = Router::new()
@@ -205,8 +211,11 @@ async fn observe(Extract(state): Extract<Arc<State>>, request: Request, next: Ne
     let handler = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str).map(str::to_owned);
     let handler = handler.filter(|path| !path.contains("{*")).unwrap_or_else(|| "other".to_owned());
     let mut counted = Counted { started: state.deps.clock.monotonic(), state, handler, status: None };
-    // Deletes, compactions and bulk imports take as long as the data is large.
-    let is_large = counted.handler.starts_with(ADMIN_PATH) || counted.handler.ends_with("/import/native");
+    // Deletes, compactions, bulk imports, backtests and backfills take as long as the data is large.
+    let is_large = counted.handler.starts_with(ADMIN_PATH)
+        || ["/import/native", "/rules/backtest", "/rules/backfill"]
+            .iter()
+            .any(|path| counted.handler.ends_with(path));
     let timeout = if is_large { ADMIN_TIMEOUT } else { counted.state.settings.request_timeout };
     let limited = tokio::time::timeout(timeout, next.run(request));
     let response = match AssertUnwindSafe(limited).catch_unwind().await {

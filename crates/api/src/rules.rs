@@ -22,6 +22,11 @@ use crate::state::State;
 use crate::tenancy::Tenant;
 use crate::work::{blocking, cancel_after};
 
+pub(crate) mod backfill;
+pub(crate) mod backtest;
+pub(crate) mod evaluations;
+pub(crate) mod stored;
+
 /// Which rules are wanted.
 #[derive(Debug, Default)]
 struct Wanted {

@@ -22,6 +22,8 @@ pub(crate) struct State {
     pub(crate) metrics: Metrics,
     /// Remote reads that may run at one time; others wait.
     pub(crate) read_slots: Arc<Semaphore>,
+    /// One backtest at a time.
+    pub(crate) backtest_slot: Arc<Semaphore>,
     /// What all pushes share.
     pub(crate) intake: Intake,
     /// Groups of text pushes.
@@ -49,6 +51,7 @@ impl State {
             deps,
             metrics,
             read_slots: Arc::new(Semaphore::new(READS_CONCURRENT_MAX)),
+            backtest_slot: Arc::new(Semaphore::new(1)),
             intake,
             groups,
             opened: CancellationToken::new(),

@@ -32,7 +32,8 @@ pub(crate) async fn blocking<T: Send + 'static>(
     })
 }
 
-struct CancelOnDrop(Cancel);
+/// Tells the work to stop when whoever waits for it is gone.
+pub(crate) struct CancelOnDrop(pub(crate) Cancel);
 
 impl Drop for CancelOnDrop {
     fn drop(&mut self) {

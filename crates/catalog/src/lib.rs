@@ -1,9 +1,10 @@
-//! What people made, and what must not be forgotten about it: silences, who was told what, the history of alerts.
+//! What people made, and what must not be forgotten about it: silences, who was told what, the history of alerts, rules by
+//! API.
 //!
 //! SQLite, embedded: one file, written with full synchronisation, so that what was acknowledged survives a power cut. All
 //! methods block; callers run them where blocking is allowed.
 //!
-//! Map: [`Catalog`] opening, silences and what was told · `alerts` what happened to alerts, and who takes care of them · `schema` the tables, and how older files become newer ones.
+//! Map: [`Catalog`] opening, silences and what was told · `alerts` what happened to alerts, and who takes care of them · `rule_groups` those of rules · `schema` the tables, and how older files become newer ones.
 //!
 //! Deliberately not here: what the contents mean. Rows carry their owner's JSON; columns exist for what is asked for.
 
@@ -15,7 +16,10 @@ use parking_lot::Mutex;
 use rusqlite::{Connection, ErrorCode, TransactionBehavior, params};
 
 mod alerts;
+mod rule_groups;
 mod schema;
+
+pub use rule_groups::{Changed, RuleGroupRow};
 
 /// How long opening waits for another process that has the file: a Kymo that is stopping, a shell.
 const BUSY_MAX: Duration = Duration::from_secs(1);

@@ -7,7 +7,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use crate::Error;
 
 /// Each step makes the schema of its number (from 1) out of the one before.
-pub(crate) const STEPS: [&str; 2] = [
+pub(crate) const STEPS: [&str; 3] = [
     "
     CREATE TABLE silences (
         tenant TEXT NOT NULL, id TEXT NOT NULL, ends_at_ms INTEGER NOT NULL, body TEXT NOT NULL,
@@ -35,6 +35,13 @@ pub(crate) const STEPS: [&str; 2] = [
     CREATE TABLE acks (
         tenant TEXT NOT NULL, fingerprint TEXT NOT NULL, expires_at_ms INTEGER NOT NULL, body TEXT NOT NULL,
         PRIMARY KEY (tenant, fingerprint)
+    ) STRICT, WITHOUT ROWID;
+",
+    "
+    CREATE TABLE rule_groups (
+        tenant TEXT NOT NULL, namespace TEXT NOT NULL, name TEXT NOT NULL, version INTEGER NOT NULL,
+        changed_at_ms INTEGER NOT NULL, changed_by TEXT NOT NULL, body TEXT,
+        PRIMARY KEY (tenant, namespace, name, version)
     ) STRICT, WITHOUT ROWID;
 ",
 ];

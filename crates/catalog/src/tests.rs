@@ -102,7 +102,7 @@ fn a_file_of_a_newer_version_is_left_alone() {
     connection.pragma_update(None, "user_version", 1_000).expect("changed");
     drop(connection);
     let error = Catalog::open(&path).expect_err("too new");
-    assert!(error.to_string().contains("schema 1000, this Kymo knows up to 2"), "{error}");
+    assert!(error.to_string().contains("schema 1000, this Kymo knows up to"), "{error}");
 }
 
 #[test]

@@ -77,6 +77,38 @@ impl ApiClient {
         Ok(answer)
     }
 
+    /// As [`Self::post_json`], and blocks until the answer is there; `progress` hears now and then which part of the work is done, from 0 to 1.
+    pub(crate) fn post_json_watched(
+        &self,
+        path: &str,
+        body: &Value,
+        progress: &mut dyn FnMut(f64),
+    ) -> anyhow::Result<Answer> {
+        let mut url = self.url(path)?;
+        url.query_pairs_mut().append_pair("progress", "1");
+        let mut request = http_client::Request::new(http_client::Method::POST, url);
+        let json = http_client::header::HeaderValue::from_static("application/json");
+        request.headers_mut().insert(http_client::header::CONTENT_TYPE, json);
+        *request.body_mut() = Some(serde_json::to_vec(body)?.into());
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(async {
+            let mut response = self.send(request).await?;
+            let status = response.status();
+            let mut line = Vec::new();
+            while let Some(piece) = response.chunk().await.context("the answer ended too early")? {
+                line.extend_from_slice(&piece);
+                while let Some(end) = line.iter().position(|byte| *byte == b'\n') {
+                    let told = serde_json::from_slice::<Value>(&line[..end]).ok();
+                    let Some(part) = told.and_then(|told| told["progress"].as_f64()) else { break };
+                    progress(part);
+                    line.drain(..=end);
+                }
+            }
+            let (status, answer) = self.read(status, &line)?;
+            Self::told(status, &answer)
+        })
+    }
+
     fn url(&self, path: &str) -> anyhow::Result<Url> {
         Ok(self.base.join("api/v1/").and_then(|base| base.join(path))?)
     }
@@ -88,6 +120,11 @@ impl ApiClient {
 
     async fn answer(&self, request: http_client::Request) -> anyhow::Result<Answer> {
         let (status, answer) = self.fetch(request).await?;
+        Self::told(status, &answer)
+    }
+
+    /// What an answer in the API's envelope says.
+    fn told(status: http_client::StatusCode, answer: &Value) -> anyhow::Result<Answer> {
         let text = |key: &str| answer[key].as_str().unwrap_or_default().to_owned();
         if text("status") != "success" {
             bail!("{} ({}, status {status})", text("error"), text("errorType"));
@@ -101,10 +138,14 @@ impl ApiClient {
     }
 
     /// The status of an answer, and its JSON.
-    async fn fetch(
-        &self,
-        mut request: http_client::Request,
-    ) -> anyhow::Result<(http_client::StatusCode, Value)> {
+    async fn fetch(&self, request: http_client::Request) -> anyhow::Result<(http_client::StatusCode, Value)> {
+        let response = self.send(request).await?;
+        let status = response.status();
+        let body = response.bytes().await.context("the answer ended too early")?;
+        self.read(status, &body)
+    }
+
+    async fn send(&self, mut request: http_client::Request) -> anyhow::Result<http_client::Response> {
         *request.timeout_mut() = Some(self.timeout);
         if let Some(tenant) = &self.tenant {
             let value = tenant.parse().context("the tenant's name cannot stand in a header")?;
@@ -115,12 +156,18 @@ impl ApiClient {
             true => anyhow!("{} has not answered within {:?}", self.base, self.timeout),
             false => anyhow!("cannot ask {}: {error}; is the server running? is this its URL?", self.base),
         };
-        let response = self.client.execute(request).await.map_err(unreachable)?;
-        let status = response.status();
-        let body = response.bytes().await.context("the answer ended too early")?;
-        let Ok(answer) = serde_json::from_slice::<Value>(&body) else {
+        self.client.execute(request).await.map_err(unreachable)
+    }
+
+    /// The JSON of an answer.
+    fn read(
+        &self,
+        status: http_client::StatusCode,
+        body: &[u8],
+    ) -> anyhow::Result<(http_client::StatusCode, Value)> {
+        let Ok(answer) = serde_json::from_slice::<Value>(body) else {
             let said: String =
-                String::from_utf8_lossy(&body).trim().chars().take(ANSWER_SHOWN_CHARS_MAX).collect();
+                String::from_utf8_lossy(body).trim().chars().take(ANSWER_SHOWN_CHARS_MAX).collect();
             bail!("{} answered {status}, but not as Kymo does; is this its URL? It said: {said}", self.base);
         };
         Ok((status, answer))

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{agent, alert, check, completions, query, routes, serve, test, tsdb};
+use crate::commands::{agent, alert, check, completions, query, routes, rules, serve, test, tsdb};
 use crate::version;
 
 const EXAMPLES: &str = "\
@@ -20,6 +20,7 @@ Examples:
   kymo query range 'node_load1' --start 6h      draw a graph in the terminal
   kymo check config prometheus.yml              is this file fine?
   curl -s localhost:9100/metrics | kymo check metrics
+  kymo rules backtest alerts.yml --from 30d     what would these rules have done?
   kymo test promql rates.test                   do these queries give what they should?
 
 Documentation: docs/user/ in the repository.";
@@ -47,6 +48,8 @@ enum Command {
     Check(check::Arguments),
     /// Look at the routes of alerts, and where an alert would go.
     Routes(routes::Arguments),
+    /// Try rules on what is stored, and fill in what they would have written.
+    Rules(rules::Arguments),
     /// Run tests that people write.
     Test(test::Arguments),
     /// Look at stored data.
@@ -122,6 +125,7 @@ impl Command {
             Self::Alert(arguments) => alert::run(arguments, out, err),
             Self::Check(arguments) => check::run(arguments, out, err),
             Self::Routes(arguments) => routes::run(arguments, out, err),
+            Self::Rules(arguments) => rules::run(arguments, out, err),
             Self::Test(arguments) => test::run(arguments, out, err),
             Self::Tsdb(arguments) => tsdb::run(arguments, out),
             Self::Completions(arguments) => completions::run(arguments, out),

@@ -1,6 +1,7 @@
 //! One file a command.
 //!
-//! Map: [`serve`] the server · [`agent`] the server without storage · [`query`] asks a server · [`alert`] its alerts · [`check`] looks for faults in files · [`routes`] where alerts would go · [`test`] runs tests
+//! Map: [`serve`] the server · [`agent`] the server without storage · [`query`] asks a server · [`alert`] its alerts · [`check`] looks for faults in files · [`routes`] where alerts would go · [`rules`] tries rules on what is
+//! stored · [`test`] runs tests
 //! that people write · [`tsdb`] looks at stored data · [`completions`] for shells.
 
 pub mod agent;
@@ -9,6 +10,7 @@ pub mod check;
 pub mod completions;
 pub mod query;
 pub mod routes;
+pub mod rules;
 pub mod serve;
 pub mod test;
 pub mod tsdb;

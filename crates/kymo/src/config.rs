@@ -131,7 +131,13 @@ pub fn load(
     refuse_same_names(&jobs)?;
     warnings.extend(unheeded(&file, jobs.iter().map(|job| &job.job)));
     let external_labels = Labels::from_pairs(expand::expand(&file.global.external_labels, variable));
-    let rules = rule_files::load(directory, &file.rule_files, &file.global, &external_labels);
+    let rules = rule_files::load(
+        directory,
+        &file.rule_files,
+        &file.global,
+        &external_labels,
+        file.rules.repair_missed.0,
+    );
     let rules = rules.map_err(|fault| fault.into_config_error(path, &document))?;
     Ok(Config {
         rules,

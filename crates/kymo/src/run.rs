@@ -23,6 +23,7 @@ mod query_log;
 mod server;
 mod signals;
 mod storage_admin;
+mod stored_rules;
 mod welcome;
 
 use crate::features::Features;
@@ -189,5 +190,9 @@ fn backends(opened: &Opened) -> api::Backends {
         Some(tsdb) => (Arc::<tsdb::Tsdb>::clone(tsdb), Arc::new(storage_admin::Admin(Arc::clone(tsdb)))),
         None => (Arc::new(agent::NothingStored), Arc::new(agent::NothingStored)),
     };
-    api::Backends { appender, querier, targets, admin, rules, alertmanagers }
+    let stored_rules: Arc<dyn rules::stored::StoredRules> = match &opened.alerting {
+        Some(alerting) => Arc::<stored_rules::CatalogRules>::clone(&alerting.stored),
+        None => Arc::new(rules::stored::NoStoredRules),
+    };
+    api::Backends { appender, querier, targets, admin, rules, stored_rules, alertmanagers }
 }

@@ -5,7 +5,7 @@
 //! was told last ([`log`]) → receivers ([`receiver`]), with texts made by templates ([`text`]).
 //!
 //! Map: [`timeline`] what happened to each alert and why · [`ack`] who takes care of one · [`config`] Alertmanager's file · [`matchers`] conditions as text · `core` all state and every decision, pure ·
-//! [`service`] what runs · [`store`] where state outlives the process · the modules above.
+//! [`service`] what runs · [`rehearsal`] the same over alerts of the past · [`store`] where state outlives the process · the modules above.
 //!
 //! Invariants: decisions are pure functions of state and time, so tests run them in virtual time; no lock is held while
 //! anybody waits; a silence that was acknowledged is on disk; a notification is told at least once, and again only after a
@@ -17,6 +17,7 @@ pub mod config;
 pub mod interval;
 pub mod log;
 pub mod matchers;
+pub mod rehearsal;
 pub mod route;
 pub mod service;
 pub mod silence;
@@ -36,6 +37,7 @@ pub use alert::{Alert, Annotations, Fingerprint};
 pub use config::Config;
 pub use core::{AlertGroup, AlertStatus, AlertView};
 pub use receiver::Receiver;
+pub use rehearsal::Rehearsal;
 pub use route::Route;
 pub use service::{
     Deps, FailedNotification, Handle, PlannedGroup, ReportedAlert, SetAckError, SetSilenceError, Settings,

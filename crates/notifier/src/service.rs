@@ -46,9 +46,9 @@ pub use silences::PlannedGroup;
 use writer::LogWriter;
 
 /// How often what is over is forgotten.
-const GARBAGE_INTERVAL: Duration = Duration::from_secs(15 * 60);
+pub(crate) const GARBAGE_INTERVAL: Duration = Duration::from_secs(15 * 60);
 /// How often groups without alerts are removed; and metrics that are counted then.
-const EMPTY_GROUPS_INTERVAL: Duration = Duration::from_secs(30);
+pub(crate) const EMPTY_GROUPS_INTERVAL: Duration = Duration::from_secs(30);
 /// So long those who are being told may take when a reload or the end comes.
 const GRACE: Duration = Duration::from_secs(2);
 /// How long a reload or stop waits for what was cancelled.
@@ -386,6 +386,12 @@ impl Handle {
         }
         self.inner.metrics.refused.inc_by(refused as u64);
         Err(format!("{refused} alerts were not taken: there are too many already"))
+    }
+
+    /// A notifier of the same configuration and silences that tells nobody.
+    pub fn rehearsal(&self) -> crate::rehearsal::Rehearsal {
+        let config = Arc::clone(&self.inner.running.read().config);
+        crate::rehearsal::Rehearsal::new(&config, self.silences(&[]))
     }
 
     /// Alerts that are not over, by fingerprint.

@@ -35,6 +35,8 @@ pub struct Env {
     pub cancel: Cancel,
     /// Threads that may help a group with rules that do not depend on one another.
     pub helpers: Helpers,
+    /// Whether this is a rehearsal: its queries wait behind those of others, and what fails is only counted.
+    pub is_rehearsal: bool,
 }
 
 /// How alerts are repeated, and taken up again after a restart. The defaults are Prometheus'.
@@ -104,7 +106,8 @@ impl Env {
     ) -> Result<Vec<VectorSample>, EvaluationError> {
         let asked_by = AskedBy::RuleGroup { file: file.to_owned(), name: group.to_owned() };
         let options = QueryOptions {
-            class: Class::Alert,
+            class: if self.is_rehearsal { Class::Batch } else { Class::Alert },
+            no_cache: self.is_rehearsal,
             origin: Origin { asked_by, source: format!("rule group {group}"), ..Origin::default() },
             cancel: self.cancel.clone(),
             ..QueryOptions::default()

@@ -2,7 +2,7 @@
 //!
 //! [`Group::evaluate`] is synchronous and takes the time as an argument, so that the server, unit tests of rules and backtests run the same
 //! code. Map: here groups and their order · `recording`, `alerting` one rule · `write` results on their way into storage ·
-//! `restore` what was pending before a restart.
+//! `restore` what was pending before a restart · `repair` what recording rules missed.
 //!
 //! Each rule writes its own batch, so that the next one sees it; the group waits once, in the end, until all are durable.
 
@@ -16,25 +16,39 @@ use storage::Durability;
 use crate::env::{Env, EvaluationError, External};
 use crate::file::{Fault, GroupSpec};
 use crate::order;
-use crate::rule::{Health, Rule};
+use crate::rule::{Evaluation, Health, Rule};
 use crate::schedule::Slots;
 
 mod alerting;
 mod recording;
+mod repair;
 mod restore;
 mod write;
 
 pub(crate) use write::end_series;
 
 /// What groups inherit from the configuration.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Defaults {
     /// Time between evaluations.
     pub interval_ms: i64,
     /// How far in the past rules are evaluated.
     pub query_offset_ms: i64,
+    /// Evaluations of recording rules that were missed are made up for, if they are no longer ago than this; 0: none are.
+    pub repair_missed_ms: i64,
     /// What alerts say about the server they come from.
     pub external: Arc<External>,
+}
+
+impl Default for Defaults {
+    fn default() -> Self {
+        Self {
+            interval_ms: 60_000,
+            query_offset_ms: 0,
+            repair_missed_ms: 3_600_000,
+            external: Arc::default(),
+        }
+    }
 }
 
 /// What makes a group the same as before a reload.
@@ -44,6 +58,7 @@ struct Identity {
     spec: GroupSpec,
     interval_ms: i64,
     query_offset_ms: i64,
+    repair_missed_ms: i64,
     external: Arc<External>,
 }
 
@@ -72,6 +87,8 @@ struct Memory {
     stale: Vec<Labels>,
     /// After how many evaluations to look up what was before the start; `None`: that is done.
     evaluations_to_restore: Option<u32>,
+    /// The slot of the first evaluation.
+    first_slot_ms: Option<i64>,
 }
 
 /// What is known of a group's last evaluation.
@@ -108,7 +125,7 @@ impl Group {
             siblings: order::siblings(&rules),
             rules,
             slots: Slots::new(file, &spec.name, interval_ms),
-            memory: Mutex::new(Memory { stale: Vec::new(), evaluations_to_restore }),
+            memory: Mutex::new(Memory { evaluations_to_restore, ..Memory::default() }),
             status: Mutex::default(),
             is_retired: AtomicBool::new(false),
             identity: Identity {
@@ -116,6 +133,7 @@ impl Group {
                 spec: spec.clone(),
                 interval_ms,
                 query_offset_ms: spec.query_offset_ms.unwrap_or(defaults.query_offset_ms),
+                repair_missed_ms: defaults.repair_missed_ms,
                 external: Arc::clone(&defaults.external),
             },
         })
@@ -139,6 +157,11 @@ impl Group {
     /// How far in the past it is evaluated.
     pub fn query_offset_ms(&self) -> i64 {
         self.identity.query_offset_ms
+    }
+
+    /// What its alerts say about the server.
+    pub(crate) fn external(&self) -> &External {
+        &self.identity.external
     }
 
     /// Most series or alerts of a rule; 0 or less: no limit.
@@ -180,6 +203,7 @@ impl Group {
     /// Evaluates all rules at a time, milliseconds since the epoch: queries, sends alerts, writes results.
     pub fn evaluate(&self, env: &Env, time_ms: i64) {
         let mut memory = self.memory.lock();
+        memory.first_slot_ms.get_or_insert(time_ms);
         let (started, started_ms) = (env.clock.monotonic(), env.clock.now_ms());
         let written: Mutex<Vec<(usize, Durability)>> = Mutex::default();
         let sample_count = AtomicUsize::new(0);
@@ -197,6 +221,13 @@ impl Group {
         for (at, durable) in written.into_inner() {
             if let Err(error) = durable.wait() {
                 self.failed(env, at, &error.into());
+                let error = self.rules[at].status.lock().last_error.clone();
+                self.rules[at]
+                    .evaluations
+                    .lock()
+                    .front_mut()
+                    .into_iter()
+                    .for_each(|last| last.error.clone_from(&error));
             }
         }
         let took_s = env.clock.monotonic().saturating_sub(started).as_secs_f64();
@@ -223,6 +254,9 @@ impl Group {
         memory.evaluations_to_restore = None;
         let started = env.clock.monotonic();
         self.restore(env, env.clock.now_ms());
+        if let Some(first_slot_ms) = memory.first_slot_ms {
+            self.repair_outage(env, first_slot_ms);
+        }
         let took_s = env.clock.monotonic().saturating_sub(started).as_secs_f64();
         env.metrics.last_restore_seconds.with_label_values(&[&self.key]).set(took_s);
     }
@@ -280,13 +314,20 @@ impl Group {
         };
         let mut status = rule.status.lock();
         (status.evaluation_s, status.last_evaluation_ms) = (took_s, Some(started_ms));
+        rule.remember(Evaluation {
+            at_ms: started_ms,
+            took_s,
+            sample_count: written.0,
+            error: if status.health == Health::Bad { status.last_error.clone() } else { String::new() },
+        });
+        drop(status);
         written
     }
 
     fn failed(&self, env: &Env, at: usize, error: &EvaluationError) {
         env.metrics.failures.with_label_values(&[&self.key]).inc();
         let rule = &self.rules[at];
-        if !error.is_cancelled() {
+        if !error.is_cancelled() && !env.is_rehearsal {
             let (file, group, rule) = (self.file(), self.name(), rule.name());
             tracing::warn!(file, group, rule, at, %error, "evaluating a rule failed");
         }
@@ -302,6 +343,7 @@ impl Group {
         *self.status.lock() = before.status();
         memory.stale = std::mem::take(&mut theirs.stale);
         memory.evaluations_to_restore = theirs.evaluations_to_restore;
+        memory.first_slot_ms = theirs.first_slot_ms;
         let mut left: Vec<&Rule> = before.rules.iter().rev().collect();
         for rule in &self.rules {
             let same = |other: &&Rule| {

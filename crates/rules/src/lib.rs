@@ -3,13 +3,16 @@
 //! Map, from the file to the alert: [`file`] rule files, read and checked · [`rule`] one rule, ready to be evaluated, and how it fares ·
 //! `text` templates of labels and annotations · [`group`] one evaluation of a group: queries, results, alerts, what is remembered · `order` which
 //! rules may run at the same time · [`alert`] the life of an alert, pure · [`env`](mod@env) what all groups are evaluated with · `schedule` the slots of a group ·
-//! [`run`] start, reload, stop, threads · [`sink`] who gets alerts · [`alertmanagers`] outside Alertmanagers that do · [`metrics`] how it goes · [`unit_test`] rules tested, [`lint`] and looked at.
+//! [`run`] start, reload, stop, threads · [`sink`] who gets alerts · [`alertmanagers`] outside Alertmanagers that do · [`metrics`] how it goes · [`unit_test`] rules tested, [`lint`] and looked at, [`backtest`] tried on
+//! what is stored · [`backfill`] what recording rules would have written, written · [`stored`] rules that come by API.
 //!
 //! Invariants: results go through the one `Appender`, queries through the engine's class of alerts. Evaluation is synchronous and takes its
 //! time as an argument. A reload changes all or nothing. Nothing here knows who is notified (that is behind [`sink::AlertSink`]).
 
 pub mod alert;
 pub mod alertmanagers;
+pub mod backfill;
+pub mod backtest;
 pub mod env;
 pub mod file;
 pub mod group;
@@ -18,6 +21,7 @@ pub mod metrics;
 pub mod rule;
 pub mod run;
 pub mod sink;
+pub mod stored;
 pub mod unit_test;
 
 mod order;

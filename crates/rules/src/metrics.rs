@@ -13,6 +13,7 @@ pub struct Metrics {
     pub(crate) failures: IntCounterVec,
     pub(crate) iterations: IntCounterVec,
     pub(crate) missed: IntCounterVec,
+    pub(crate) repaired: IntCounterVec,
     pub(crate) rules: IntGaugeVec,
     pub(crate) samples: IntGaugeVec,
     pub(crate) interval_seconds: GaugeVec,
@@ -60,6 +61,10 @@ impl Metrics {
                 "kymo_rule_group_iterations_missed_total",
                 "Evaluations of groups that were left out because the one before took too long, or threads were busy.",
             )?,
+            repaired: counters(
+                "kymo_rule_evaluations_repaired_total",
+                "Evaluations of recording rules that were missed and made up for, by group.",
+            )?,
             rules: numbers("kymo_rule_group_rules", "Rules of a group.")?,
             samples: numbers(
                 "kymo_rule_group_last_evaluation_samples",
@@ -104,7 +109,7 @@ impl Metrics {
 
     /// Forgets a group that is gone.
     pub(crate) fn forget(&self, group: &str) {
-        let by_group = [&self.evaluations, &self.failures, &self.iterations, &self.missed];
+        let by_group = [&self.evaluations, &self.failures, &self.iterations, &self.missed, &self.repaired];
         // One that was never evaluated has counted nothing.
         for counter in by_group {
             let _absent = counter.remove_label_values(&[group]);

@@ -85,7 +85,8 @@ pub(crate) fn siblings(rules: &[Rule]) -> Vec<Vec<usize>> {
     rules.iter().enumerate().map(others).collect()
 }
 
-fn writes(rule: &Rule) -> Vec<&str> {
+/// Names of metrics.
+pub(crate) fn writes(rule: &Rule) -> Vec<&str> {
     match rule.kind() {
         RuleKind::Recording => vec![rule.name()],
         RuleKind::Alerting => vec![ALERTS, ALERTS_FOR_STATE],
@@ -99,7 +100,8 @@ fn reads(rule: &Rule) -> Option<Vec<&str>> {
     if texts.any(|(_, text)| text.may_query()) { None } else { names(&rule.expr) }
 }
 
-fn names(expr: &Expr) -> Option<Vec<&str>> {
+/// Names of the metrics that an expression selects; `None`: it could be any.
+pub(crate) fn names(expr: &Expr) -> Option<Vec<&str>> {
     let mut names = Some(Vec::new());
     expr.walk(&mut |expr| {
         let selector = match &expr.kind {

@@ -1,6 +1,6 @@
 //! One rule, ready to be evaluated, and what is known of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use model::Labels;
@@ -52,6 +52,22 @@ pub struct RuleStatus {
     pub sample_count: usize,
 }
 
+/// So many evaluations of a rule are remembered.
+pub const EVALUATIONS_MAX: usize = 10;
+
+/// How one evaluation went.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Evaluation {
+    /// When it began, by the wall clock.
+    pub at_ms: i64,
+    /// How long it took.
+    pub took_s: f64,
+    /// Series it wrote.
+    pub sample_count: usize,
+    /// Why it failed; empty if it did not.
+    pub error: String,
+}
+
 /// A rule of a group.
 #[derive(Debug)]
 pub struct Rule {
@@ -62,6 +78,8 @@ pub struct Rule {
     /// Of an alerting rule.
     pub(crate) alerting: Option<Alerting>,
     pub(crate) status: Mutex<RuleStatus>,
+    /// The last ones, the newest first.
+    pub(crate) evaluations: Mutex<VecDeque<Evaluation>>,
     /// Series that the last evaluation wrote, sorted.
     pub(crate) previous: Mutex<Vec<Labels>>,
 }
@@ -114,6 +132,7 @@ impl Rule {
             alerting,
             spec,
             status: Mutex::default(),
+            evaluations: Mutex::default(),
             previous: Mutex::default(),
         })
     }
@@ -143,6 +162,17 @@ impl Rule {
         self.status.lock().clone()
     }
 
+    /// The last evaluations, the newest first.
+    pub fn evaluations(&self) -> Vec<Evaluation> {
+        self.evaluations.lock().iter().cloned().collect()
+    }
+
+    pub(crate) fn remember(&self, evaluation: Evaluation) {
+        let mut evaluations = self.evaluations.lock();
+        evaluations.truncate(EVALUATIONS_MAX - 1);
+        evaluations.push_front(evaluation);
+    }
+
     /// Alerts that are pending or firing, in order of labels.
     pub fn alerts(&self) -> Vec<Alert> {
         match &self.alerting {
@@ -160,6 +190,7 @@ impl Rule {
     /// Goes on where a rule of the same name and labels was.
     pub(crate) fn take_over(&self, before: &Self) {
         *self.status.lock() = before.status();
+        *self.evaluations.lock() = std::mem::take(&mut *before.evaluations.lock());
         *self.previous.lock() = std::mem::take(&mut *before.previous.lock());
         if let (Some(own), Some(other)) = (&self.alerting, &before.alerting) {
             *own.alerts.lock() = other.alerts.lock().clone();

@@ -84,6 +84,12 @@ pub enum StartError {
 pub trait RulesView: Send + Sync + 'static {
     /// All groups of a tenant, in order of file and name.
     fn groups(&self, tenant: &TenantId) -> Vec<Arc<Group>>;
+
+    /// What groups inherit.
+    fn defaults(&self) -> Defaults;
+
+    /// How alerts are repeated.
+    fn timing(&self) -> Timing;
 }
 
 /// No rules at all.
@@ -93,6 +99,14 @@ pub struct NoRules;
 impl RulesView for NoRules {
     fn groups(&self, _: &TenantId) -> Vec<Arc<Group>> {
         Vec::new()
+    }
+
+    fn defaults(&self) -> Defaults {
+        Defaults::default()
+    }
+
+    fn timing(&self) -> Timing {
+        Timing::default()
     }
 }
 
@@ -123,6 +137,8 @@ struct Plan {
     is_stopping: bool,
     /// Whether groups were there before; those of a reload have nothing to take up from before the start.
     has_started: bool,
+    /// What groups inherit.
+    defaults: Defaults,
 }
 
 /// A job and when it is due.
@@ -196,6 +212,7 @@ pub fn start(settings: &Settings, deps: Deps) -> Result<Handle, StartError> {
             timing: deps.timing,
             cancel: Cancel::never(),
             helpers: Helpers::new(thread_count - 1),
+            is_rehearsal: false,
         },
         plan: Mutex::default(),
         changed: Condvar::new(),
@@ -226,7 +243,7 @@ impl Handle {
                 wanted.insert((file.clone(), spec.name.clone()), Arc::new(group));
             }
         }
-        self.shared.replace(wanted);
+        self.shared.replace(wanted, settings.defaults.clone());
         Ok(())
     }
 
@@ -255,12 +272,21 @@ impl RulesView for Handle {
         }
         self.shared.plan.lock().groups.values().map(Arc::clone).collect()
     }
+
+    fn defaults(&self) -> Defaults {
+        self.shared.plan.lock().defaults.clone()
+    }
+
+    fn timing(&self) -> Timing {
+        self.shared.env.timing
+    }
 }
 
 impl Shared {
     /// Makes the groups be those that are wanted.
-    fn replace(&self, wanted: BTreeMap<GroupId, Arc<Group>>) {
+    fn replace(&self, wanted: BTreeMap<GroupId, Arc<Group>>, defaults: Defaults) {
         let mut plan = self.plan.lock();
+        plan.defaults = defaults;
         let mut before = std::mem::take(&mut plan.groups);
         let mut replaced = Vec::new();
         for (id, group) in wanted {
@@ -382,6 +408,9 @@ impl Shared {
         }
         metrics.lag_seconds.observe((now_ms - slot_ms) as f64 / 1_000.0);
         group.evaluate(&self.env, slot_ms);
+        if missed > 0 {
+            group.repair(&self.env, due_ms, slot_ms);
+        }
         if group.is_retired() {
             return None;
         }

@@ -24,6 +24,15 @@ impl Slots {
         (now_ms - self.offset_ms).div_euclid(self.interval_ms) * self.interval_ms + self.offset_ms
     }
 
+    /// Slots from a time on, before another.
+    pub(crate) fn between(self, from_ms: i64, before_ms: i64) -> impl Iterator<Item = i64> {
+        let at_ms = self.at(from_ms);
+        let first_ms = if at_ms < from_ms { at_ms + self.interval_ms } else { at_ms };
+        (0..)
+            .map(move |count| first_ms + count * self.interval_ms)
+            .take_while(move |slot_ms| *slot_ms < before_ms)
+    }
+
     /// The first slot of a group that is new at `now_ms`.
     pub(crate) fn first(self, now_ms: i64) -> i64 {
         self.at(now_ms) + self.interval_ms
@@ -74,6 +83,16 @@ mod tests {
         assert_eq!(slots.newest(13, 22), (13, 0));
         assert_eq!(slots.newest(13, 49), (43, 3));
         assert_eq!(slots.next(43, 49), 53);
+    }
+
+    #[test]
+    fn slots_between_two_times_are_all_that_were_missed() {
+        let slots = Slots { interval_ms: 10, offset_ms: 3 };
+        let between = |from_ms, before_ms| Vec::from_iter(slots.between(from_ms, before_ms));
+        assert_eq!(between(13, 43), [13, 23, 33]);
+        assert_eq!(between(14, 44), [23, 33, 43]);
+        assert_eq!(between(14, 23), [0; 0]);
+        assert_eq!(between(50, 20), [0; 0]);
     }
 
     #[test]

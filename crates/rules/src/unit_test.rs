@@ -95,7 +95,7 @@ impl<'a> Test<'a> {
         }
         let external =
             External { labels: Labels::from_pairs(&group.external_labels), url: group.external_url.clone() };
-        let defaults = Defaults { interval_ms, query_offset_ms: 0, external: Arc::new(external) };
+        let defaults = Defaults { interval_ms, external: Arc::new(external), ..Defaults::default() };
         let mut groups = Vec::new();
         for (path, rules) in rules {
             for spec in &rules.groups {
@@ -121,6 +121,7 @@ impl<'a> Test<'a> {
             timing: Timing::default(),
             cancel: Cancel::never(),
             helpers: Helpers::new(0),
+            is_rehearsal: false,
         };
         Ok(Self { file, group, start_ms, input, storage, env, groups })
     }

@@ -70,6 +70,7 @@ impl TestServer {
             targets: Arc::new(FakeTargets),
             admin: Arc::<FakeAdmin>::clone(&self.admin),
             rules: Arc::new(rules::NoRules),
+            stored_rules: Arc::new(rules::stored::NoStoredRules),
             alertmanagers: Arc::new(rules::NoAlertmanagers),
         });
     }

@@ -26,6 +26,7 @@ pub(super) struct File {
     pub(super) alerting: Alerting,
     pub(super) alertmanager: Alertmanager,
     pub(super) rule_files: Vec<String>,
+    pub(super) rules: RulesSection,
     pub(super) scrape_configs: Vec<ScrapeConfig>,
     pub(super) scrape_config_files: Vec<String>,
     pub(super) storage: Storage,
@@ -37,6 +38,20 @@ pub(super) struct File {
     pub(super) otlp: Otlp,
     pub(super) host_collector: HostCollectorConfig,
     pub(super) push: Push,
+}
+
+/// Kymo's own: how rules are evaluated.
+#[derive(Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RulesSection {
+    /// Evaluations of recording rules that were missed are made up for, if they are no longer ago than this; 0: none are.
+    pub(super) repair_missed: DurationMs,
+}
+
+impl Default for RulesSection {
+    fn default() -> Self {
+        Self { repair_missed: DurationMs(3_600_000) }
+    }
 }
 
 /// Settings of Go's runtime: read, and without meaning here.

@@ -42,6 +42,7 @@ pub(super) fn load(
     patterns: &[String],
     global: &Global,
     external_labels: &Labels,
+    repair_missed_ms: i64,
 ) -> Result<Settings, LoadError> {
     let options =
         Options { legacy_names: global.validation() == ValidationScheme::Legacy, ..Options::default() };
@@ -62,6 +63,7 @@ pub(super) fn load(
         defaults: Defaults {
             interval_ms: global.evaluation_interval_ms(),
             query_offset_ms: global.rule_query_offset.0,
+            repair_missed_ms,
             external: Arc::new(External { labels: external_labels.clone(), url: String::new() }),
         },
     })

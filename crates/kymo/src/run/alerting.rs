@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::Context;
+use catalog::Catalog;
 use rules::alertmanagers::Prepared;
 use rules::{AlertSink, Alertmanagers};
 use stdx::clock::Clock;
@@ -10,6 +11,7 @@ use tokio::task::spawn_blocking;
 
 use super::Options;
 use super::alerts::NotifierSink;
+use super::stored_rules::{CatalogRules, with_stored};
 use crate::config::Config;
 
 /// What rules need from the rest of the process.
@@ -22,6 +24,8 @@ pub(super) struct Deps {
     pub(super) registry: prometheus::Registry,
     /// Where people reach this server, unless the command line says.
     pub(super) url: String,
+    /// Keeps rules that come by API.
+    pub(super) catalog: Arc<Catalog>,
     /// Tells people itself.
     pub(super) notifier: Option<notifier::Handle>,
 }
@@ -31,6 +35,8 @@ pub(super) struct Deps {
 pub(super) struct Alerting {
     pub(super) rules: rules::Handle,
     pub(super) alertmanagers: Alertmanagers,
+    /// Rules that came by API.
+    pub(super) stored: Arc<CatalogRules>,
     own: Option<Arc<NotifierSink>>,
     url: Arc<str>,
 }
@@ -45,6 +51,7 @@ impl Alerting {
         let outside: Arc<dyn AlertSink> = Arc::new(alertmanagers.clone());
         let own_sink = own.clone().map(|own| own as Arc<dyn AlertSink>);
         let sink: Arc<dyn AlertSink> = Arc::new(Vec::from_iter([outside].into_iter().chain(own_sink)));
+        let (catalog, clock) = (deps.catalog, Arc::clone(&deps.clock));
         let deps = rules::Deps {
             engine: deps.engine,
             querier: deps.querier,
@@ -55,8 +62,11 @@ impl Alerting {
             sink,
             timing: options.alert_timing,
         };
-        let rules = rules::start(&settings(config, url), deps).context("cannot start evaluating rules")?;
-        Ok(Self { rules, alertmanagers, own, url: Arc::from(url) })
+        let files = settings(config, url);
+        let all = with_stored(&catalog, &files)?;
+        let rules = rules::start(&all, deps).context("cannot start evaluating rules")?;
+        let stored = Arc::new(CatalogRules::new(catalog, clock, rules.clone(), files));
+        Ok(Self { rules, alertmanagers, stored, own, url: Arc::from(url) })
     }
 
     /// Makes everything that could fail.
@@ -65,7 +75,7 @@ impl Alerting {
     }
 
     pub(super) fn reload(&self, config: &Config, prepared: Prepared) -> Result<(), String> {
-        self.rules.reload(&settings(config, &self.url)).map_err(|error| format!("rule_files: {error}"))?;
+        self.stored.reload(settings(config, &self.url))?;
         self.alertmanagers.reload(prepared);
         if let Some(own) = &self.own {
             own.reload(config);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use anyhow::Context;
 use api::{BuildInfo, Control, MemoryUse, ReplayProgress, RuntimeInfo, StatusView, StorageInfo, TsdbStats};
@@ -56,6 +56,8 @@ pub(super) struct Server {
     started_ms: i64,
     config: RwLock<Arc<Config>>,
     opened: RwLock<Option<Opened>>,
+    /// What people made; none in an agent.
+    catalog: OnceLock<Arc<Catalog>>,
     /// One reload at a time.
     reloading: Mutex<()>,
     runtime: tokio::runtime::Handle,
@@ -92,6 +94,7 @@ impl Server {
             started_ms,
             config: RwLock::new(Arc::new(config)),
             opened: RwLock::new(None),
+            catalog: OnceLock::new(),
             reloading: Mutex::new(()),
             runtime: tokio::runtime::Handle::current(),
         }))
@@ -150,14 +153,15 @@ impl Server {
             std::fs::create_dir_all(&data).with_context(|| format!("cannot make {}", data.display()))?;
             anyhow::Ok(Catalog::open(&path)?)
         });
-        let catalog = opening.await.context("opening the catalog panicked")??;
+        let catalog = Arc::new(opening.await.context("opening the catalog panicked")??);
+        let catalog = Arc::clone(self.catalog.get_or_init(|| catalog));
         let port = self.options.api.listen.rsplit_once(':').map_or("9090", |(_, port)| port);
         let default_url = || format!("http://{}:{port}", process::host_name());
         let deps = notifier::Deps {
             settings,
             clock: Arc::clone(&self.clock),
             random: Arc::new(SeededRandom::from_os()),
-            store: Arc::new(CatalogStore { catalog: Arc::new(catalog), tenant: TenantId::anonymous() }),
+            store: Arc::new(CatalogStore { catalog, tenant: TenantId::anonymous() }),
             registry: self.registry.clone(),
             external_url: self
                 .options
@@ -299,6 +303,9 @@ impl Server {
             clock: Arc::clone(&self.clock),
             registry: self.registry.clone(),
             url: format!("http://{}:{}", process::host_name(), listens.port()),
+            catalog: Arc::clone(
+                self.catalog.get().context("BUG: rules are started before the catalog is open")?,
+            ),
             notifier: opened.notifier.clone(),
         };
         Alerting::start(&self.options, &self.config(), deps)

@@ -57,6 +57,7 @@ impl Tube {
             timing: Timing::default(),
             cancel: Cancel::never(),
             helpers: Helpers::new(2),
+            is_rehearsal: false,
         };
         Self { env, storage, clock, inbox }
     }
@@ -124,7 +125,7 @@ pub(crate) fn group_with(text: &str, restores: bool) -> Group {
         labels: Labels::from_pairs([("region", "eu")]),
         url: "http://kymo.example:9090".to_owned(),
     };
-    let defaults = Defaults { interval_ms: MINUTE, query_offset_ms: 0, external: Arc::new(external) };
+    let defaults = Defaults { interval_ms: MINUTE, external: Arc::new(external), ..Defaults::default() };
     Group::new("rules.yml", &file.groups[0], &defaults, restores).expect("sound")
 }
 
@@ -392,4 +393,70 @@ fn rules_that_share_nothing_may_be_evaluated_by_several_threads() {
     tube.evaluate(&group, 0);
     assert_eq!(tube.stored("all"), ["all: 30@0"]);
     assert_eq!(tube.env.helpers.take(9).count, 2, "given back");
+}
+
+#[test]
+fn what_was_missed_in_an_outage_is_made_up_for() {
+    let tube = Tube::new();
+    for minute in 0..=40 {
+        tube.write(minute * MINUTE, &[("__name__", "m"), ("a", "1")], minute as f64);
+    }
+    let rules = "groups: [{name: g, rules: [{record: s, expr: r + 1}, {record: r, expr: m * 2}, {alert: A, expr: m > 1}]}]";
+    let before = group_with(rules, false);
+    let slot = |count: i64| before.slots().first(0) + count * MINUTE;
+    (0..4).for_each(|at| tube.evaluate(&before, slot(at)));
+    let recorded = |tube: &Tube, metric: &str| -> Vec<i64> {
+        let stored = tube.stored(metric).pop().unwrap_or_default();
+        let samples = stored.split(' ').filter_map(|sample| sample.split_once('@'));
+        samples.map(|(_, second)| second.parse().expect("a number")).collect()
+    };
+    let seconds = |counts: &[i64]| counts.iter().map(|at| slot(*at) / 1_000).collect::<Vec<_>>();
+    let after = group_with(rules, true);
+    tube.evaluate(&after, slot(9));
+    assert_eq!(recorded(&tube, "r"), seconds(&[0, 1, 2, 3, 9]));
+    tube.evaluate(&after, slot(10));
+    assert_eq!(recorded(&tube, "r"), seconds(&[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10]));
+    // It reads what the rule behind it wrote at the evaluation before, or not at all.
+    assert!(recorded(&tube, "s").len() >= 9);
+    let repaired = tube.env.metrics.repaired.with_label_values(&[after.key()]).get();
+    assert_eq!(repaired, 10, "five evaluations of two rules");
+}
+
+#[test]
+fn only_so_much_is_made_up_for_and_nothing_where_nothing_was() {
+    let tube = Tube::new();
+    for minute in 0..=200 {
+        tube.write(minute * MINUTE, &[("__name__", "m")], minute as f64);
+    }
+    let rules = "groups: [{name: g, rules: [{record: r, expr: m}]}]";
+    let count = |tube: &Tube| {
+        tube.stored("r")
+            .first()
+            .map_or(0, |stored| stored.split(' ').filter(|sample| sample.contains('@')).count())
+    };
+    let fresh = group_with(rules, true);
+    (0..3).for_each(|at| tube.evaluate(&fresh, fresh.slots().first(0) + at * MINUTE));
+    assert_eq!(count(&tube), 3, "a new rule has missed nothing");
+    let after = group_with(rules, true);
+    let slot = |count: i64| after.slots().first(0) + count * MINUTE;
+    (150..152).for_each(|at| tube.evaluate(&after, slot(at)));
+    // An hour, no more.
+    assert_eq!(count(&tube), 3 + 60 + 2);
+}
+
+#[test]
+fn the_last_evaluations_are_remembered() {
+    let tube = Tube::new();
+    tube.write(0, &[("__name__", "m"), ("a", "1")], 1.0);
+    tube.write(0, &[("__name__", "m"), ("a", "2")], 1.0);
+    let group = group("{record: r, expr: m}, {record: bad, expr: m * on() m}");
+    (0..12).for_each(|at| tube.evaluate(&group, at * 10_000));
+    let [good, bad] = group.rules() else { panic!("two rules") };
+    let last = good.evaluations();
+    assert_eq!(last.len(), crate::rule::EVALUATIONS_MAX);
+    assert_eq!(
+        (last[0].at_ms, last[9].at_ms, last[0].sample_count, last[0].error.as_str()),
+        (110_000, 20_000, 2, "")
+    );
+    assert!(bad.evaluations()[0].error.contains("duplicate series"), "{:?}", bad.evaluations()[0]);
 }
