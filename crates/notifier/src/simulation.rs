@@ -394,6 +394,7 @@ fn group() -> Group {
     let defaults = Defaults {
         interval_ms: INTERVAL_S * 1_000,
         query_offset_ms: 0,
+        repair_missed_ms: 0,
         external: Arc::new(External::default()),
     };
     Group::new("rules.yml", &file.groups[0], &defaults, true).expect("sound")
@@ -459,6 +460,7 @@ impl World {
             timing: Timing { resend_delay_ms: 30_000, for_grace_period_ms: 60_000, ..Timing::default() },
             cancel: Cancel::never(),
             helpers: Helpers::new(0),
+            is_rehearsal: false,
         };
         Life { fuse, tsdb, env, group: group(), is_sound }
     }

@@ -213,12 +213,12 @@ impl Filling<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backtest::tests::{MINUTE, N, request, stored};
+    use crate::backtest::tests::{MINUTE, N, Row, request, stored};
     use crate::group::tests::Tube;
 
     #[test]
     fn what_is_filled_is_what_evaluations_would_have_written() {
-        let series: &[(&[(&str, &str)], &[f64])] = &[
+        let series: &[Row<'_>] = &[
             (&[("__name__", "m"), ("a", "1")], &[1.0, 5.0, N, 6.0, 7.0, 1.0]),
             (&[("__name__", "m"), ("a", "2")], &[4.0, 4.0, 4.0, N, 0.0, 5.0]),
         ];

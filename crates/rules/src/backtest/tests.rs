@@ -9,8 +9,11 @@ use crate::file::{Options, parse};
 
 pub(crate) const MINUTE: i64 = 60_000;
 
+/// Labels, and values minute by minute.
+pub(crate) type Row<'a> = (&'a [(&'a str, &'a str)], &'a [f64]);
+
 /// Storage with series that have a value each minute; NaN for none.
-pub(crate) fn stored(series: &[(&[(&str, &str)], &[f64])]) -> Arc<MemoryStorage> {
+pub(crate) fn stored(series: &[Row<'_>]) -> Arc<MemoryStorage> {
     let storage = MemoryStorage::new();
     let mut batch = WriteBatch::new();
     for (labels, values) in series {

@@ -71,7 +71,7 @@ impl Group {
                     );
                 }
                 Err(error) => {
-                    tracing::warn!(group, rule = name, %error, "cannot make up for missed evaluations")
+                    tracing::warn!(group, rule = name, %error, "cannot make up for missed evaluations");
                 }
             }
         }
