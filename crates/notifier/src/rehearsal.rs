@@ -8,10 +8,11 @@ use model::Labels;
 
 use crate::alert::Alert;
 use crate::config::Config;
-use crate::core::Core;
+use crate::core::{Core, Source};
 use crate::dispatch::Now;
 use crate::log::{NotificationLog, Reason};
 use crate::receiver::{Integration, Notification, Sending};
+use crate::service::history::Queue;
 use crate::service::{EMPTY_GROUPS_INTERVAL, GARBAGE_INTERVAL};
 use crate::silence::{Silence, Silences};
 
@@ -55,7 +56,7 @@ impl Rehearsal {
             config.receivers.iter_mut().for_each(|receiver| receiver.integrations.push(Arc::new(Anybody)));
         }
         Self {
-            core: Core::new(&config, silences, NotificationLog::default()),
+            core: Core::new(&config, silences, NotificationLog::default(), Arc::new(Queue::of_nobody())),
             tidied_ms: None,
             collected_ms: i64::MIN,
             told: Vec::new(),
@@ -67,7 +68,7 @@ impl Rehearsal {
     pub fn put(&mut self, alerts: Vec<Alert>, at_ms: i64) {
         self.tidied_ms.get_or_insert(at_ms);
         self.advance(at_ms.saturating_sub(1));
-        self.refused_count += self.core.put(alerts, at(at_ms));
+        self.refused_count += self.core.put(alerts, Source::Rules, at(at_ms));
     }
 
     /// Time passes, with nothing reported.

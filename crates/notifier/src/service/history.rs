@@ -44,6 +44,11 @@ struct Batch {
 }
 
 impl Queue {
+    /// One that keeps nothing.
+    pub(crate) fn of_nobody() -> Self {
+        Self { waiting: Mutex::new(Waiting { is_closed: true, ..Waiting::default() }), wake: Notify::new() }
+    }
+
     pub(crate) fn put(&self, event: Event) {
         {
             let mut waiting = self.waiting.lock();
