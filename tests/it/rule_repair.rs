@@ -23,7 +23,11 @@ fn the_time_of_an_outage_is_filled_in() {
     write(&path, RULES);
     let config = format!("global: {{evaluation_interval: 1s}}\nrule_files: ['{}']\n", path.display());
     let mut kymo = Kymo::start_configured(&config);
-    kymo.wait_until("r", 1.0);
+    // What the last evaluation wrote may not be on disk yet; what those before it wrote is.
+    poll::until("some evaluations", || match samples(&kymo)?.len() {
+        few @ 0..3 => Err(few.to_string()),
+        _ => Ok(()),
+    });
     kymo.process().kill();
     let stopped = Instant::now();
     poll::until("an outage of some evaluations", || {

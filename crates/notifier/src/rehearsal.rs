@@ -247,6 +247,7 @@ inhibit_rules: [{source_matchers: [severity=critical], target_matchers: [severit
             updated_at_ms: 0,
             created_by: String::new(),
             comment: String::new(),
+            recurrence: None,
         };
         let mut silenced = rehearsal(vec![silence]);
         silenced.put(vec![alert("c", "critical", 1, None, 1)], MINUTE);

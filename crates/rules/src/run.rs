@@ -321,7 +321,9 @@ impl Shared {
 
     fn begin(&self, group: &Arc<Group>) {
         let (metrics, key) = (&self.env.metrics, [group.key()]);
-        for counter in [&metrics.evaluations, &metrics.failures, &metrics.iterations, &metrics.missed] {
+        for counter in
+            [&metrics.evaluations, &metrics.failures, &metrics.iterations, &metrics.missed, &metrics.repaired]
+        {
             counter.with_label_values(&key);
         }
         metrics.rules.with_label_values(&key).set(i64::try_from(group.rules().len()).unwrap_or(i64::MAX));
