@@ -39,9 +39,13 @@ fn the_time_of_an_outage_is_filled_in() {
         let gaps = times.windows(2).filter(|pair| pair[1] - pair[0] != 1_000).count();
         if times.len() > 8 && gaps == 0 { Ok(()) } else { Err(format!("{times:?}")) }
     });
-    let metrics = http::get(&format!("{}/metrics", kymo.url())).expect("metrics").text();
-    let repaired = metrics.lines().find(|line| line.starts_with("kymo_rule_evaluations_repaired_total{"));
-    assert!(repaired.is_some_and(|line| !line.ends_with(" 0")), "{repaired:?}");
+    // Samples are there before they are on disk, and counted after that.
+    poll::until("what was repaired to be counted", || {
+        let metrics = http::get(&format!("{}/metrics", kymo.url()))?.text();
+        let mut counted =
+            metrics.lines().filter(|line| line.starts_with("kymo_rule_evaluations_repaired_total{"));
+        if counted.any(|line| !line.ends_with(" 0")) { Ok(()) } else { Err("nothing".to_owned()) }
+    });
 
     let asked = [("group", "g"), ("rule", "r")];
     let rules = http::api(&kymo.url(), "/api/v1/rules/evaluations", &asked).expect("answered");
