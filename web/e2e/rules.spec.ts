@@ -57,6 +57,8 @@ test.describe('Rules', () => {
     await expect(page.getByRole('link', { name: 'https://runbooks.invalid/target-down' })).toBeVisible();
     await page.getByRole('link', { name: 'On the page Alerts' }).click();
     await expect(page).toHaveURL(/\/alerts\?find=/);
+    // The address changes before the page does, and both have such a button.
+    await expect(alerts(page)).toBeVisible();
     await page.getByRole('button', { name: /^Details of TargetDown/ }).click();
     await page.getByRole('link', { name: 'e2e', exact: true }).click();
     await expect(page).toHaveURL(/\/rules\?find=TargetDown/);
