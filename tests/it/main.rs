@@ -1,7 +1,9 @@
 //! The black-box suites; one test binary, one module a theme.
 
 mod alert_care;
+mod alert_generator;
 mod alertmanager;
+mod alertmanager_side_by_side;
 mod backtest;
 mod bad_input;
 mod browser;
@@ -22,6 +24,7 @@ mod forward;
 mod governance;
 mod import;
 mod malformed_queries;
+mod missing_data;
 mod native_export;
 mod native_histograms;
 mod node_exporter;

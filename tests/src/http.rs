@@ -108,6 +108,12 @@ pub fn send(method: &str, url: &str, headers: &[(&str, &str)], body: &[u8]) -> R
         return received(agent().run(request.body(()).expect("a request")));
     }
     received(agent().run(request.body(body.to_vec()).expect("a request")))
+/// `DELETE url`.
+///
+/// # Errors
+/// If there is no response at all.
+pub fn delete(url: &str) -> Result<Response, String> {
+    received(agent().delete(url).call())
 }
 
 /// Text as a part of a query string.

@@ -34,7 +34,7 @@ mod rule_files;
 mod storage;
 mod tracing;
 
-pub use alertmanager::{NotifierConfig, load as load_alertmanager};
+pub use alertmanager::{NotifierConfig, WatchdogConfig, load as load_alertmanager};
 pub use query::QueryConfig;
 pub use storage::StorageConfig;
 

@@ -1,6 +1,6 @@
 //! A server's life on one screen: what starts in which order, and stops in the opposite one.
 //!
-//! Map: here the order · `alerting` rules and where their alerts go · `agent` what stands in storage's place in an agent · `alerts` what connects the notifier · `server` what is running, and how it answers and reloads · `memory_limit` how much
+//! Map: here the order · `alerting` rules and where their alerts go · `agent` what stands in storage's place in an agent · `alerts` what connects the notifier · `watchdog` an alert that always fires · `server` what is running, and how it answers and reloads · `memory_limit` how much
 //! memory there is, and who gets which share · `process` what the process measures about itself · `query_log` the file of all queries · `signals` what
 //! the operating system says · `storage_admin` what operators do to stored data · `welcome` what is printed when it is ready.
 
@@ -24,6 +24,7 @@ mod server;
 mod signals;
 mod storage_admin;
 mod stored_rules;
+mod watchdog;
 mod welcome;
 
 use crate::features::Features;

@@ -6,11 +6,16 @@
 //! - a resolved alert is remembered (and sent) for 15 minutes; if it comes back in that time, it is a new one;
 //! - what fires is sent when it begins and then every `resend_delay`; what is resolved is sent at once and then likewise.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use model::Labels;
+use model::time::format_duration_ms;
 
+use crate::missing::{Flapping, Missing, OnMissing};
 use crate::sink::AlertChange;
+
+/// The annotation of an alert that flaps.
+pub const FLAPPING: &str = "flapping";
 
 /// How long a resolved alert is remembered and sent again.
 pub const RESOLVED_RETENTION_MS: i64 = 15 * 60_000;
@@ -60,6 +65,10 @@ pub struct Alert {
     pub valid_until_ms: Option<i64>,
     /// Since when it fires although it is not in the result.
     pub keep_firing_since_ms: Option<i64>,
+    /// Labels of the element of the result that it came from; without any where missing data does not matter.
+    pub source: Labels,
+    /// For how many evaluations its data has been missing.
+    pub missing_count: u32,
 }
 
 impl Alert {
@@ -76,6 +85,8 @@ impl Alert {
             last_sent_at_ms: None,
             valid_until_ms: None,
             keep_firing_since_ms: None,
+            source: Labels::empty(),
+            missing_count: 0,
         }
     }
 
@@ -92,7 +103,7 @@ impl Alert {
 }
 
 /// How a rule's alerts come and go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Terms {
     /// How long an alert must be there before it fires.
     pub for_ms: i64,
@@ -100,6 +111,10 @@ pub struct Terms {
     pub keep_firing_for_ms: i64,
     /// Most alerts that are there at one time; 0 or less: no limit.
     pub limit: i64,
+    /// What becomes of alerts whose data is missing.
+    pub missing: Missing,
+    /// When an alert comes and goes too often.
+    pub flapping: Option<Flapping>,
 }
 
 /// More alerts than a group allows. Text is Prometheus'.
@@ -112,10 +127,14 @@ pub struct TooMany {
 
 /// All alerts of one rule, those included that are resolved but not forgotten.
 #[derive(Debug, Clone, Default)]
-pub struct Alerts(BTreeMap<Labels, Alert>);
+pub struct Alerts {
+    by_labels: BTreeMap<Labels, Alert>,
+    /// When each began to fire, the last few times; where it matters.
+    fired_ms: BTreeMap<Labels, VecDeque<i64>>,
+}
 
 impl Alerts {
-    /// Takes the result of an evaluation: every alert that is there now, each once.
+    /// Takes the result of an evaluation: every alert that is there now, each once; and of which sources there is data, if that is known.
     ///
     /// # Errors
     /// If there are too many. Then all are forgotten, as with Prometheus.
@@ -123,43 +142,82 @@ impl Alerts {
         &mut self,
         time_ms: i64,
         found: BTreeMap<Labels, Alert>,
+        there: Option<&BTreeSet<Labels>>,
         terms: Terms,
     ) -> Result<(), TooMany> {
-        for (labels, known) in &mut self.0 {
-            if !found.contains_key(labels) {
-                known.miss(time_ms, terms);
+        self.forget_fired(time_ms, terms);
+        for (labels, known) in &mut self.by_labels {
+            if found.contains_key(labels) {
+                continue;
+            }
+            let is_missing = there.is_some_and(|there| !there.contains(&known.source));
+            if !is_missing || !known.is_kept(terms.missing) {
+                let hold_ms =
+                    flapping_of(&self.fired_ms, labels, terms).map_or(0, |flapping| flapping.hold_ms);
+                known.miss(time_ms, terms.keep_firing_for_ms.max(hold_ms));
             }
         }
         for (labels, new) in found {
-            match self.0.get_mut(&labels) {
+            match self.by_labels.get_mut(&labels) {
                 Some(known) if known.state != AlertState::Inactive => {
                     (known.value, known.annotations) = (new.value, new.annotations);
+                    (known.source, known.missing_count) = (new.source, 0);
                     known.keep_firing_since_ms = None;
                 }
                 _ => {
-                    self.0.insert(labels, new);
+                    self.by_labels.insert(labels, new);
                 }
             }
         }
-        self.0.retain(|_, alert| !alert.is_over(time_ms));
+        self.by_labels.retain(|_, alert| !alert.is_over(time_ms));
         let mut count = 0;
-        for alert in self.0.values_mut().filter(|alert| alert.state != AlertState::Inactive) {
+        for (labels, alert) in &mut self.by_labels {
+            if alert.state == AlertState::Inactive {
+                continue;
+            }
             count += 1;
-            if alert.state == AlertState::Pending && time_ms - alert.active_at_ms >= terms.for_ms {
+            let is_due = time_ms - alert.active_at_ms >= terms.for_ms && alert.missing_count == 0;
+            if alert.state == AlertState::Pending && is_due {
                 alert.state = AlertState::Firing;
                 alert.fired_at_ms = Some(time_ms);
+                if let Some(flapping) = terms.flapping {
+                    let fired_ms = self.fired_ms.entry(labels.clone()).or_default();
+                    fired_ms.push_back(time_ms);
+                    // More are of no use.
+                    let excess = fired_ms.len().saturating_sub(flapping.times as usize);
+                    fired_ms.drain(..excess);
+                }
+            }
+            if alert.state == AlertState::Firing
+                && let Some(flapping) = flapping_of(&self.fired_ms, labels, terms)
+            {
+                let within = format_duration_ms(flapping.within_ms);
+                let text = format!("began to fire {} times within {within}", flapping.times);
+                alert.annotations.insert(FLAPPING.to_owned(), text);
             }
         }
         if terms.limit > 0 && i64::try_from(count).is_ok_and(|count| count > terms.limit) {
-            self.0.clear();
+            self.by_labels.clear();
             return Err(TooMany { limit: terms.limit, count });
         }
         Ok(())
     }
 
+    /// Beginnings that do not count any more.
+    fn forget_fired(&mut self, time_ms: i64, terms: Terms) {
+        let Some(flapping) = terms.flapping else {
+            self.fired_ms.clear();
+            return;
+        };
+        self.fired_ms.retain(|_, fired_ms| {
+            fired_ms.retain(|fired_ms| time_ms - *fired_ms <= flapping.within_ms);
+            !fired_ms.is_empty()
+        });
+    }
+
     /// Those that must be sent at an evaluation, in order of labels; they count as sent.
     pub fn take_due(&mut self, time_ms: i64, resend_delay_ms: i64, interval_ms: i64) -> Vec<Alert> {
-        let due = self.0.values_mut().filter(|alert| alert.needs_sending(time_ms, resend_delay_ms));
+        let due = self.by_labels.values_mut().filter(|alert| alert.needs_sending(time_ms, resend_delay_ms));
         due.map(|alert| {
             alert.last_sent_at_ms = Some(time_ms);
             // Two evaluations or sendings may fail.
@@ -171,12 +229,12 @@ impl Alerts {
 
     /// Pending and firing ones, in order of labels.
     pub fn active(&self) -> impl Iterator<Item = &Alert> {
-        self.0.values().filter(|alert| alert.state != AlertState::Inactive)
+        self.by_labels.values().filter(|alert| alert.state != AlertState::Inactive)
     }
 
     /// All that are remembered, to be changed where a restart forgot what was.
     pub fn all_mut(&mut self) -> impl Iterator<Item = &mut Alert> {
-        self.0.values_mut()
+        self.by_labels.values_mut()
     }
 
     /// What each was that is there, to be compared with what it is after an update ([`Self::changes`]).
@@ -191,7 +249,7 @@ impl Alerts {
         let gone = |was: AlertChange, changes: &mut Vec<AlertChange>| {
             changes.push(AlertChange { to: AlertState::Inactive, ..was });
         };
-        for alert in self.0.values() {
+        for alert in self.by_labels.values() {
             while let Some(was) = before.next_if(|was| was.labels < alert.labels) {
                 gone(was, &mut changes);
             }
@@ -207,8 +265,18 @@ impl Alerts {
 
     /// The most severe state; inactive without alerts.
     pub fn state(&self) -> AlertState {
-        self.0.values().map(|alert| alert.state).max().unwrap_or(AlertState::Inactive)
+        self.by_labels.values().map(|alert| alert.state).max().unwrap_or(AlertState::Inactive)
     }
+}
+
+/// How an alert flaps, if it does.
+fn flapping_of(
+    fired_ms: &BTreeMap<Labels, VecDeque<i64>>,
+    labels: &Labels,
+    terms: Terms,
+) -> Option<Flapping> {
+    let times = fired_ms.get(labels)?.len();
+    terms.flapping.filter(|flapping| times >= flapping.times as usize)
 }
 
 impl Alert {
@@ -217,11 +285,20 @@ impl Alert {
         AlertChange { labels: self.labels.clone(), from, to, value, active_at_ms }
     }
 
+    /// Its data is missing at this evaluation. Whether it stays as it is.
+    fn is_kept(&mut self, missing: Missing) -> bool {
+        if self.state == AlertState::Inactive {
+            return false;
+        }
+        self.missing_count = self.missing_count.saturating_add(1);
+        missing.on_missing == OnMissing::Keep || self.missing_count <= missing.tolerance
+    }
+
     /// It is not in the result of this evaluation.
-    fn miss(&mut self, time_ms: i64, terms: Terms) {
-        if self.state == AlertState::Firing && terms.keep_firing_for_ms > 0 {
+    fn miss(&mut self, time_ms: i64, keep_firing_for_ms: i64) {
+        if self.state == AlertState::Firing && keep_firing_for_ms > 0 {
             let since_ms = *self.keep_firing_since_ms.get_or_insert(time_ms);
-            if time_ms - since_ms < terms.keep_firing_for_ms {
+            if time_ms - since_ms < keep_firing_for_ms {
                 return;
             }
         }

@@ -11,6 +11,8 @@ use serde::Deserialize;
 use yaml::node::{Node, Value};
 use yaml::{Document, Mark};
 
+use crate::missing::{Flapping, Missing, OnMissing};
+
 mod check;
 
 /// What may stand in a rule file.
@@ -50,6 +52,12 @@ pub struct RuleSpec {
     pub for_ms: i64,
     /// How long it goes on firing after it was there last.
     pub keep_firing_for_ms: i64,
+    /// What becomes of alerts whose data is missing. Kymo's own.
+    pub missing: Missing,
+    /// The alert is that a series of the selector was not there for so long; 0: it is not. Kymo's own.
+    pub absent_for_ms: i64,
+    /// When an alert comes and goes too often. Kymo's own.
+    pub flapping: Option<Flapping>,
     /// Labels of series or alerts; of alerts: templates.
     pub labels: BTreeMap<String, String>,
     /// What else is said about an alert: templates.
@@ -147,7 +155,19 @@ fn is_manifest(document: &Document) -> bool {
 }
 
 const GROUP_KEYS: &[&str] = &["name", "interval", "query_offset", "limit", "labels", "rules"];
-const RULE_KEYS: &[&str] = &["record", "alert", "expr", "for", "keep_firing_for", "labels", "annotations"];
+const RULE_KEYS: &[&str] = &[
+    "record",
+    "alert",
+    "expr",
+    "for",
+    "keep_firing_for",
+    "on_missing",
+    "missing_tolerance",
+    "absent_for",
+    "flapping",
+    "labels",
+    "annotations",
+];
 
 /// Removes what nobody would read, so that only wrong values are faults.
 fn drop_unknown_keys(root: &mut Node) {
@@ -200,8 +220,20 @@ struct RawRule {
     #[serde(rename = "for")]
     hold: DurationMs,
     keep_firing_for: DurationMs,
+    on_missing: Option<OnMissing>,
+    missing_tolerance: u32,
+    absent_for: DurationMs,
+    flapping: Option<RawFlapping>,
     labels: BTreeMap<String, String>,
     annotations: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawFlapping {
+    times: u32,
+    within: DurationMs,
+    hold: DurationMs,
 }
 
 impl RawGroup {
@@ -230,6 +262,16 @@ impl RawRule {
             expr: self.expr,
             for_ms: self.hold.0,
             keep_firing_for_ms: self.keep_firing_for.0,
+            missing: Missing {
+                on_missing: self.on_missing.unwrap_or_default(),
+                tolerance: self.missing_tolerance,
+            },
+            absent_for_ms: self.absent_for.0,
+            flapping: self.flapping.map(|flapping| Flapping {
+                times: flapping.times,
+                within_ms: flapping.within.0,
+                hold_ms: flapping.hold.0,
+            }),
             labels: self.labels,
             annotations: self.annotations,
             line,

@@ -381,4 +381,6 @@ impl Group {
 #[cfg(test)]
 mod compliance;
 #[cfg(test)]
+mod missing_tests;
+#[cfg(test)]
 pub(crate) mod tests;

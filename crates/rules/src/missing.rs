@@ -67,7 +67,9 @@ pub(crate) fn presence_query(expr: &Expr) -> Result<String, &'static str> {
             match (binary.lhs.value_type(), binary.rhs.value_type()) {
                 (ValueType::Vector, ValueType::Scalar) => Ok(binary.lhs.to_string()),
                 (ValueType::Scalar, ValueType::Vector) => Ok(binary.rhs.to_string()),
-                _ => Err("the expression compares with a vector; missing data is known only where it compares with a number"),
+                _ => Err(
+                    "the expression compares with a vector; missing data is known only where it compares with a number",
+                ),
             }
         }
         _ => Err("the expression must be a comparison with a number, such as 'x > 5'"),
@@ -95,15 +97,24 @@ pub(crate) fn absence_query(expr: &Expr, absent_ms: i64) -> Result<String, &'sta
 
 /// What is there, and what is expected because it was.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Known(BTreeMap<Labels, (VectorSample, i64)>);
+pub(crate) struct Known(BTreeMap<Labels, Seen>);
+
+/// A series that was there.
+#[derive(Debug, Clone)]
+struct Seen {
+    last: VectorSample,
+    seen_ms: i64,
+    /// For how many evaluations it has been missing.
+    missing_count: u32,
+}
 
 /// What an evaluation found.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Presence {
     /// Labels of what is there.
     pub(crate) there: BTreeSet<Labels>,
-    /// The last samples of what is expected and not there.
-    pub(crate) missing: Vec<VectorSample>,
+    /// The last samples of what is expected and not there, and for how many evaluations it has not been.
+    pub(crate) missing: Vec<(VectorSample, u32)>,
 }
 
 impl Known {
@@ -114,10 +125,8 @@ impl Known {
 
     /// What was there before the start.
     pub(crate) fn remember(&mut self, samples: Vec<VectorSample>, time_ms: i64) {
-        for sample in samples {
-            if self.0.len() < KNOWN_MAX {
-                self.0.entry(sample.labels.clone()).or_insert((sample, time_ms));
-            }
+        for last in samples.into_iter().take(KNOWN_MAX) {
+            self.0.insert(last.labels.clone(), Seen { last, seen_ms: time_ms, missing_count: 0 });
         }
     }
 
@@ -127,14 +136,18 @@ impl Known {
         if !expects {
             return Presence { there, missing: Vec::new() };
         }
-        for sample in samples {
-            if self.0.len() < KNOWN_MAX || self.0.contains_key(&sample.labels) {
-                self.0.insert(sample.labels.clone(), (sample, time_ms));
+        for last in samples {
+            if self.0.len() < KNOWN_MAX || self.0.contains_key(&last.labels) {
+                self.0.insert(last.labels.clone(), Seen { last, seen_ms: time_ms, missing_count: 0 });
             }
         }
-        self.0.retain(|_, (_, seen_ms)| time_ms - *seen_ms <= KNOWN_MS);
-        let missing = self.0.iter().filter(|(labels, _)| !there.contains(*labels));
-        let missing = missing.map(|(_, (sample, _))| sample.clone()).collect();
+        self.0.retain(|_, seen| time_ms - seen.seen_ms <= KNOWN_MS);
+        let missing = self.0.iter_mut().filter(|(labels, _)| !there.contains(*labels));
+        let missing = missing.map(|(_, seen)| {
+            seen.missing_count = seen.missing_count.saturating_add(1);
+            (seen.last.clone(), seen.missing_count)
+        });
+        let missing = missing.collect();
         Presence { there, missing }
     }
 }

@@ -9,6 +9,7 @@ use promql::ast::Expr;
 
 use crate::alert::{Alert, AlertState, Alerts, Terms};
 use crate::file::{Fault, GroupSpec, RuleKind, RuleSpec};
+use crate::missing::{Known, absence_query, presence_query};
 use crate::text::Text;
 
 /// The label that names an alert's rule.
@@ -91,8 +92,18 @@ pub(crate) struct Alerting {
     pub(crate) annotations: Vec<(String, Text)>,
     pub(crate) terms: Terms,
     pub(crate) alerts: Mutex<Alerts>,
+    /// If missing data matters.
+    pub(crate) presence: Option<Presence>,
     /// Whether it is known what was before the start. Until then nothing is written that a restart would look for.
     pub(crate) is_restored: AtomicBool,
+}
+
+/// How it is known what is there and what is missing.
+#[derive(Debug)]
+pub(crate) struct Presence {
+    /// Yields all that could be an alert.
+    pub(crate) query: String,
+    pub(crate) known: Mutex<Known>,
 }
 
 impl Rule {
@@ -104,7 +115,20 @@ impl Rule {
         }
         let fault = |message: String| Fault { mark: None, message };
         let expr = promql::parser::parse(&spec.expr);
-        let expr = expr.map_err(|faults| fault(promql::QueryError::Parse(faults).to_string()))?;
+        let mut expr = expr.map_err(|faults| fault(promql::QueryError::Parse(faults).to_string()))?;
+        let refused = |why: &str| fault(why.to_owned());
+        if spec.absent_for_ms > 0 {
+            let query = absence_query(&expr, spec.absent_for_ms).map_err(refused)?;
+            let parsed = promql::parser::parse(&query);
+            expr = parsed.map_err(|faults| fault(promql::QueryError::Parse(faults).to_string()))?;
+        }
+        let presence = match spec.missing.is_set() {
+            true => {
+                let query = presence_query(&expr).map_err(refused)?;
+                Some(Presence { query, known: Mutex::default() })
+            }
+            false => None,
+        };
         let texts = |texts: &BTreeMap<String, String>| {
             let parsed = texts.iter().map(|(name, text)| {
                 let text = Text::parse(&spec.name, text).map_err(|error| fault(error.to_string()))?;
@@ -121,7 +145,10 @@ impl Rule {
                     for_ms: spec.for_ms,
                     keep_firing_for_ms: spec.keep_firing_for_ms,
                     limit: group.limit,
+                    missing: spec.missing,
+                    flapping: spec.flapping,
                 },
+                presence,
                 alerts: Mutex::default(),
                 is_restored: AtomicBool::new(is_restored),
             }),
@@ -194,6 +221,9 @@ impl Rule {
         *self.previous.lock() = std::mem::take(&mut *before.previous.lock());
         if let (Some(own), Some(other)) = (&self.alerting, &before.alerting) {
             *own.alerts.lock() = other.alerts.lock().clone();
+            if let (Some(own), Some(other)) = (&own.presence, &other.presence) {
+                *own.known.lock() = other.known.lock().clone();
+            }
             own.is_restored.store(other.is_restored.load(Ordering::Relaxed), Ordering::Relaxed);
         }
     }

@@ -1,5 +1,6 @@
 //! `alertmanager`: where Alertmanager's configuration is, and where people find us.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -21,6 +22,34 @@ pub(super) struct Alertmanager {
     history_retention: Option<DurationMs>,
     /// How long before a silence ends it is said that it does.
     silence_expiry_warning: Option<DurationMs>,
+    /// An alert that always fires.
+    watchdog: Option<Watchdog>,
+}
+
+/// `alertmanager.watchdog`.
+#[derive(Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Watchdog {
+    interval: DurationMs,
+    labels: BTreeMap<String, String>,
+    ping_url: String,
+}
+
+impl Default for Watchdog {
+    fn default() -> Self {
+        Self { interval: DurationMs(60_000), labels: BTreeMap::new(), ping_url: String::new() }
+    }
+}
+
+/// An alert that always fires, so that its absence says that alerts are not told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WatchdogConfig {
+    /// How often its rule is evaluated and its URL asked.
+    pub interval_ms: i64,
+    /// Its labels beside its name.
+    pub labels: BTreeMap<String, String>,
+    /// Asked each interval; nothing: nobody is.
+    pub ping_url: String,
 }
 
 /// Who is told of alerts, and how we are called there.
@@ -32,23 +61,32 @@ pub struct NotifierConfig {
     pub external_url: Option<String>,
     /// What Alertmanager's file does not say.
     pub settings: notifier::Settings,
+    /// If there is one.
+    pub watchdog: Option<WatchdogConfig>,
 }
 
 impl Default for NotifierConfig {
     fn default() -> Self {
         let config = Arc::new(notifier::Config::without_file());
-        Self { config, external_url: None, settings: notifier::Settings::default() }
+        Self { config, external_url: None, settings: notifier::Settings::default(), watchdog: None }
     }
 }
 
 impl Alertmanager {
     pub(super) fn check(&self) -> Result<(), InvalidSettings> {
-        let url = self.external_url.as_str();
-        if url.is_empty() || url.starts_with("http://") || url.starts_with("https://") {
-            return Ok(());
+        check_url("external_url", &self.external_url)?;
+        let Some(watchdog) = &self.watchdog else { return Ok(()) };
+        if watchdog.interval.0 < 1_000 {
+            let message = "interval of the watchdog must be at least 1s";
+            return Err(InvalidSettings::at(["interval"], message).within("watchdog"));
         }
-        let message = format!("external_url {url:?} is not a URL; write https://HOST or http://HOST:PORT");
-        Err(InvalidSettings::at(["external_url"], message))
+        if let Some(name) =
+            watchdog.labels.keys().find(|name| name.is_empty() || *name == "__name__" || *name == "alertname")
+        {
+            let message = format!("invalid label name: {name}");
+            return Err(InvalidSettings::at(["labels", name], message).within("watchdog"));
+        }
+        check_url("ping_url", &watchdog.ping_url).map_err(|error| error.within("watchdog"))
     }
 
     /// Reads the file it names.
@@ -66,8 +104,22 @@ impl Alertmanager {
         if let Some(before) = self.silence_expiry_warning {
             settings.silence_expiry_warning_ms = before.0;
         }
-        Ok(NotifierConfig { config: Arc::new(config), external_url, settings })
+        let watchdog = self.watchdog.as_ref().map(|watchdog| WatchdogConfig {
+            interval_ms: watchdog.interval.0,
+            labels: watchdog.labels.clone(),
+            ping_url: watchdog.ping_url.clone(),
+        });
+        Ok(NotifierConfig { config: Arc::new(config), external_url, settings, watchdog })
     }
+}
+
+/// Nothing, or a URL.
+fn check_url(key: &str, url: &str) -> Result<(), InvalidSettings> {
+    if url.is_empty() || url.starts_with("http://") || url.starts_with("https://") {
+        return Ok(());
+    }
+    let message = format!("{key} {url:?} is not a URL; write https://HOST or http://HOST:PORT");
+    Err(InvalidSettings::at([key], message))
 }
 
 /// Reads one of Alertmanager's files.

@@ -4,14 +4,17 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use catalog::Catalog;
+use parking_lot::Mutex;
 use rules::alertmanagers::Prepared;
 use rules::{AlertSink, Alertmanagers};
 use stdx::clock::Clock;
 use tokio::task::spawn_blocking;
+use tokio_util::sync::CancellationToken;
 
 use super::Options;
 use super::alerts::NotifierSink;
 use super::stored_rules::{CatalogRules, with_stored};
+use super::watchdog::{self, Pinger};
 use crate::config::Config;
 
 /// What rules need from the rest of the process.
@@ -39,6 +42,32 @@ pub(super) struct Alerting {
     pub(super) stored: Arc<CatalogRules>,
     own: Option<Arc<NotifierSink>>,
     url: Arc<str>,
+    watchdog: Arc<Watchdog>,
+}
+
+/// Who asks the watchdog's URL.
+struct Watchdog {
+    clock: Arc<dyn Clock>,
+    metrics: watchdog::Metrics,
+    runtime: tokio::runtime::Handle,
+    /// Ends what the configuration in force has begun.
+    stop: Mutex<CancellationToken>,
+}
+
+impl Watchdog {
+    /// Begins anew with another configuration.
+    fn restart(&self, rules: &rules::Handle, config: &Config) {
+        let next = CancellationToken::new();
+        std::mem::replace(&mut *self.stop.lock(), next.clone()).cancel();
+        if let Some(config) = config.notifier.watchdog.clone() {
+            let pinger = Pinger {
+                rules: rules.clone(),
+                clock: Arc::clone(&self.clock),
+                metrics: self.metrics.clone(),
+            };
+            self.runtime.spawn(pinger.run(config, next));
+        }
+    }
 }
 
 impl Alerting {
@@ -52,6 +81,12 @@ impl Alerting {
         let own_sink = own.clone().map(|own| own as Arc<dyn AlertSink>);
         let sink: Arc<dyn AlertSink> = Arc::new(Vec::from_iter([outside].into_iter().chain(own_sink)));
         let (catalog, clock) = (deps.catalog, Arc::clone(&deps.clock));
+        let watchdog = Arc::new(Watchdog {
+            clock: Arc::clone(&deps.clock),
+            metrics: watchdog::Metrics::register(&deps.registry)?,
+            runtime: tokio::runtime::Handle::current(),
+            stop: Mutex::default(),
+        });
         let deps = rules::Deps {
             engine: deps.engine,
             querier: deps.querier,
@@ -66,7 +101,8 @@ impl Alerting {
         let all = with_stored(&catalog, &files)?;
         let rules = rules::start(&all, deps).context("cannot start evaluating rules")?;
         let stored = Arc::new(CatalogRules::new(catalog, clock, rules.clone(), files));
-        Ok(Self { rules, alertmanagers, stored, own, url: Arc::from(url) })
+        watchdog.restart(&rules, config);
+        Ok(Self { rules, alertmanagers, stored, own, url: Arc::from(url), watchdog })
     }
 
     /// Makes everything that could fail.
@@ -80,11 +116,13 @@ impl Alerting {
         if let Some(own) = &self.own {
             own.reload(config);
         }
+        self.watchdog.restart(&self.rules, config);
         Ok(())
     }
 
     /// Ends evaluations, then sends what is in the queues.
     pub(super) async fn stop(&self) {
+        self.watchdog.stop.lock().cancel();
         let rules = self.rules.clone();
         if let Err(error) = spawn_blocking(move || rules.stop()).await {
             tracing::error!(%error, "stopping the rules panicked");
@@ -97,5 +135,6 @@ impl Alerting {
 fn settings(config: &Config, url: &str) -> rules::Settings {
     let mut settings = config.rules.clone();
     Arc::make_mut(&mut settings.defaults.external).url = url.to_owned();
+    settings.files.extend(config.notifier.watchdog.as_ref().map(watchdog::rule_file));
     settings
 }

@@ -146,7 +146,7 @@ impl Server {
         if self.options.role == Role::Agent {
             return Ok(None);
         }
-        let NotifierConfig { config, external_url, settings } = self.config().notifier.clone();
+        let NotifierConfig { config, external_url, settings, .. } = self.config().notifier.clone();
         let path = self.options.data.join("catalog.sqlite");
         let data = self.options.data.clone();
         let opening = tokio::task::spawn_blocking(move || {

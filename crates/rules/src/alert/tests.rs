@@ -3,7 +3,13 @@
 use super::*;
 
 const MINUTE: i64 = 60_000;
-const TERMS: Terms = Terms { for_ms: 5 * MINUTE, keep_firing_for_ms: 0, limit: 0 };
+const TERMS: Terms = Terms {
+    for_ms: 5 * MINUTE,
+    keep_firing_for_ms: 0,
+    limit: 0,
+    missing: Missing { on_missing: OnMissing::Resolve, tolerance: 0 },
+    flapping: None,
+};
 const RESEND: i64 = MINUTE;
 
 /// A rule that is evaluated once a minute, and what became of its alerts.
@@ -26,7 +32,7 @@ impl Life {
             let labels = Labels::from_pairs([("alertname", *name)]);
             (labels.clone(), Alert::new(labels, BTreeMap::new(), 1.0, time_ms))
         });
-        self.alerts.update(time_ms, found.collect(), self.terms)?;
+        self.alerts.update(time_ms, found.collect(), None, self.terms)?;
         let due = self.alerts.take_due(time_ms, RESEND, MINUTE);
         Ok(due.into_iter().map(|alert| shown(&alert)).collect())
     }
@@ -105,7 +111,7 @@ fn a_resolved_alert_is_told_at_once_and_for_a_quarter_of_an_hour() {
     let sent: Vec<usize> = (2..20).map(|_| life.step(&[]).expect("none").len()).collect();
     // Every other minute, and no more when it was resolved for longer than 15 minutes.
     assert_eq!(sent, [0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 0, 0, 0]);
-    assert!(life.alerts.0.is_empty(), "forgotten");
+    assert!(life.alerts.by_labels.is_empty(), "forgotten");
 }
 
 #[test]
@@ -120,7 +126,7 @@ fn an_alert_that_comes_back_is_a_new_one() {
 
 #[test]
 fn an_alert_goes_on_firing_as_long_as_it_shall() {
-    let mut life = Life::new(Terms { for_ms: 0, keep_firing_for_ms: 3 * MINUTE, limit: 0 });
+    let mut life = Life::new(Terms { for_ms: 0, keep_firing_for_ms: 3 * MINUTE, ..TERMS });
     life.check(&["a"], &["a firing 0..4"], &[("a", Firing)]);
     life.check(&[], &[], &[("a", Firing)]);
     life.check(&[], &["a firing 0..6"], &[("a", Firing)]);
@@ -154,7 +160,7 @@ fn more_alerts_than_allowed_are_none() {
     life.check(&["a"], &["a firing 0..4"], &[("a", Firing)]);
     let error = life.step(&["a", "b"]).expect_err("too many");
     assert_eq!(error.to_string(), "exceeded limit of 1 with 2 alerts");
-    assert!(life.alerts.0.is_empty());
+    assert!(life.alerts.by_labels.is_empty());
 }
 
 #[test]
@@ -164,7 +170,7 @@ fn the_newest_value_and_annotations_count_and_the_first_time() {
     for (time_ms, value) in [(0, 1.0), (MINUTE, 2.0)] {
         let annotations = BTreeMap::from([("value".to_owned(), value.to_string())]);
         let alert = Alert::new(labels.clone(), annotations, value, time_ms);
-        alerts.update(time_ms, BTreeMap::from([(labels.clone(), alert)]), TERMS).expect("one");
+        alerts.update(time_ms, BTreeMap::from([(labels.clone(), alert)]), None, TERMS).expect("one");
     }
     let alert = alerts.active().next().expect("it is there");
     assert_eq!((alert.value, alert.active_at_ms, alert.annotations["value"].as_str()), (2.0, 0, "2"));
@@ -207,4 +213,28 @@ fn alerts_that_are_forgotten_because_they_are_too_many_are_told() {
         changes.iter().map(|change| (change.from, change.to)).collect::<Vec<_>>(),
         [(Firing, AlertState::Inactive)]
     );
+}
+
+#[test]
+fn an_alert_that_flaps_is_held_until_it_is_quiet() {
+    let flapping = Flapping { times: 3, within_ms: 20 * MINUTE, hold_ms: 5 * MINUTE };
+    let mut life = Life::new(Terms { for_ms: 0, flapping: Some(flapping), ..TERMS });
+    // It comes and goes every other minute; the third time it stays.
+    let mut states = Vec::new();
+    for minute in 0..12 {
+        let there: &[&str] = if minute % 2 == 0 && minute < 6 { &["a"] } else { &[] };
+        life.step(there).expect("not too many");
+        states.push(life.alerts.active().count());
+    }
+    assert_eq!(states, [1, 0, 1, 0, 1, 1, 1, 1, 1, 1, 0, 0]);
+    let annotation =
+        |life: &Life| life.alerts.active().next().and_then(|alert| alert.annotations.get(FLAPPING).cloned());
+    life.step(&["a"]).expect("one");
+    assert_eq!(annotation(&life).as_deref(), Some("began to fire 3 times within 20m"));
+    for _ in 0..40 {
+        life.step(&[]).expect("none");
+    }
+    assert!(life.alerts.fired_ms.is_empty(), "forgotten");
+    life.step(&["a"]).expect("one");
+    assert_eq!(annotation(&life), None);
 }

@@ -8,6 +8,7 @@ use promql::QueryError;
 use yaml::Document;
 
 use super::{Fault, Options, RawGroup, RawRule};
+use crate::missing::{KNOWN_MS, OnMissing, absence_query, presence_query};
 use crate::text::Text;
 
 /// Looks at all groups of a file and keeps what is wrong.
@@ -57,6 +58,7 @@ impl Checker<'_> {
                 if !rule.record.is_empty() {
                     self.recording(at, rule);
                 }
+                self.missing(at, rule);
                 self.labels_and_annotations(at, rule);
             }
         }
@@ -85,6 +87,10 @@ impl Checker<'_> {
             ("annotations", !rule.annotations.is_empty()),
             ("for", rule.hold.0 != 0),
             ("keep_firing_for", rule.keep_firing_for.0 != 0),
+            ("on_missing", rule.on_missing.is_some()),
+            ("missing_tolerance", rule.missing_tolerance != 0),
+            ("absent_for", rule.absent_for.0 != 0),
+            ("flapping", rule.flapping.is_some()),
         ];
         for (key, is_set) in wrong {
             if is_set {
@@ -98,6 +104,37 @@ impl Checker<'_> {
         if name.contains(['{', '}']) {
             let text = format!("braces present in the recording rule name; should it be in expr?: {name}");
             self.fault(at, &["record"], &text);
+        }
+    }
+
+    /// Kymo's own keys.
+    fn missing(&mut self, at: At<'_>, rule: &RawRule) {
+        let Ok(expr) = promql::parser::parse(&rule.expr) else { return };
+        let asks_on_missing = rule.on_missing.is_some_and(|on_missing| on_missing != OnMissing::Resolve);
+        for (key, is_set) in
+            [("on_missing", asks_on_missing), ("missing_tolerance", rule.missing_tolerance != 0)]
+        {
+            if !is_set {
+                continue;
+            }
+            if rule.absent_for.0 != 0 {
+                self.fault(at, &[key], &format!("only one of '{key}' and 'absent_for' must be set"));
+            } else if let Err(why) = presence_query(&expr) {
+                self.fault(at, &[key], &format!("'{key}' cannot be honoured: {why}"));
+            }
+        }
+        if rule.absent_for.0 != 0 {
+            if let Err(why) = absence_query(&expr, rule.absent_for.0) {
+                self.fault(at, &["absent_for"], &format!("'absent_for' cannot be honoured: {why}"));
+            } else if rule.absent_for.0 >= KNOWN_MS {
+                self.fault(at, &["absent_for"], "'absent_for' must be less than a day");
+            }
+        }
+        if let Some(flapping) = &rule.flapping
+            && (flapping.times < 2 || flapping.within.0 <= 0 || flapping.hold.0 <= 0)
+        {
+            let text = "'flapping' needs 'times' of at least 2, and 'within' and 'hold' of more than 0";
+            self.fault(at, &["flapping"], text);
         }
     }
 

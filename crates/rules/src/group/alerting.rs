@@ -1,6 +1,6 @@
 //! An alerting rule: its result as alerts, which are sent, and whose states are written.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -11,8 +11,9 @@ use super::Group;
 use super::write::{Sample, Written, sort};
 use crate::alert::Alert;
 use crate::env::{Env, EvaluationError};
+use crate::missing::OnMissing;
 use crate::order::{ALERTS, ALERTS_FOR_STATE};
-use crate::rule::{ALERT_NAME, Alerting, Rule};
+use crate::rule::{ALERT_NAME, Alerting, Presence, Rule};
 use crate::sink::{AlertChange, ChangedRule, SentAlert};
 use crate::text::{About, Text, template_sample};
 
@@ -24,12 +25,16 @@ impl Group {
         let rule = &self.rules[at];
         let Some(alerting) = &rule.alerting else { unreachable!("BUG: asked of a recording rule") };
         let query_ms = time_ms - self.query_offset_ms();
-        let found = env.query((self.file(), self.name()), &rule.query, query_ms)?;
+        let mut found = env.query((self.file(), self.name()), &rule.query, query_ms)?;
+        let there = match &alerting.presence {
+            Some(presence) => Some(self.presence(env, alerting, presence, &mut found, query_ms)?),
+            None => None,
+        };
         let found = self.found(env, rule, alerting, found, time_ms)?;
         let (updated, changes) = {
             let mut alerts = alerting.alerts.lock();
             let before = alerts.standings();
-            let updated = alerts.update(time_ms, found, alerting.terms);
+            let updated = alerts.update(time_ms, found, there.as_ref(), alerting.terms);
             (updated, alerts.changes(before))
         };
         self.tell_changes(env, rule, alerting, &changes, time_ms);
@@ -47,6 +52,31 @@ impl Group {
             return Err(EvaluationError::SameAlert);
         }
         self.write(env, at, time_ms, samples)
+    }
+
+    /// Of which sources there is data. What is expected and not there is added to the result, if that is a reason for an alert.
+    fn presence(
+        &self,
+        env: &Env,
+        alerting: &Alerting,
+        presence: &Presence,
+        found: &mut Vec<VectorSample>,
+        query_ms: i64,
+    ) -> Result<BTreeSet<Labels>, EvaluationError> {
+        let asked = (self.file(), self.name());
+        let expects = alerting.terms.missing.on_missing == OnMissing::Alert;
+        let mut known = presence.known.lock();
+        if expects && known.is_empty() {
+            // The first evaluation since the start: what was there before is expected, too.
+            let day = format!("last_over_time(({})[1d:5m])", presence.query);
+            known.remember(env.query(asked, &day, query_ms)?, query_ms);
+        }
+        let now = known.update(env.query(asked, &presence.query, query_ms)?, query_ms, expects);
+        let tolerance = alerting.terms.missing.tolerance;
+        found.extend(
+            now.missing.into_iter().filter(|(_, count)| *count > tolerance).map(|(sample, _)| sample),
+        );
+        Ok(now.there)
     }
 
     /// Every element of the result as an alert that is seen for the first time.
@@ -90,7 +120,10 @@ impl Group {
                 SampleValue::Histogram(_) => 0.0,
             };
             let labels = builder.build();
-            let alert = Alert::new(labels.clone(), annotations, value, time_ms);
+            let mut alert = Alert::new(labels.clone(), annotations, value, time_ms);
+            if alerting.presence.is_some() {
+                alert.source = sample.labels;
+            }
             if alerts.insert(labels, alert).is_some() {
                 return Err(EvaluationError::SameAlert);
             }
