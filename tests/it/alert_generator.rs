@@ -22,11 +22,13 @@ groups:
     expr: ALERTS{alertname="Simple", alertstate="firing", foo="bar"} == 1
     labels: {foo: baz, ba_dum: tss}
     annotations: {description: 'Old alertname was {{$labels.alertname}}. foo was {{.Labels.foo}}.'}
+  - {alert: Ready, expr: vector(1), for: 1h, labels: {of: simple}}
 - name: ZeroForAndSmallFor
   interval: 1s
   rules:
   - {alert: ZeroFor, expr: 'suite{of="zero"} > 10', annotations: {t: '{{humanize 1048576}} {{humanizePercentage 0.959}}'}}
   - {alert: SmallFor, expr: 'suite{of="zero"} > 13', for: 500ms}
+  - {alert: Ready, expr: vector(1), for: 1h, labels: {of: zero}}
 - name: PendingAndResolvedAndAlwaysInactive
   interval: 1s
   rules:
@@ -161,6 +163,12 @@ fn alerts_come_fire_and_go_as_specified() {
     poll::until("all rules to be evaluated", || match state_of(&kymo, "AlwaysInactive") {
         (state, _) if state == "inactive" => Ok(()),
         (_, rule) => Err(rule.to_string()),
+    });
+    // Until it is known what was before the start, ALERTS is not written.
+    poll::until("ALERTS of both groups", || {
+        let ready =
+            http::api(&kymo.url(), "/api/v1/query", &[("query", "count(ALERTS{alertname=\"Ready\"})")])?;
+        if ready["result"][0]["value"][1] == "2" { Ok(()) } else { Err(ready.to_string()) }
     });
     assert!(inbox.letters().is_empty(), "{:?}", inbox.letters());
     push(&kymo, 11, 14);

@@ -47,6 +47,8 @@ pub(crate) fn own_routes() -> Router<Arc<State>> {
 pub(crate) enum Fault {
     /// 400 with a text.
     Bad(String),
+    /// 400 with a code and a message: the body cannot be read.
+    Unreadable(String),
     /// 404 with a text; nothing if it is empty.
     Missing(String),
     /// 422: the body is not what the specification says.
@@ -67,6 +69,10 @@ impl IntoResponse for Fault {
     fn into_response(self) -> Response {
         match self {
             Self::Bad(text) => json_response(StatusCode::BAD_REQUEST, &Value::String(text)),
+            Self::Unreadable(message) => {
+                let body = json!({ "code": 400, "message": message });
+                json_response(StatusCode::BAD_REQUEST, &body)
+            }
             Self::Missing(text) if text.is_empty() => StatusCode::NOT_FOUND.into_response(),
             Self::Missing(text) => json_response(StatusCode::NOT_FOUND, &Value::String(text)),
             Self::Invalid(message) => {
@@ -116,17 +122,28 @@ fn time(at_ms: i64) -> String {
     written.unwrap_or_else(|_| "0001-01-01T00:00:00.000Z".to_owned())
 }
 
-/// A time of a body; Go's zero time and nothing are none.
-fn parse_time(text: Option<&str>, name: &str) -> Result<Option<i64>, Fault> {
+/// A body of `what`, which must not be empty.
+fn read_json<T: serde::de::DeserializeOwned>(body: &[u8], what: &str) -> Result<T, Fault> {
+    if body.is_empty() {
+        return Err(Fault::Invalid(format!("{what} in body is required")));
+    }
+    serde_json::from_slice(body).map_err(|error| unreadable(what, error))
+}
+
+fn unreadable(what: &str, why: impl std::fmt::Display) -> Fault {
+    Fault::Unreadable(format!("parsing {what} body from \"\" failed, because {why}"))
+}
+
+/// A time of a body of `what`; Go's zero time and nothing are none.
+fn parse_time(text: Option<&str>, what: &str) -> Result<Option<i64>, Fault> {
     let Some(text) = text.filter(|text| !text.is_empty() && !text.starts_with("0001-01-01T00:00:00")) else {
         return Ok(None);
     };
     let parsed: Result<jiff::Timestamp, _> = text.parse();
     match parsed {
         Ok(at) => Ok(Some(at.as_millisecond())),
-        Err(_) => Err(Fault::Invalid(format!(
-            "{name} in body must be of type date-time: {}",
-            crate::params::quoted(text)
-        ))),
+        Err(_) => {
+            Err(unreadable(what, format_args!("cannot parse {} as a time", crate::params::quoted(text))))
+        }
     }
 }

@@ -366,13 +366,13 @@ impl Silences {
     }
 }
 
-/// Whether a silence asks what `wanted` asks: its values for `wanted`'s name all meet it.
+/// Whether one of a silence's conditions is `wanted`, to the letter.
 fn asks_for(silence: &Silence, wanted: &Matcher) -> bool {
-    let mut values: BTreeMap<&str, &str> = BTreeMap::new();
-    for matcher in &silence.matchers {
-        values.insert(&matcher.name, &matcher.value);
-    }
-    wanted.matches(values.get(wanted.name()).copied().unwrap_or(""))
+    let is_wanted = |matcher: &SilenceMatcher| {
+        (matcher.op(), matcher.name.as_str(), matcher.value.as_str())
+            == (wanted.op(), wanted.name(), wanted.value())
+    };
+    silence.matchers.iter().any(is_wanted)
 }
 
 /// The same with its end now; nothing if it has ended.

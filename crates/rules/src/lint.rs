@@ -137,7 +137,8 @@ fn missing_for(rule: &RuleSpec, expr: &Expr) -> Option<(String, String)> {
     let mut reads_instants = false;
     expr.walk(&mut |expr| reads_instants |= matches!(expr.kind, ExprKind::VectorSelector(_)));
     // A query of ranges has its own patience; one of constants is meant to fire always.
-    (rule.for_ms == 0 && reads_instants).then(|| {
+    let has_patience = rule.for_ms > 0 || rule.absent_for_ms > 0;
+    (!has_patience && reads_instants).then(|| {
         let message = "the alert has no `for`: one bad scrape makes it fire".to_owned();
         (message, "add `for: 5m`, or a longer time than two scrapes".to_owned())
     })

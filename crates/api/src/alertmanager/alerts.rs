@@ -12,7 +12,7 @@ use notifier::{AlertView, ReportedAlert};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::{Fault, filters, notifier, ok, parse_time, switch, time};
+use super::{Fault, filters, notifier, ok, parse_time, read_json, switch, time};
 use crate::body::read_body;
 use crate::params::Params;
 use crate::state::State;
@@ -149,8 +149,8 @@ fn reported(posted: Posted) -> Result<ReportedAlert, Fault> {
     Ok(ReportedAlert {
         labels: labels.into_iter().collect(),
         annotations: posted.annotations.unwrap_or_default(),
-        starts_at_ms: parse_time(posted.starts_at.as_deref(), "startsAt")?,
-        ends_at_ms: parse_time(posted.ends_at.as_deref(), "endsAt")?,
+        starts_at_ms: parse_time(posted.starts_at.as_deref(), "alerts")?,
+        ends_at_ms: parse_time(posted.ends_at.as_deref(), "alerts")?,
         generator_url: posted.generator_url.unwrap_or_default(),
     })
 }
@@ -159,8 +159,7 @@ fn reported(posted: Posted) -> Result<ReportedAlert, Fault> {
 pub(super) async fn report(Extract(state): Extract<Arc<State>>, request: Request) -> Result<Response, Fault> {
     let notifier = notifier(&state)?;
     let body = read_body(request.into_body(), BODY_BYTES_MAX, &state.settings).await?;
-    let posted: Vec<Posted> = serde_json::from_slice(&body)
-        .map_err(|error| Fault::Bad(format!("parsing alerts body from \"\" failed, because {error}")))?;
+    let posted: Vec<Posted> = read_json(&body, "alerts")?;
     let alerts = posted.into_iter().map(reported).collect::<Result<Vec<_>, Fault>>()?;
     notifier.report(alerts).map_err(Fault::Bad)?;
     Ok(axum::response::IntoResponse::into_response(StatusCode::OK))

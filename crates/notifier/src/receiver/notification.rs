@@ -66,12 +66,15 @@ impl Notification<'_> {
         hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
-    /// The data with so many alerts at most; 0: all.
+    /// The data of so many alerts at most, as if there were no others; 0: all.
     pub(crate) fn cut(&self, alerts_max: u64) -> Data {
-        let mut data = self.data.clone();
-        if let Some(max) = usize::try_from(alerts_max).ok().filter(|max| *max > 0) {
-            data.alerts.truncate(max);
+        let data = &self.data;
+        let max = usize::try_from(alerts_max).unwrap_or(usize::MAX);
+        match self.alerts.get(..max).filter(|alerts| !alerts.is_empty()) {
+            None => data.clone(),
+            Some(kept) => {
+                Data::new(&data.receiver, data.group_labels.clone(), kept, &data.external_url, self.now_ms)
+            }
         }
-        data
     }
 }
