@@ -238,10 +238,8 @@ impl Receivers {
         let (firing, resolved): (BTreeSet<u64>, BTreeSet<u64>) = (set(firing), set(resolved));
         self.notifications += 1;
         if self.is_told_of {
-            println!(
-                "{} {receiver:?} {group}: firing {firing:x?} resolved {resolved:x?}",
-                (now_ms - START_MS) / 1_000
-            );
+            let seconds = (now_ms - START_MS) / 1_000;
+            report(&format!("{seconds} {receiver:?} {group}: firing {firing:x?} resolved {resolved:x?}"));
         }
         let believed = self.believed.entry(receiver.clone()).or_default();
         believed.extend(firing.iter().map(|alert| (*alert, true)));
@@ -599,7 +597,7 @@ impl World {
             self.stir();
         }
         let receivers = self.receivers.lock();
-        println!(
+        report(&format!(
             "seed {}: {KILLS} kills ({:?}), {} evaluations, {} notifications, {} repeated, {} refused, {} checks",
             self.seed,
             self.places,
@@ -608,8 +606,13 @@ impl World {
             receivers.repetitions,
             receivers.refused,
             self.checks
-        );
+        ));
     }
+}
+
+#[expect(clippy::print_stdout, reason = "a simulation says what it did")]
+fn report(text: &str) {
+    println!("{text}");
 }
 
 fn number(name: &str) -> Option<u64> {
