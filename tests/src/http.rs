@@ -108,6 +108,8 @@ pub fn send(method: &str, url: &str, headers: &[(&str, &str)], body: &[u8]) -> R
         return received(agent().run(request.body(()).expect("a request")));
     }
     received(agent().run(request.body(body.to_vec()).expect("a request")))
+}
+
 /// `DELETE url`.
 ///
 /// # Errors

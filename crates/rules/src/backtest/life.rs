@@ -124,7 +124,7 @@ mod tests {
         let mut out: Vec<(i64, Option<i64>, Option<i64>)> = Vec::new();
         for (time_ms, value) in found {
             let one = value.map(|value| (labels(), Alert::new(labels(), BTreeMap::new(), value, *time_ms)));
-            alerts.update(*time_ms, one.into_iter().collect(), terms).expect("no limit");
+            alerts.update(*time_ms, one.into_iter().collect(), None, terms).expect("no limit");
             let now = alerts.active().next().cloned();
             if let Some(last) = out.last_mut().filter(|last| last.2.is_none())
                 && now.as_ref().is_none_or(|now| now.active_at_ms != last.0)
@@ -149,7 +149,7 @@ mod tests {
             keep in 0..6_i64,
             cut in 0..60_usize,
         ) {
-            let terms = Terms { for_ms: hold * 10, keep_firing_for_ms: keep * 10, limit: 0 };
+            let terms = Terms { for_ms: hold * 10, keep_firing_for_ms: keep * 10, ..Terms::default() };
             let found: Vec<(i64, Option<f64>)> =
                 (0..).map(|at| at * 10).zip(found.into_iter().map(|value| value.map(f64::from))).collect();
             let (mut life, mut episodes) = (Life::new(labels()), Vec::new());
