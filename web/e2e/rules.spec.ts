@@ -58,7 +58,7 @@ test.describe('Rules', () => {
     await page.getByRole('link', { name: 'On the page Alerts' }).click();
     await expect(page).toHaveURL(/\/alerts\?find=/);
     // The address changes before the page does, and both have such a button.
-    await expect(alerts(page)).toBeVisible();
+    await expect(page.getByRole('list', { name: 'Alerts', exact: true })).toBeVisible();
     await page.getByRole('button', { name: /^Details of TargetDown/ }).click();
     await page.getByRole('link', { name: 'e2e', exact: true }).click();
     await expect(page).toHaveURL(/\/rules\?find=TargetDown/);
