@@ -2,6 +2,7 @@
 //! clear error within its limits, writes and alerts do not wait, no evaluation of a rule is left out, and memory stays
 //! under its limit.
 
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -184,16 +185,20 @@ fn check_rules(url: &str, due_before: f64) {
     assert_eq!((missed, late, failed), (0.0, 0.0, 0.0), "left out, late, and failed, of {due}");
 }
 
-#[test]
-fn queries_of_death_end_while_writes_and_alerts_go_on() {
+/// A server with little memory and the rules, whose files are in `folder`.
+fn start(folder: &Path) -> Kymo {
     let timeout = format!("{}s", QUERY_TIMEOUT.as_secs());
-    let folder = tempfile::tempdir().expect("temporary directory");
-    write(&folder.path().join("rules.yml"), &rules());
-    let config = folder.path().join("kymo.yml");
+    write(&folder.join("rules.yml"), &rules());
+    let config = folder.join("kymo.yml");
     write(&config, "scrape_configs: []\nrule_files: [rules.yml]\n");
     let config = config.to_str().expect("UTF-8");
-    let mut kymo =
-        Kymo::start_with(&["--config", config, "--memory-limit", "1GiB", "--query-timeout", &timeout]);
+    Kymo::start_with(&["--config", config, "--memory-limit", "1GiB", "--query-timeout", &timeout])
+}
+
+#[test]
+fn queries_of_death_end_while_writes_and_alerts_go_on() {
+    let folder = tempfile::tempdir().expect("temporary directory");
+    let mut kymo = start(folder.path());
     let (url, now_ms) = (kymo.url(), push::now_ms());
     fill(&kymo, now_ms);
     let due_before = Rounds::of(&url).due;
