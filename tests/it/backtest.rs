@@ -200,3 +200,25 @@ fn a_backfill_that_failed_can_be_run_again() {
     assert!(output.status.success(), "{}", text(&output));
     assert!(!folder.0.path().join("state.json").exists());
 }
+
+/// What browsers and `curl --compressed` ask for, of answers that are sent piece by piece.
+#[test]
+fn answers_in_pieces_are_compressed_to_their_end() {
+    let (kymo, folder) = (loaded(), Folder::new());
+    let gzip = ("Accept-Encoding", "gzip");
+    let asked = json!({"groups": rule("5m"), "from": START / 1000, "to": START / 1000 + HOURS * 3600});
+    let backtest = format!("{}/api/v1/rules/backtest?progress=1", kymo.url());
+    let headers = [gzip, ("Content-Type", "application/json")];
+    let report = http::post(&backtest, &headers, asked.to_string().as_bytes()).expect("answered");
+    let query = format!("match[]=load&start={}&end={}", START / 1000, START / 1000 + HOURS * 3600);
+    let export = format!("{}/api/v1/export?{}", kymo.url(), query.replace("[]", "%5B%5D"));
+    let exported = http::send("GET", &export, &[gzip], b"").expect("answered");
+    for (name, answer, holds) in [("report", report, "Busy"), ("export", exported, "\"load\"")] {
+        assert_eq!(answer.status, 200, "{name}: {}", answer.text());
+        std::fs::write(folder.0.path().join(name), &answer.body).expect("written");
+        let unpacked =
+            Command::new("gzip").arg("-dcf").arg(folder.0.path().join(name)).output().expect("gzip");
+        assert!(unpacked.status.success(), "{name} ends early: {}", text(&unpacked));
+        assert!(text(&unpacked).contains(holds), "{name}: {}", text(&unpacked));
+    }
+}

@@ -100,6 +100,38 @@ test.describe('Rules', () => {
   });
 });
 
+test.describe('A rule', () => {
+  test('is tried: its graph, whom it holds for, and what it would have done', async ({ page }) => {
+    await page.goto('/rules');
+    await page.getByRole('button', { name: 'Details of TargetDown' }).click();
+    await page.getByRole('link', { name: 'Try a change' }).click();
+    await expect(page).toHaveURL(/\/rules\/try\?name=TargetDown/);
+    await expect(page.getByRole('application', { name: /^Graph: up/ })).toBeVisible();
+    await expect(page.getByRole('list', { name: 'Series for which it holds' })).toContainText('job=broken');
+    await expect(page.getByText('Compared with the rule of this name in force.')).toBeVisible();
+    await page.getByRole('textbox', { name: 'Must hold for' }).fill('soon');
+    await expect(page.getByText('How long it must hold is no duration')).toBeVisible();
+    await expect(page.getByRole('button', { name: 'Backtest' })).toBeDisabled();
+    await page.getByRole('textbox', { name: 'Must hold for' }).fill('1s');
+    await expect(page).toHaveURL(/for=1s/);
+    await expect(page.locator('pre.teach')).toContainText('for: 1s');
+    await page.getByText('Last 1d', { exact: true }).click();
+    await page.getByRole('button', { name: 'Backtest' }).click();
+    await expect(page.locator('.try-report')).toContainText('It would have fired 1 time');
+    await expect(page.locator('.try-report')).toContainText('Against the rule in force');
+    await expect(page.getByRole('list', { name: 'Alerts that it would have raised' })).toContainText(
+      'goes on',
+    );
+  });
+
+  test('that is wrong is said to be', async ({ page }) => {
+    await page.goto('/rules/try');
+    await expect(page.getByText('Nothing is stored, and nobody is told.')).toBeVisible();
+    await page.getByRole('textbox', { name: 'Query of the rule, PromQL' }).fill('sum by (');
+    await expect(page.getByRole('alert').first()).toContainText('parse error');
+  });
+});
+
 test.describe('Alerts', () => {
   test('stand in groups with summary, value and since when', async ({ page }) => {
     await page.goto('/alerts');

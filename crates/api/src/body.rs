@@ -6,12 +6,26 @@ use std::task::{Context, Poll};
 
 use axum::body::Body;
 use bytes::Bytes;
+use futures_util::StreamExt;
 use http_body::Frame;
 use http_body_util::BodyExt;
+use stdx::cancel::Cancel;
+use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 
 use crate::Settings;
 use crate::error::{ApiError, ErrorType};
+use crate::work::CancelOnDrop;
+
+/// A body of pieces as they come, or broken off with what went wrong; when the client has gone, `cancel` tells who makes them.
+pub(crate) fn received(pieces: mpsc::Receiver<Result<Bytes, String>>, cancel: Cancel) -> Body {
+    let source = (pieces, CancelOnDrop(cancel));
+    let pieces = futures_util::stream::unfold(source, |(mut pieces, guard)| async move {
+        pieces.recv().await.map(|piece| (piece, (pieces, guard)))
+    });
+    // Who compresses an answer asks once more after its end.
+    Body::from_stream(pieces.fuse())
+}
 
 /// Reads a whole body of at most `bytes_max`.
 ///

@@ -21,7 +21,6 @@ use crate::error::{ApiError, ErrorType};
 use crate::json::{write_int, write_labels, write_number};
 use crate::native_export::Everything;
 use crate::params::{MAX_TIME_MS, MIN_TIME_MS, Params};
-use crate::remote_read::body_of;
 use crate::state::State;
 use crate::tenancy::Tenant;
 use crate::work::blocking;
@@ -149,7 +148,7 @@ async fn answer(
         }
         drop((held, slot));
     }));
-    Ok(([(header::CONTENT_TYPE, content_type)], body_of(receiver, cancel)).into_response())
+    Ok(([(header::CONTENT_TYPE, content_type)], received(receiver, cancel)).into_response())
 }
 
 struct Export {

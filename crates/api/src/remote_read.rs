@@ -20,7 +20,7 @@ use wire::remote_read::{
     SamplesResponse,
 };
 
-use crate::body::{Render, read_body, streamed};
+use crate::body::{Render, read_body, received, streamed};
 use crate::error::{ApiError, ErrorType};
 use crate::state::State;
 use crate::tenancy::Tenant;
@@ -87,24 +87,8 @@ async fn answer(state: &Arc<State>, tenant: TenantId, request: Request) -> Resul
                 reading.stream(&sets, &frames);
                 drop((held, slot));
             }));
-            Ok(([(header::CONTENT_TYPE, CHUNKS_CONTENT_TYPE)], body_of(receiver, cancel)).into_response())
+            Ok(([(header::CONTENT_TYPE, CHUNKS_CONTENT_TYPE)], received(receiver, cancel)).into_response())
         }
-    }
-}
-
-/// Frames as they come; when the client has gone, the work is told.
-pub(crate) fn body_of(receiver: mpsc::Receiver<Result<Bytes, String>>, cancel: Cancel) -> Body {
-    let source = (receiver, CancelOnDrop(cancel));
-    Body::from_stream(futures_util::stream::unfold(source, |(mut receiver, guard)| async move {
-        receiver.recv().await.map(|frames| (frames, (receiver, guard)))
-    }))
-}
-
-struct CancelOnDrop(Cancel);
-
-impl Drop for CancelOnDrop {
-    fn drop(&mut self) {
-        self.0.cancel();
     }
 }
 

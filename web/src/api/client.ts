@@ -116,7 +116,8 @@ interface Envelope {
   infos?: string[];
 }
 
-function readAnswer<T>(status: number, body: string): Pick<Answer<T>, 'data' | 'warnings' | 'infos'> {
+/** Reads an answer's text. */
+export function readAnswer<T>(status: number, body: string): Pick<Answer<T>, 'data' | 'warnings' | 'infos'> {
   let envelope: Envelope;
   try {
     const read: unknown = JSON.parse(body);

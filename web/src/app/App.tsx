@@ -18,6 +18,7 @@ const Targets = lazy(() => import('../pages/targets/Targets'));
 const Discovery = lazy(() => import('../pages/discovery/Discovery'));
 const Push = lazy(() => import('../pages/push/Push'));
 const Status = lazy(() => import('../pages/status/Status'));
+const TryRule = lazy(() => import('../pages/tryrule/TryRule'));
 const Rules = lazy(() => import('../pages/rules/Rules'));
 const Silences = lazy(() => import('../pages/silences/Silences'));
 const NewSilence = lazy(() =>
@@ -74,6 +75,7 @@ export function App() {
                     <Route path="/push" element={<Push />} />
                     <Route path="/status" element={<Status />} />
                     <Route path="/rules" element={<Rules />} />
+                    <Route path="/rules/try" element={<TryRule />} />
                     <Route path="/alerts" element={<Alerts />} />
                     <Route path="/alerts/:fingerprint" element={<AlertDetail />} />
                     <Route path="/silences" element={<Silences />} />

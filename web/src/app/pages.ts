@@ -119,9 +119,9 @@ export const PAGES: readonly PageEntry[] = [
   },
 ];
 
-/** Whether a path shows a time range: an alert has a graph, their list has none. */
+/** Whether a path shows a time range: an alert or a rule has a graph, their lists have none. */
 export function isRanged(pathname: string): boolean {
-  return (pageAt(pathname)?.ranged ?? false) || /^\/alerts\/./.test(pathname);
+  return (pageAt(pathname)?.ranged ?? false) || /^\/(alerts\/.|rules\/try)/.test(pathname);
 }
 
 export function pageAt(pathname: string): PageEntry | undefined {

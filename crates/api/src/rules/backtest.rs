@@ -3,11 +3,9 @@
 //! The body is JSON. With `?progress=1` the answer comes as lines of JSON: `{"progress":0.25}` now and then, then the answer itself.
 //! One backtest at a time: it may read months of data, and everything else goes first.
 
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::Body;
 use axum::extract::{Request, State as Extract};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
@@ -21,14 +19,14 @@ use serde_json::Value;
 use stdx::cancel::Cancel;
 use tokio::sync::mpsc;
 
-use crate::body::read_body;
+use crate::body::{read_body, received};
 use crate::error::ApiError;
 use crate::json::write_tree;
 use crate::params::{Params, parse_api_duration_ms, parse_time_ms};
 use crate::respond::{Annotations, begin, end, success};
 use crate::state::State;
 use crate::tenancy::Tenant;
-use crate::work::{CancelOnDrop, blocking};
+use crate::work::blocking;
 
 mod report;
 
@@ -105,15 +103,14 @@ pub(crate) async fn backtest(
         let report = blocking(&state, cancel, work).await??;
         return Ok(success(|out| write_tree(out, &report)));
     }
-    let (lines, received) = mpsc::channel::<Bytes>(16);
-    let guard = CancelOnDrop(cancel);
+    let (lines, report) = mpsc::channel::<Result<Bytes, String>>(16);
     tokio::task::spawn_blocking(move || {
         let _slot = slot;
         let told = std::cell::Cell::new(0.0);
         let progress = |part: f64| {
             // Whoever reads slowly misses some.
             if part - told.get() >= 0.005
-                && lines.try_send(Bytes::from(format!("{{\"progress\":{part:.3}}}\n"))).is_ok()
+                && lines.try_send(Ok(Bytes::from(format!("{{\"progress\":{part:.3}}}\n")))).is_ok()
             {
                 told.set(part);
             }
@@ -130,13 +127,9 @@ pub(crate) async fn backtest(
         };
         last.push(b'\n');
         // Nobody may be there any more.
-        let _ = lines.blocking_send(Bytes::from(last));
+        let _ = lines.blocking_send(Ok(Bytes::from(last)));
     });
-    let stream = futures_util::stream::unfold((received, guard), |(mut received, guard)| async move {
-        let line = received.recv().await?;
-        Some((Ok::<_, Infallible>(line), (received, guard)))
-    });
-    Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], Body::from_stream(stream)).into_response())
+    Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], received(report, cancel)).into_response())
 }
 
 impl Texts {

@@ -4,7 +4,7 @@ import { useMemo } from 'react';
 import { Link } from 'react-router';
 
 import { useKept, useRange, type RangeAnswer } from '../../api/hooks';
-import type { Rule } from '../../api/types';
+import type { NamedRule } from '../../lib/ruleText';
 import { ErrorNote, Section } from '../../app/parts';
 import { useTime } from '../../app/timeControl';
 import { Plot } from '../../graph/Plot';
@@ -20,7 +20,7 @@ import { linesOf, thresholdLine } from './ruleGraph';
 
 const HEIGHT_PX = 260;
 
-export function RuleGraph({ rule, labels }: { rule: Rule; labels: Labels }) {
+export function RuleGraph({ rule, labels }: { rule: NamedRule; labels: Labels }) {
   const { range, refreshMs } = useTime();
   const measured = useMemo(() => measuredOf(rule.query), [rule.query]);
   const unit = useMemo(() => unitOfQuery(measured.query).unit, [measured]);
@@ -92,7 +92,7 @@ function Lines({
   against: RangeAnswer | undefined;
   measured: Measured;
   unit: Unit;
-  rule: Rule;
+  rule: NamedRule;
   labels: Labels;
 }) {
   const { zoomInto, zoomBack } = useTime();

@@ -1,5 +1,5 @@
 // One rule: its state, what it asks, what it costs, and on wish everything else about it.
-import { Anchor, Text } from '@mantine/core';
+import { Anchor, Button, Text } from '@mantine/core';
 import { Link } from 'react-router';
 
 import { CopyButton, StateDot, When } from '../../app/parts';
@@ -8,6 +8,7 @@ import { OpenButton } from '../../list/RowList';
 import { formatDuration } from '../../lib/time';
 import { formatValue } from '../../lib/units';
 import { exploreLink } from '../../lib/urlState';
+import { tryLink } from '../tryrule/tryLink';
 import { Annotations } from '../alerts/Annotations';
 import { ActiveAlerts, alertsLink } from './ActiveAlerts';
 import type { RuleItem } from './ruleData';
@@ -71,6 +72,11 @@ function Details({ item }: { item: RuleItem }) {
     <div className="rule-details">
       <div className="rule-source">
         <pre className="mono teach">{rule.query}</pre>
+        {rule.type === 'alerting' ? (
+          <Button component={Link} to={tryLink(rule)} size="compact-xs" variant="default">
+            Try a change
+          </Button>
+        ) : null}
         <CopyButton text={rule.query} label={`Copy the query of ${rule.name}`} words="Copy" />
       </div>
       <dl className="fact-list">

@@ -1,6 +1,7 @@
 // Rules: what is computed and watched here, whether it works, and what it costs.
-import { Group, NativeSelect, Text } from '@mantine/core';
+import { Button, Group, NativeSelect, Text } from '@mantine/core';
 import { useMemo } from 'react';
+import { Link } from 'react-router';
 
 import { useRules } from '../../api/hooks';
 import type { RuleGroups } from '../../api/types';
@@ -100,7 +101,12 @@ function Shown({ data }: { data: RuleGroups }) {
             3,
           )}`}
         </Text>
-        <FoldAll groups={rows.filter((row) => row.kind === 'group').length} control={control} />
+        <Group gap="xs">
+          <Button component={Link} to="/rules/try" size="compact-xs" variant="default">
+            Try a rule
+          </Button>
+          <FoldAll groups={rows.filter((row) => row.kind === 'group').length} control={control} />
+        </Group>
       </Group>
       {rows.length > 0 ? (
         <RowList rows={rows} label="Rules" rowPx={64}>
