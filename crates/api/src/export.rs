@@ -17,6 +17,7 @@ use storage::{QueryContext, SelectHints, SelectRequest, SeriesSamples, StartColu
 use tokio::sync::mpsc;
 use wire::json_lines::histogram;
 
+use crate::body::received;
 use crate::error::{ApiError, ErrorType};
 use crate::json::{write_int, write_labels, write_number};
 use crate::native_export::Everything;

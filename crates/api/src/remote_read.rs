@@ -5,13 +5,11 @@
 
 use std::sync::Arc;
 
-use axum::body::Body;
 use axum::extract::{Request, State as Extract};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::header;
 use model::{Labels, LabelsBuilder, Matcher, TenantId};
-use stdx::cancel::Cancel;
 use stdx::memory::Reservation;
 use storage::{QueryContext, SelectHints, SelectRequest, SeriesSamples, SeriesSet};
 use tokio::sync::mpsc;
