@@ -2,7 +2,7 @@
 //!
 //! Waking a thread and being woken by it takes longer than reading a series or a hundred. So whoever must not be kept waiting, as
 //! a thread that serves connections, may ask for an answer at once, and gets one only if it is known beforehand
-//! to take well under a millisecond: storage has the series of all selectors at hand, in memory, there is a free slot, and what the
+//! to take a fraction of a millisecond: storage has the series of all selectors at hand, in memory, there is a free slot, and what the
 //! plan does with so many samples is little. Everything else is evaluated as ever, on a thread that may wait.
 
 use std::time::{Duration, Instant};
@@ -20,10 +20,11 @@ use crate::value::QueryResult;
 
 /// Longer texts are not even parsed.
 const TEXT_BYTES_MAX: usize = 2 << 10;
-/// The most that is done at once, in cells and samples; each takes a few nanoseconds.
-const WORK_MAX: u64 = 200_000;
-/// What a series costs besides its samples and steps, in the same unit.
-const SERIES_WORK: u64 = 100;
+/// The most that is done at once, in cells and samples; each takes a few nanoseconds. That is as much as waking a thread costs:
+/// more is done sooner by those threads, which share a query's series among them.
+const WORK_MAX: u64 = 20_000;
+/// What a series costs besides its samples and steps, in the same unit: its memory is rarely in a cache.
+const SERIES_WORK: u64 = 500;
 /// Estimates may be wrong (a histogram is one sample, too). What takes longer begins anew, on a thread that may wait.
 const TIME_MAX: Duration = Duration::from_millis(10);
 
